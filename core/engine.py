@@ -1,0 +1,407 @@
+"""Owns `Engine`: one async method per capability, the one bridge between asyncio and the threads."""
+
+import asyncio
+import enum
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from core.call import Call
+from core.errors import (
+    DeadlinePassed,
+    Draining,
+    InvalidValue,
+    ModelUnusable,
+    NotReady,
+    QueueFull,
+    SeethroughError,
+    UnknownModel,
+)
+from core.images import ImageLimits, decode
+from core.metrics import Metrics
+from core.models.batched import Forward, LayerVectors
+from core.models.layers import POOLS, Pool, find_layer
+from core.models.loaded import LoadedModel
+from core.models.predictions import require_finite, top_predictions
+from core.models.registry import ModelRegistry, standard_registry
+from core.models.runtimes import Outputs
+from core.models.sources import DEFAULT_MODEL
+from core.types import Classification, FeatureVector, FloatArray, ImageSource, ModelCard
+from core.worker import BatchFunction, BatchWorker, Lane, Solo
+
+T = TypeVar("T")
+
+_LOADING_RETRY_AFTER_S = 2.0
+_DRAINING_RETRY_AFTER_S = 1.0
+
+
+class State(enum.Enum):
+    """Where an engine is in its life; it only ever moves forward."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine serves and how much it takes on.
+
+    Attributes:
+        models: names to load, at least one.
+        default_model: the one used when a request names none; None = the first.
+        device: auto, cpu, cuda or cuda:N.
+        limits: what pictures are taken.
+        queue_size: requests that may be under way at once.
+        decode_threads: threads that decode pictures; 0 = one per core.
+        threads: CPU threads of a forward; 0 = all.
+        pretrained: False leaves torchvision and timm models at their random initialisation.
+    """
+
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
+    default_model: str | None = None
+    device: str = "auto"
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    queue_size: int = 256
+    decode_threads: int = 0
+    threads: int = 0
+    pretrained: bool = True
+
+
+class Engine:
+    """Everything a client can ask for, as async methods.
+
+    Args:
+        config: what to serve.
+        registry: where models come from; None = all that this project ships.
+        metrics: where to count; None = new ones.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig | None = None,
+        registry: ModelRegistry | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.config = config or EngineConfig()
+        self.metrics = metrics or Metrics()
+        self.state = State.LOADING
+        self._registry = registry or standard_registry()
+        self._models: dict[str, LoadedModel] = {}
+        self._pending = 0
+        self._worker = BatchWorker(self.config.queue_size, self.metrics)
+        self._decoders = ThreadPoolExecutor(
+            self.config.decode_threads or os.cpu_count() or 1, thread_name_prefix="seethrough-decode"
+        )
+
+    # ---- life ----
+
+    async def start(self) -> None:
+        """Load every model and run each once, on the worker thread; then requests are taken.
+
+        Raises:
+            UnknownModel: a configured name is not known.
+            ModelUnusable: a model cannot be served.
+        """
+        device = _device(self.config.device)
+        names = self.config.models
+        if self.default_model not in names:
+            raise UnknownModel(self.default_model, names)
+        self._worker.start()
+        for name in names:
+            self._models[name] = await self._run(Solo(lambda name=name: self._load(name, device)))
+        if self.state is State.LOADING:
+            self.state = State.READY
+        await self.probe(Call())
+
+    def drain(self) -> None:
+        """Refuse new requests; those under way go on to their end."""
+        self.state = State.DRAINING
+
+    async def close(self, timeout_s: float = 30.0) -> bool:
+        """Drain, let the worker finish what it holds, end all threads.
+
+        Returns:
+            Whether the worker ended within the timeout.
+        """
+        self.drain()
+        ended = await asyncio.to_thread(self._worker.close, timeout_s)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        return ended
+
+    def check_admission(self) -> None:
+        """Raise if a new request would be refused now.
+
+        Raises:
+            NotReady: models are still loading, or the worker has died.
+            Draining: the process is shutting down.
+            QueueFull: as many requests are under way as may be.
+        """
+        if self.state is State.DRAINING:
+            raise Draining("the service is shutting down", retry_after_s=_DRAINING_RETRY_AFTER_S)
+        if self.state is State.LOADING:
+            raise NotReady("models are still loading", retry_after_s=_LOADING_RETRY_AFTER_S)
+        if not self._worker.alive:
+            raise NotReady("the worker has stopped", retry_after_s=_LOADING_RETRY_AFTER_S)
+        if self._pending >= self.config.queue_size:
+            raise QueueFull(
+                f"{self._pending} requests are under way, as many as may be",
+                retry_after_s=self._worker.retry_after_s(self._pending),
+            )
+
+    async def probe(self, call: Call) -> None:
+        """Send a tiny picture through decoding, queue and forward of every model.
+
+        Raises:
+            NotReady: models are still loading.
+            Draining: the process is shutting down.
+        """
+        self.check_admission()
+        for name in self._models:
+            await self.classify(_PROBE_GIF, model=name, top_k=1, call=call)
+
+    # ---- capabilities ----
+
+    @property
+    def default_model(self) -> str:
+        """The model used when a request names none."""
+        return self.config.default_model or self.config.models[0]
+
+    def models(self) -> list[ModelCard]:
+        """Every served model, in the order configured."""
+        self._require_loaded()
+        return [self._card(model) for model in self._models.values()]
+
+    def model(self, name: str) -> ModelCard:
+        """One served model.
+
+        Raises:
+            UnknownModel: it is not served.
+        """
+        return self._card(self._model(name))
+
+    def classes(self, model: str, text: str = "") -> list[tuple[int, str]]:
+        """Index and label of the model's classes whose label holds the text, ignoring case.
+
+        Raises:
+            UnknownModel: it is not served.
+        """
+        labels = self._model(model).spec.labels
+        wanted = text.casefold()
+        return [(i, label) for i, label in enumerate(labels) if wanted in label.casefold()]
+
+    async def classify(
+        self, content: bytes, *, model: str | None = None, top_k: int = 5, call: Call
+    ) -> Classification:
+        """The most probable classes of a picture.
+
+        Args:
+            content: the picture's file, any format of `core.images.FORMATS`.
+            model: a served model; None = the default.
+            top_k: how many classes, at most the model's number of classes.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            ImageRefused: the picture cannot be taken.
+            InvalidValue: top_k is out of range.
+            UnknownModel: the model is not served.
+            Unavailable: not now.
+            DeadlinePassed: the deadline came first.
+        """
+        loaded = self._model(model)
+        _require_top_k(top_k, loaded)
+        async with self._admitted(call):
+            source, row = await self._prepare(content, loaded, call)
+            outputs: Outputs = await self._run(Forward(loaded), row, call=call)
+            predictions = top_predictions(outputs.logits, loaded.spec.labels, top_k)
+        return Classification(loaded.spec.name, source, predictions)
+
+    async def classify_many(
+        self, contents: Sequence[bytes], *, model: str | None = None, top_k: int = 5, call: Call
+    ) -> list[Classification | SeethroughError]:
+        """The most probable classes of each picture, in order; one that fails, fails alone.
+
+        Args:
+            contents: the pictures' files.
+            model: a served model; None = the default.
+            top_k: how many classes each.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            InvalidValue: top_k is out of range.
+            UnknownModel: the model is not served.
+        """
+        _require_top_k(top_k, self._model(model))
+
+        async def one(content: bytes) -> Classification | SeethroughError:
+            try:
+                return await self.classify(content, model=model, top_k=top_k, call=call)
+            except SeethroughError as error:
+                return error
+
+        return await asyncio.gather(*map(one, contents))
+
+    async def feature_vector(
+        self,
+        content: bytes,
+        *,
+        model: str | None = None,
+        layer: str | None = None,
+        pool: Pool = "avg",
+        call: Call,
+    ) -> FeatureVector:
+        """A picture's features: the input of the last linear layer, or the output of any layer.
+
+        Args:
+            content: the picture's file.
+            model: a served model; None = the default.
+            layer: a layer's name; None = the input of the model's feature layer.
+            pool: how the activation of a convolutional layer becomes a vector.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            ImageRefused: the picture cannot be taken.
+            InvalidValue: no such pooling.
+            UnknownModel, UnknownLayer: no such model or layer.
+            Unavailable: not now.
+            DeadlinePassed: the deadline came first.
+        """
+        loaded = self._model(model)
+        if pool not in POOLS:
+            raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
+        if layer is not None:
+            find_layer(loaded.module, layer)
+        async with self._admitted(call):
+            source, row = await self._prepare(content, loaded, call)
+            vector: FloatArray
+            if layer is None:
+                outputs: Outputs = await self._run(Forward(loaded), row, call=call)
+                vector = outputs.features
+            else:
+                vector = await self._run(LayerVectors(loaded, layer, pool), row, call=call)
+        require_finite(vector)
+        return FeatureVector(
+            loaded.spec.name, source, layer or loaded.feature_layer, pool, vector
+        )
+
+    # ---- the bridge ----
+
+    @asynccontextmanager
+    async def _admitted(self, call: Call) -> AsyncIterator[None]:
+        """Hold one of the places for requests under way; no longer than the deadline."""
+        self.check_admission()
+        call.check()
+        self._pending += 1
+        try:
+            async with asyncio.timeout(None if call.unbounded else call.remaining_s):
+                yield
+        except TimeoutError as error:
+            raise DeadlinePassed("the deadline passed before the work was done") from error
+        finally:
+            self._pending -= 1
+
+    async def _prepare(
+        self, content: bytes, model: LoadedModel, call: Call
+    ) -> tuple[ImageSource, Tensor]:
+        """Decode a picture in full and make it the model's input, on a decoder thread."""
+        preprocess = model.spec.preprocess
+
+        def prepare() -> tuple[ImageSource, Tensor]:
+            image = decode(content, self.config.limits, min_side_px=preprocess.min_side_px)
+            return image.source, preprocess(image.pixels)
+
+        with call.measure("decode"):
+            return await self._decode(prepare)
+
+    async def _decode(self, work: Callable[[], T]) -> T:
+        with self.metrics.decode_s.time():
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    async def _run(
+        self,
+        function: BatchFunction,
+        payload: object = None,
+        *,
+        lane: Lane = Lane.INTERACTIVE,
+        call: Call | None = None,
+    ) -> Any:
+        """Have the worker run a payload; a caller that gives up takes its ticket out of the queue."""
+        call = call or Call()
+        ticket = self._worker.submit(function, payload, lane=lane, deadline=call.deadline)
+        try:
+            return await asyncio.wrap_future(ticket.future)
+        finally:
+            call.add("queue", ticket.queue_s)
+            call.add("forward", ticket.run_s)
+
+    # ---- models ----
+
+    def _load(self, name: str, device: torch.device) -> LoadedModel:
+        config = self.config
+        return self._registry.load(
+            name, device, pretrained=config.pretrained, threads=config.threads
+        )
+
+    def _require_loaded(self) -> Mapping[str, LoadedModel]:
+        if self.state is State.LOADING:
+            raise NotReady("models are still loading", retry_after_s=_LOADING_RETRY_AFTER_S)
+        return self._models
+
+    def _model(self, name: str | None) -> LoadedModel:
+        models = self._require_loaded()
+        name = name or self.default_model
+        if name not in models:
+            raise UnknownModel(name, list(models))
+        return models[name]
+
+    def _card(self, model: LoadedModel) -> ModelCard:
+        channels, height, width = model.spec.input_shape
+        return ModelCard(
+            name=model.spec.name,
+            default=model.spec.name == self.default_model,
+            channels=channels,
+            height=height,
+            width=width,
+            num_classes=model.num_classes,
+            feature_layer=model.feature_layer,
+            feature_dim=model.feature_dim,
+            runtime=model.runtime.name,
+            runtime_note=model.runtime_note,
+            device=str(model.device),
+            digest=model.digest,
+            explanations=(),
+        )
+
+
+# The smallest picture there is: a 1 x 1 GIF.
+_PROBE_GIF = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90400000000002c000000000100010000020144003b"
+)
+
+
+def _require_top_k(top_k: int, model: LoadedModel) -> None:
+    if not 1 <= top_k <= model.num_classes:
+        raise InvalidValue("top_k", top_k, f"1 to {model.num_classes}, the number of classes")
+
+
+def _device(name: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        ModelUnusable: the name is not one, or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelUnusable(f"device {name!r} is not one of auto, cpu, cuda, cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelUnusable(f"device {name!r}: {torch.cuda.device_count()} CUDA devices are here")
+    return device

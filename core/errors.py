@@ -1,0 +1,162 @@
+"""Owns the error tree of the engine; refuses to know HTTP statuses (`service.errors` maps them).
+
+A request walks decode -> preprocess -> ticket -> forward -> result, and each step has its branch::
+
+    SeethroughError
+    ├── RequestUnreadable            the bytes do not form a request (empty, cut off, not JSON)
+    ├── ImageRefused                 the request is fine, the picture in it is not
+    │   ├── ImageUnsupported         not one of the formats we take
+    │   ├── ImageCorrupt             a format we take, damaged or cut off
+    │   └── ImageTooLarge            more bytes or pixels than the limit
+    ├── InvalidValue                 a parameter outside its allowed set; names both
+    │   ├── TargetOutOfRange         a class the model does not have
+    │   └── CostTooHigh              the work asked for is more than one request may cost
+    ├── MethodUnsupported            the method does not apply to this network
+    ├── UnknownName                  no such model, layer ...; names the valid ones
+    │   ├── UnknownModel
+    │   └── UnknownLayer
+    ├── Unavailable                  not now; says when to come back
+    │   ├── NotReady                 models are still loading
+    │   ├── QueueFull                as much work waits as is allowed to wait
+    │   └── Draining                 the process is shutting down
+    ├── DeadlinePassed               the caller's deadline came first
+    ├── OutputNotFinite              the network answered NaN or infinity for this picture
+    └── ModelUnusable                an operator's problem, found when a model is loaded
+        └── WeightsUnavailable       the pretrained weights could not be fetched
+
+What a model raises during a forward is none of these: it reaches its own ticket unchanged.
+"""
+
+from collections.abc import Sequence
+
+_MAX_SHOWN_CHARS = 80
+_MAX_SHOWN_NAMES = 20
+
+
+def shown(value: object) -> str:
+    """The value as it may stand in a message: quoted, escaped, cut to a bounded length."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+
+
+class SeethroughError(Exception):
+    """Root of everything this engine raises on purpose."""
+
+
+class RequestUnreadable(SeethroughError):
+    """The bytes do not form a request."""
+
+
+class ImageRefused(SeethroughError):
+    """The picture cannot be taken."""
+
+
+class ImageUnsupported(ImageRefused):
+    """Not one of the formats we take."""
+
+
+class ImageCorrupt(ImageRefused):
+    """A format we take, but damaged or cut off."""
+
+
+class ImageTooLarge(ImageRefused):
+    """More bytes or pixels than the limit allows."""
+
+
+class InvalidValue(SeethroughError):
+    """A parameter's value is outside what is allowed.
+
+    Args:
+        parameter: the name the caller used.
+        value: what the caller sent.
+        allowed: what would have been taken, in words.
+    """
+
+    def __init__(self, parameter: str, value: object, allowed: str) -> None:
+        super().__init__(f"{parameter}={shown(value)} is not allowed: {allowed}")
+        self.parameter = parameter
+        self.value = value
+        self.allowed = allowed
+
+
+class TargetOutOfRange(InvalidValue):
+    """The model has no such class."""
+
+
+class CostTooHigh(InvalidValue):
+    """The work asked for costs more than one request may."""
+
+
+class MethodUnsupported(SeethroughError):
+    """The method does not apply to this network."""
+
+
+class UnknownName(SeethroughError):
+    """Nothing is known under this name.
+
+    Args:
+        name: what the caller sent.
+        known: the names that exist; the message shows a bounded number of them.
+    """
+
+    kind = "name"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        listed = ", ".join(known[:_MAX_SHOWN_NAMES]) or "none"
+        more = len(known) - _MAX_SHOWN_NAMES
+        tail = f" and {more} more" if more > 0 else ""
+        super().__init__(f"no {self.kind} named {shown(name)}; known: {listed}{tail}")
+        self.name = name
+
+
+class UnknownModel(UnknownName):
+    """No such model is served."""
+
+    kind = "model"
+
+
+class UnknownLayer(UnknownName):
+    """The model has no such layer."""
+
+    kind = "layer"
+
+
+class Unavailable(SeethroughError):
+    """The work cannot be taken now.
+
+    Args:
+        reason: why, in words.
+        retry_after_s: when trying again makes sense, in seconds.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class NotReady(Unavailable):
+    """Models are still loading."""
+
+
+class QueueFull(Unavailable):
+    """As much work is waiting as is allowed to wait."""
+
+
+class Draining(Unavailable):
+    """The process is shutting down."""
+
+
+class DeadlinePassed(SeethroughError):
+    """The caller's deadline came before the answer."""
+
+
+class OutputNotFinite(SeethroughError):
+    """The network answered NaN or infinity."""
+
+
+class ModelUnusable(SeethroughError):
+    """A model cannot be served as it is configured."""
+
+
+class WeightsUnavailable(ModelUnusable):
+    """The pretrained weights could not be fetched."""

@@ -1,0 +1,1 @@
+"""Trained classifiers: what they are, where they come from, how they are run."""

@@ -1,0 +1,47 @@
+"""Owns what the worker runs on a model: many pictures in, one forward, each ticket its own row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.models.layers import Pool
+from core.models.loaded import LoadedModel
+from core.models.runtimes import Outputs
+from core.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Logits (K,) and features (D,) of each picture."""
+
+    model: LoadedModel
+
+    @property
+    def max_batch(self) -> int:
+        """As many rows as the runtime gains from."""
+        return self.model.runtime.max_batch
+
+    def __call__(self, payloads: Sequence[Tensor]) -> Sequence[Outputs]:
+        """(C, H, W) tensors in, one row of logits and features each."""
+        outputs = self.model.forward(torch.stack(tuple(payloads)))
+        return [Outputs(*row) for row in zip(*outputs, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerVectors:
+    """The pooled output (D,) of one layer for each picture."""
+
+    model: LoadedModel
+    layer: str
+    pool: Pool
+
+    @property
+    def max_batch(self) -> int:
+        """As many rows as a forward takes."""
+        return self.model.runtime.max_batch
+
+    def __call__(self, payloads: Sequence[Tensor]) -> Sequence[FloatArray]:
+        """(C, H, W) tensors in, one vector each."""
+        return list(self.model.layer_vectors(torch.stack(tuple(payloads)), self.layer, self.pool))

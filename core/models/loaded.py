@@ -1,0 +1,135 @@
+"""Owns `LoadedModel`: a network in memory with its two forward paths; refuses to know requests."""
+
+import hashlib
+import logging
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import ModelUnusable
+from core.models.layers import Pool, captured_output, classifier_layer, find_layer, pooled
+from core.models.runtimes import (
+    MAX_RELATIVE_DIFFERENCE,
+    LogitsAndFeatures,
+    OpenVinoRuntime,
+    Outputs,
+    Runtime,
+    TorchRuntime,
+    disagreement,
+)
+from core.models.spec import ModelSpec
+from core.types import FloatArray
+
+_log = logging.getLogger(__name__)
+_PROBE_SEED = 0
+
+
+class LoadedModel:
+    """A network ready to run: frozen weights, eval mode, never toggled.
+
+    Two forward paths: `forward` is compiled where that is possible and was checked against the
+    torch module when loaded; `module` is the torch network, for gradients and activations.
+
+    Args:
+        spec: what is known of the model.
+        module: the network with its weights; taken over, put in eval mode, gradients off.
+        device: where the torch module runs.
+        threads: CPU threads of a compiled forward; 0 = all.
+
+    Raises:
+        ModelUnusable: the network does not fit the spec.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        module: nn.Module,
+        device: torch.device,
+        *,
+        threads: int = 0,
+    ) -> None:
+        self.spec = spec
+        self.device = device
+        self.module = module.eval().requires_grad_(False)
+        self.digest = _digest(module)
+        probe = self._probe()
+        self.feature_layer = spec.feature_layer or classifier_layer(module, probe)
+        find_layer(module, self.feature_layer)
+        network = LogitsAndFeatures(module, self.feature_layer).eval()
+        self.runtime, self.runtime_note = _fastest(network, probe, device, threads)
+        self.module.to(device, memory_format=torch.channels_last)
+        outputs = self.forward(probe)
+        self.num_classes = outputs.logits.shape[1]
+        self.feature_dim = outputs.features.shape[1]
+        if self.num_classes != len(spec.labels):
+            raise ModelUnusable(
+                f"model {spec.name!r} puts out {self.num_classes} classes and has "
+                f"{len(spec.labels)} labels"
+            )
+
+    def forward(self, batch: Tensor) -> Outputs:
+        """Logits and features of a batch, by the fastest path that was checked.
+
+        Args:
+            batch: (B, C, H, W) float32 on the CPU, as `spec.preprocess` gives.
+        """
+        return self.runtime(batch)
+
+    def layer_vectors(self, batch: Tensor, layer: str, pool: Pool) -> FloatArray:
+        """The output of any layer, one vector per row.
+
+        Args:
+            batch: (B, C, H, W) float32 on the CPU.
+            layer: dotted name of a submodule.
+            pool: see `core.models.layers.pooled`.
+
+        Returns:
+            (B, D) float32.
+
+        Raises:
+            UnknownLayer: no such layer.
+            ModelUnusable: the layer did not run, or its output is not a tensor.
+        """
+        with torch.no_grad(), captured_output(self.module, layer) as seen:
+            self.module(self.to_device(batch))
+        if not seen:
+            raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
+        return cast(FloatArray, pooled(seen[-1], pool).float().cpu().numpy())
+
+    def to_device(self, batch: Tensor) -> Tensor:
+        """The batch where the torch module is, in its memory format."""
+        return batch.to(self.device, memory_format=torch.channels_last)
+
+    def _probe(self) -> Tensor:
+        generator = torch.Generator().manual_seed(_PROBE_SEED)
+        return torch.randn(2, *self.spec.input_shape, generator=generator)
+
+
+def _fastest(
+    network: LogitsAndFeatures, probe: Tensor, device: torch.device, threads: int
+) -> tuple[Runtime, str]:
+    """The compiled runtime if there is one and it agrees with torch; else torch, and why."""
+    reference = TorchRuntime(network.to(device), device)
+    if device.type != "cpu":
+        return reference, ""
+    try:
+        compiled = OpenVinoRuntime(network, tuple(probe.shape[1:]), threads)
+        difference = disagreement(compiled, reference, probe)
+    except Exception as error:  # whatever a compiler raises, the torch module still runs
+        _log.warning("OpenVINO could not compile the model", exc_info=error)
+        return reference, f"OpenVINO could not compile this network ({type(error).__name__})"
+    if difference > MAX_RELATIVE_DIFFERENCE:
+        note = f"OpenVINO's forward differs by {difference:.1e}, allowed {MAX_RELATIVE_DIFFERENCE}"
+        _log.warning("%s; using torch", note)
+        return reference, note
+    return compiled, ""
+
+
+def _digest(module: nn.Module) -> str:
+    """sha256 over the names, types and bytes of all weights and buffers, in order."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return f"sha256:{digest.hexdigest()}"

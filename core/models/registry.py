@@ -1,0 +1,70 @@
+"""Owns the names under which models can be loaded; refuses a name that is taken."""
+
+from collections.abc import Mapping
+
+import torch
+
+from core.errors import ModelUnusable, UnknownModel
+from core.models.loaded import LoadedModel
+from core.models.sources import (
+    DEFAULT_MODEL,
+    Source,
+    efficientnet_lite0,
+    timm_model,
+    torchvision_model,
+)
+
+
+class ModelRegistry:
+    """Sources by name; `family:NAME` asks the source of the family for NAME."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, Source] = {}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What is registered, by name or family."""
+        return self._sources
+
+    def register(self, name: str, source: Source) -> None:
+        """Add a source under a name (`my-net`) or, ending in a colon, a family (`torchvision:`).
+
+        Raises:
+            ModelUnusable: the name is taken.
+        """
+        if name in self._sources:
+            raise ModelUnusable(f"the model name {name!r} is taken")
+        self._sources[name] = source
+
+    def load(
+        self, name: str, device: torch.device, *, pretrained: bool = True, threads: int = 0
+    ) -> LoadedModel:
+        """Build the network, load its weights and make it ready to run.
+
+        Args:
+            name: a registered name, or `family:NAME`.
+            device: where the torch module runs.
+            pretrained: False leaves the random initialisation, for tests and benchmarks.
+            threads: CPU threads of a compiled forward; 0 = all.
+
+        Raises:
+            UnknownModel: nothing is registered under the name.
+            ModelUnusable: the model cannot be served.
+            WeightsUnavailable: its weights could not be fetched.
+        """
+        family, colon, member = name.partition(":")
+        source = self._sources.get(family + colon)
+        if source is None or (colon and not member):
+            known = [f"{each}NAME" if each.endswith(":") else each for each in self._sources]
+            raise UnknownModel(name, known)
+        spec, module = source(member, pretrained)
+        return LoadedModel(spec, module, device, threads=threads)
+
+
+def standard_registry() -> ModelRegistry:
+    """The registry with everything this project ships."""
+    registry = ModelRegistry()
+    registry.register(DEFAULT_MODEL, efficientnet_lite0)
+    registry.register("torchvision:", torchvision_model)
+    registry.register("timm:", timm_model)
+    return registry

@@ -1,0 +1,109 @@
+"""Owns the results the engine hands out: frozen, without behaviour, without HTTP."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 3) RGB, 0..255."""
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """A picture as it was received, before orientation, conversion or scaling.
+
+    Attributes:
+        format: one of `core.images.FORMATS`, such as "JPEG".
+        width: pixels, as stored in the file.
+        height: pixels, as stored in the file.
+        mode: Pillow's name of the pixel layout, such as "RGB", "CMYK", "I;16".
+        orientation: EXIF orientation, 1 (upright) to 8.
+        frames: number of frames; only the first is used.
+        sha256: hex digest of the bytes received.
+    """
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    orientation: int
+    frames: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedImage:
+    """A picture ready for a model: upright, opaque, 8-bit RGB.
+
+    Attributes:
+        pixels: (H, W, 3) uint8.
+        source: what was received.
+    """
+
+    pixels: Pixels
+    source: ImageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class of one picture: its raw logit and its softmax probability."""
+
+    class_index: int
+    label: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The most probable classes of a picture, most probable first."""
+
+    model: str
+    image: ImageSource
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureVector:
+    """A picture's features.
+
+    Attributes:
+        layer: the layer whose input (default layer) or output (a layer asked for) this is.
+        pool: how a spatial activation became a vector: avg, max or flatten.
+        vector: (D,) float32.
+    """
+
+    model: str
+    image: ImageSource
+    layer: str
+    pool: str
+    vector: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a client may know of a served model.
+
+    Attributes:
+        runtime: what runs forwards that need no gradient: "openvino" or "torch".
+        runtime_note: why the runtime is not the preferred one; empty when it is.
+        digest: "sha256:..." of the weights.
+        explanations: names of the explanation methods that apply.
+    """
+
+    name: str
+    default: bool
+    channels: int
+    height: int
+    width: int
+    num_classes: int
+    feature_layer: str
+    feature_dim: int
+    runtime: str
+    runtime_note: str
+    device: str
+    digest: str
+    explanations: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""The HTTP layer: parses requests, makes one engine call, shapes the answer."""

@@ -1,0 +1,246 @@
+"""Owns the command `seethrough`; refuses to know how anything is computed."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+
+from core import __version__
+from core.call import Call
+from core.engine import Engine
+from core.errors import SeethroughError
+from service.app import create_app
+from service.logs import configure
+from service.server import DrainingServer
+from service.settings import PREFIX, Settings
+
+_RAW = argparse.RawDescriptionHelpFormatter
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: without the program's name; None = the process's own.
+
+    Returns:
+        The exit code: 0 = done, 1 = it failed, 2 = it was called wrongly.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        result: int = options.run(options)
+    except ValidationError as error:
+        for each in error.errors():
+            name = ".".join(map(str, each["loc"]))
+            _complain(f"{PREFIX}{name.upper()}={each['input']!r}: {each['msg']}")
+        return 2
+    except (SeethroughError, OSError) as error:
+        _complain(str(error))
+        return 1
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seethrough",
+        formatter_class=_RAW,
+        description="A trained image classifier behind a REST API, and what the network sees.",
+        epilog="example:\n  seethrough serve --port 8000",
+    )
+    parser.add_argument("--version", action="version", version=f"seethrough {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_classify(commands)
+    _add_models(commands)
+    _add_openapi(commands)
+    return parser
+
+
+def _add(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"example:\n  {example}",
+        formatter_class=_RAW,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "serve",
+        _serve,
+        "Serve over HTTP until SIGTERM or Ctrl-C.",
+        "seethrough serve --port 8000 --models efficientnet-lite0,torchvision:resnet50",
+    )
+    _add_settings(parser, Settings.model_fields)
+
+
+def _add_classify(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "classify",
+        _classify,
+        "Classify pictures, without a server.",
+        "seethrough classify --top-k 3 cat.jpg cup.png",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    parser.add_argument("--model", help="a served model; the default one if left out")
+    parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
+    _add_settings(parser, ("models", "device", "max_pixels"))
+
+
+def _add_models(commands: Any) -> None:
+    parser = _add(
+        commands, "models", _models, "Load the configured models and list them.", "seethrough models"
+    )
+    _add_settings(parser, ("models", "default_model", "device"))
+
+
+def _add_openapi(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "openapi",
+        _openapi,
+        "Print the OpenAPI document.",
+        "seethrough openapi --output openapi/openapi.json",
+    )
+    parser.add_argument("--output", type=Path, help="write it to this file instead")
+
+
+def _add_settings(parser: argparse.ArgumentParser, names: Any) -> None:
+    for name in names:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"setting_{name}",
+            metavar="VALUE",
+            default=argparse.SUPPRESS,
+            help=f"{Settings.model_fields[name].description} [{PREFIX}{name.upper()}]".replace(
+                "%", "%%"
+            ),
+        )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Command line beats environment beats `.env`."""
+    prefix = "setting_"
+    given = {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix)
+    }
+    return Settings(**given)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    configure(settings.log_level, settings.log_format)
+    engine = Engine(settings.engine_config())
+    failures: list[BaseException] = []
+
+    def give_up(error: BaseException) -> None:
+        failures.append(error)
+        server.should_exit = True
+
+    app = create_app(settings, engine, on_failure=give_up)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
+    )
+    server = DrainingServer(config, drain=engine.drain, drain_delay_s=settings.drain_delay_s)
+    print(_welcome(settings), file=sys.stderr, flush=True)
+    server.run()
+    return 1 if failures or not server.started else 0
+
+
+def _welcome(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    return (
+        f"Seethrough {__version__} is loading {', '.join(settings.models)}; then open\n"
+        f"  {url}/      the explorer page\n"
+        f"  {url}/docs  the API, to try out"
+    )
+
+
+def _classify(options: argparse.Namespace) -> int:
+    return asyncio.run(_with_engine(options, lambda engine: _classify_files(engine, options)))
+
+
+async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
+    failed = False
+    for file in options.files:
+        try:
+            result = await engine.classify(
+                file.read_bytes(), model=options.model, top_k=options.top_k, call=Call()
+            )
+        except (SeethroughError, OSError) as error:
+            _complain(f"{file}: {error}")
+            failed = True
+            continue
+        rows = [(each.probability, each.label, each.class_index) for each in result.predictions]
+        if options.json:
+            keys = ("probability", "label", "class_index")
+            found = [dict(zip(keys, row, strict=True)) for row in rows]
+            print(json.dumps({"file": str(file), "model": result.model, "predictions": found}))
+        else:
+            print(file)
+            print("".join(f"  {share:7.2%}  {label} ({index})\n" for share, label, index in rows))
+    return 1 if failed else 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    return asyncio.run(_with_engine(options, _list_models))
+
+
+async def _list_models(engine: Engine) -> int:
+    for card in engine.models():
+        mark = "*" if card.default else " "
+        print(
+            f"{mark} {card.name}  {card.channels}x{card.height}x{card.width} -> "
+            f"{card.num_classes} classes, {card.feature_dim} features ({card.feature_layer}), "
+            f"{card.runtime} on {card.device}"
+        )
+    return 0
+
+
+async def _with_engine(
+    options: argparse.Namespace, work: Callable[[Engine], Awaitable[int]]
+) -> int:
+    engine = Engine(_settings(options).engine_config())
+    try:
+        await engine.start()
+        return await work(engine)
+    finally:
+        await engine.close()
+
+
+def _openapi(options: argparse.Namespace) -> int:
+    text = json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=2) + "\n"
+    if options.output is None:
+        print(text, end="")
+    else:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _complain(text: str) -> None:
+    print(f"seethrough: {text}", file=sys.stderr)

@@ -1,0 +1,123 @@
+"""Owns what a network sees in a picture: its classes and its features."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from core.models.layers import Pool
+from service.answers import json_answer, npy_answer
+from service.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
+from service.schemas.problems import IMAGE, KEYED, problems
+from service.schemas.seeing import (
+    ClassificationPublic,
+    ClassifyManyPublic,
+    FeatureVectorPublic,
+    FileResult,
+    image_body,
+    images_body,
+)
+
+router = APIRouter(prefix="/v1", tags=["Seeing"])
+
+TopK = Annotated[
+    int, Query(ge=1, description="How many classes, at most the model's number.", examples=[5])
+]
+_ERRORS = problems(*KEYED, *IMAGE, 404)
+
+
+@router.post(
+    "/classify",
+    summary="Classify a picture",
+    response_model=ClassificationPublic,
+    responses=_ERRORS,
+    openapi_extra=image_body(),
+)
+async def classify(
+    engine: EngineDep,
+    call: CallDep,
+    _form: Annotated[str, Depends(offers("json"))],
+    content: ImageDep,
+    model: ModelQuery = None,
+    top_k: TopK = 5,
+) -> Response:
+    """The most probable classes of a picture, most probable first.
+
+    Send the picture as the body (`Content-Type: image/*` or `application/octet-stream`, the fast
+    path), as `multipart/form-data` in the field `image`, or as JSON with base64. JPEG, PNG, WebP,
+    GIF, BMP, TIFF and AVIF are taken.
+    """
+    result = await engine.classify(content, model=model, top_k=top_k, call=call)
+    return json_answer(ClassificationPublic.model_validate(result))
+
+
+@router.post(
+    "/classify/batch",
+    summary="Classify many pictures",
+    response_model=ClassifyManyPublic,
+    responses=_ERRORS,
+    openapi_extra=images_body(),
+)
+async def classify_many(
+    engine: EngineDep,
+    call: CallDep,
+    _form: Annotated[str, Depends(offers("json"))],
+    files: ImagesDep,
+    model: ModelQuery = None,
+    top_k: TopK = 5,
+) -> Response:
+    """The most probable classes of each picture; a bad picture fails alone.
+
+    Send the pictures as `multipart/form-data`, each in a field `image`. The answer is 200 even if
+    single pictures failed: each result has its own status.
+    """
+    results = await engine.classify_many(
+        [content for _, content in files], model=model, top_k=top_k, call=call
+    )
+    rows = [
+        FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)
+    ]
+    return json_answer(ClassifyManyPublic(results=rows))
+
+
+@router.post(
+    "/feature-vector",
+    summary="Take a picture's feature vector",
+    response_model=FeatureVectorPublic,
+    responses=_ERRORS
+    | {
+        200: {
+            "description": "The vector; `format=npy` or `Accept: application/x-npy` answers it as "
+            "a NumPy file, (D,) float32."
+        }
+    },
+    openapi_extra=image_body(),
+)
+async def feature_vector(
+    engine: EngineDep,
+    call: CallDep,
+    form: Annotated[str, Depends(offers("json", "npy"))],
+    content: ImageDep,
+    model: ModelQuery = None,
+    layer: Annotated[
+        str | None,
+        Query(
+            description="A layer's name: its output is taken. Left out: the input of the last "
+            "linear layer.",
+            examples=["blocks.3"],
+        ),
+    ] = None,
+    pool: Annotated[
+        Pool,
+        Query(
+            description="How a convolutional layer's activation becomes a vector: global average, "
+            "global maximum, or all of it.",
+            examples=["avg"],
+        ),
+    ] = "avg",
+) -> Response:
+    """The picture's place in feature space: near vectors, similar pictures."""
+    result = await engine.feature_vector(content, model=model, layer=layer, pool=pool, call=call)
+    if form == "npy":
+        return npy_answer(result.vector)
+    return json_answer(FeatureVectorPublic.of(result))

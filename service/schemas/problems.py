@@ -1,0 +1,57 @@
+"""Owns the shape of an error's answer, and which statuses an operation lists."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from service.errors import PROBLEM_TYPE
+
+
+class WrongValue(BaseModel):
+    """One parameter that was refused."""
+
+    parameter: str = Field(examples=["top_k"])
+    value: str = Field(examples=["0"])
+    message: str = Field(examples=["allowed: 1 to 1000, the number of classes"])
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Unprocessable Entity"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["top_k=0 is not allowed: 1 to 1000, the number of classes"])
+    code: str = Field(description="For programs to match on.", examples=["invalid_value"])
+    request_id: str = Field(examples=["5f2c8a90d1e34b67"])
+    errors: list[WrongValue] | None = Field(None, description="The parameters that were refused.")
+
+
+_MEANING = {
+    400: "The body is empty, cut off, not what its header says, or a damaged picture.",
+    401: "An API key is needed.",
+    403: "The API key may not call.",
+    404: "No such model, class or layer; the answer names those that exist.",
+    406: "None of the forms asked for can be made.",
+    408: "The body took too long to arrive.",
+    413: "Too many bytes or pixels.",
+    415: "Not a picture we take, or not sent in a way we take.",
+    422: "A parameter's value is not allowed; the answer names it and what is.",
+    500: "Something went wrong on our side; the request id leads to it in the log.",
+    503: "Full, still loading or shutting down; Retry-After says when to come back.",
+    504: "The deadline (X-Deadline-Ms) passed.",
+}
+
+KEYED = (401, 403)
+IMAGE = (400, 406, 408, 413, 415, 503, 504)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for these statuses and those every operation can have."""
+    return {
+        status: {"description": _MEANING[status], "content": {PROBLEM_TYPE: {"schema": _SCHEMA}}}
+        for status in sorted({*statuses, 422, 500})
+    }
+
+
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}

@@ -1,0 +1,122 @@
+"""Owns the answers about one picture: what it is, and its feature vector."""
+
+from typing import Any
+
+from pydantic import Field
+
+from core.errors import SeethroughError
+from core.types import Classification, FeatureVector
+from service.errors import answer_of, problem_of
+from service.schemas.base import Schema
+from service.schemas.problems import Problem
+
+
+class ImagePublic(Schema):
+    """The picture as it was received."""
+
+    format: str = Field(examples=["JPEG"])
+    width: int = Field(examples=[451])
+    height: int = Field(examples=[300])
+    mode: str = Field(description="Pillow's name of the pixel layout.", examples=["RGB"])
+    orientation: int = Field(description="EXIF orientation, 1 to 8.", examples=[1])
+    frames: int = Field(description="Frames in the file; the first is used.", examples=[1])
+    sha256: str = Field(description="Of the bytes received.", examples=["9d8c3a…"])
+
+
+class PredictionPublic(Schema):
+    """One class."""
+
+    class_index: int = Field(examples=[282])
+    label: str = Field(examples=["tiger cat"])
+    probability: float = Field(description="Softmax over all classes.", examples=[0.4127])
+    logit: float = Field(description="The network's raw output.", examples=[8.531])
+
+
+class ClassificationPublic(Schema):
+    """The most probable classes, most probable first."""
+
+    model: str = Field(examples=["efficientnet-lite0"])
+    predictions: list[PredictionPublic]
+    image: ImagePublic
+
+
+class FileResult(Schema):
+    """What became of one of many pictures."""
+
+    name: str = Field(description="The file's name as sent.", examples=["chelsea.jpg"])
+    status: int = Field(description="The status it would have had alone.", examples=[200])
+    classification: ClassificationPublic | None = None
+    problem: Problem | None = None
+
+    @classmethod
+    def of(cls, name: str, result: Classification | SeethroughError) -> "FileResult":
+        """One picture's result, good or bad."""
+        if isinstance(result, SeethroughError):
+            problem = Problem.model_validate(problem_of(result))
+            return cls(name=name, status=answer_of(result).status, problem=problem)
+        return cls(name=name, status=200, classification=ClassificationPublic.model_validate(result))
+
+
+class ClassifyManyPublic(Schema):
+    """One result per picture, in the order sent."""
+
+    results: list[FileResult]
+
+
+class FeatureVectorPublic(Schema):
+    """A picture's features."""
+
+    model: str = Field(examples=["efficientnet-lite0"])
+    layer: str = Field(examples=["classifier"])
+    pool: str = Field(examples=["avg"])
+    dim: int = Field(examples=[1280])
+    vector: list[float] = Field(examples=[[0.0, 0.1312, 0.0417]])
+    image: ImagePublic
+
+    @classmethod
+    def of(cls, features: FeatureVector) -> "FeatureVectorPublic":
+        """The engine's result as clients see it."""
+        return cls(
+            model=features.model,
+            layer=features.layer,
+            pool=features.pool,
+            dim=len(features.vector),
+            vector=features.vector.tolist(),
+            image=ImagePublic.model_validate(features.image),
+        )
+
+
+class ImageUpload(Schema):
+    """A picture as JSON."""
+
+    image: str = Field(description="base64, or a data: URI.", examples=["/9j/4AAQSkZJRg…"])
+
+
+_BINARY = {"type": "string", "format": "binary"}
+
+
+def image_body() -> dict[str, Any]:
+    """OpenAPI's `requestBody` of an operation that takes one picture.
+
+    Written by hand because the three ways share one operation; and with `format: binary`, which
+    Swagger UI and client generators need for a file, where FastAPI writes `contentMediaType`.
+    """
+    form = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
+    return _body(
+        {
+            "multipart/form-data": {"schema": {"title": "ImageForm", **form}},
+            "application/octet-stream": {"schema": _BINARY},
+            "application/json": {"schema": ImageUpload.model_json_schema()},
+        }
+    )
+
+
+def images_body() -> dict[str, Any]:
+    """OpenAPI's `requestBody` of an operation that takes many pictures."""
+    many = {"type": "array", "items": _BINARY}
+    form = {"type": "object", "required": ["image"], "properties": {"image": many}}
+    return _body({"multipart/form-data": {"schema": {"title": "ImagesForm", **form}}})
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}

@@ -1,0 +1,108 @@
+"""Owns every setting: its name, default, bounds and meaning; read once, never at import."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.engine import EngineConfig
+from core.images import ImageLimits
+from core.models.sources import DEFAULT_MODEL
+
+PREFIX = "SEETHROUGH_"
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """`SEETHROUGH_<NAME>`; command line beats environment beats `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, validate_default=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    models: CommaSeparated = Field(
+        (DEFAULT_MODEL,),
+        min_length=1,
+        description="Models to serve, separated by commas: efficientnet-lite0, torchvision:NAME, "
+        "timm:NAME.",
+    )
+    default_model: str | None = Field(
+        None, description="Model used when a request names none; the first of the models if unset."
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
+    )
+    threads: int = Field(
+        0, ge=0, le=1024, description="CPU threads of a forward; 0 takes all cores."
+    )
+    decode_threads: int = Field(
+        0, ge=0, le=1024, description="Threads that decode pictures; 0 takes one per core."
+    )
+    max_body_bytes: int = Field(
+        20 * 2**20, ge=1024, le=2**30, description="Largest request body, in bytes."
+    )
+    max_pixels: int = Field(
+        50_000_000, ge=1, le=10**9, description="Largest picture, in pixels (width x height)."
+    )
+    max_aspect: float = Field(
+        50.0, ge=1, le=10_000, description="Most elongated picture: longer side / shorter side."
+    )
+    max_files: int = Field(
+        64, ge=1, le=4096, description="Most pictures in one request to /v1/classify/batch."
+    )
+    queue_size: int = Field(
+        256, ge=1, le=100_000, description="Requests under way at once; one more is answered 503."
+    )
+    deadline_s: float = Field(
+        60.0, gt=0, le=3600, description="Longest time a request may take, in seconds."
+    )
+    body_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="Longest time a request's body may take to arrive."
+    )
+    drain_delay_s: float = Field(
+        1.0,
+        ge=0,
+        le=300,
+        description="After SIGTERM: how long new requests are still answered (503), so that "
+        "nothing that reached the socket is lost, before it closes.",
+    )
+    drain_timeout_s: float = Field(
+        60.0, gt=0, le=3600, description="After SIGTERM: how long work under way may take to end."
+    )
+    api_keys: Secrets = Field(
+        (),
+        description="Keys that may call /v1, separated by commas; none means no key is needed.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text for people, json for machines; one line per event."
+    )
+
+    @field_validator("models", "api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    def engine_config(self) -> EngineConfig:
+        """What the engine needs to know of these settings."""
+        return EngineConfig(
+            models=self.models,
+            default_model=self.default_model,
+            device=self.device,
+            limits=ImageLimits(
+                max_bytes=self.max_body_bytes,
+                max_pixels=self.max_pixels,
+                max_aspect=self.max_aspect,
+            ),
+            queue_size=self.queue_size,
+            decode_threads=self.decode_threads,
+            threads=self.threads,
+        )
