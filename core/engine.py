@@ -1,4 +1,4 @@
-"""Owns `Engine`: one async method per capability, the one bridge between asyncio and the threads."""
+"""Owns `Engine`: one async method per capability; the only bridge from asyncio to threads."""
 
 import asyncio
 import enum
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -97,7 +98,8 @@ class Engine:
         self._pending = 0
         self._worker = BatchWorker(self.config.queue_size, self.metrics)
         self._decoders = ThreadPoolExecutor(
-            self.config.decode_threads or os.cpu_count() or 1, thread_name_prefix="seethrough-decode"
+            self.config.decode_threads or os.cpu_count() or 1,
+            thread_name_prefix="seethrough-decode",
         )
 
     # ---- life ----
@@ -115,7 +117,7 @@ class Engine:
             raise UnknownModel(self.default_model, names)
         self._worker.start()
         for name in names:
-            self._models[name] = await self._run(Solo(lambda name=name: self._load(name, device)))
+            self._models[name] = await self._run(Solo(partial(self._load, name, device)))
         if self.state is State.LOADING:
             self.state = State.READY
         await self.probe(Call())
@@ -286,9 +288,7 @@ class Engine:
             else:
                 vector = await self._run(LayerVectors(loaded, layer, pool), row, call=call)
         require_finite(vector)
-        return FeatureVector(
-            loaded.spec.name, source, layer or loaded.feature_layer, pool, vector
-        )
+        return FeatureVector(loaded.spec.name, source, layer or loaded.feature_layer, pool, vector)
 
     # ---- the bridge ----
 
@@ -331,7 +331,7 @@ class Engine:
         lane: Lane = Lane.INTERACTIVE,
         call: Call | None = None,
     ) -> Any:
-        """Have the worker run a payload; a caller that gives up takes its ticket out of the queue."""
+        """Have the worker run a payload; if the caller gives up, its ticket leaves the queue."""
         call = call or Call()
         ticket = self._worker.submit(function, payload, lane=lane, deadline=call.deadline)
         try:

@@ -188,4 +188,3 @@ def _upright(image: Image.Image) -> Image.Image:
     if image.format == "TIFF" or _orientation(image) == 1:
         return image
     return ImageOps.exif_transpose(image)
-

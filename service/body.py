@@ -3,7 +3,7 @@
 import asyncio
 import binascii
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -124,7 +124,7 @@ class _Part:
         for line in self.headers.decode("utf-8", "replace").splitlines():
             name, _, value = line.partition(":")
             if name.strip().lower() == "content-disposition":
-                return cast(dict[bytes, bytes], parse_options_header(value.strip())[1])
+                return parse_options_header(value.strip())[1]
         return {}
 
     @property

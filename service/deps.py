@@ -49,7 +49,8 @@ async def require_key(
         raise KeyMissing("an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
     # Every key is compared, and each in constant time: the answer's delay tells nothing.
     keys = [key.get_secret_value().encode() for key in settings.api_keys]
-    if not any([hmac.compare_digest(sent.encode(), key) for key in keys]):
+    matches = [hmac.compare_digest(sent.encode(), key) for key in keys]
+    if not any(matches):
         raise KeyRefused("the API key is not one of those that may call")
 
 
@@ -97,11 +98,14 @@ def offers(*forms: str) -> Callable[..., Awaitable[str]]:
 
     async def pick(
         request: Request,
-        format: Annotated[  # noqa: A002 - the contract's name
+        format: Annotated[
             str | None,
             Query(
-                description="Form of the answer: " + ", ".join(forms) + ". Wins over `Accept`: "
-                + ", ".join(MEDIA_TYPES[form] for form in forms) + ".",
+                description="Form of the answer: "
+                + ", ".join(forms)
+                + ". Wins over `Accept`: "
+                + ", ".join(MEDIA_TYPES[form] for form in forms)
+                + ".",
                 examples=["json"],
             ),
         ] = None,
@@ -113,7 +117,7 @@ def offers(*forms: str) -> Callable[..., Awaitable[str]]:
 
 ModelQuery = Annotated[
     str | None,
-    Query(description="A served model; the default one if left out.", examples=["efficientnet-lite0"]),
+    Query(
+        description="A served model; the default one if left out.", examples=["efficientnet-lite0"]
+    ),
 ]
-
-

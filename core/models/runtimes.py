@@ -1,4 +1,4 @@
-"""Owns the ways to run a forward that needs no gradient; refuses to know names, labels, pictures."""
+"""Owns the ways to run a forward that needs no gradient; refuses to know labels or pictures."""
 
 import warnings
 from typing import NamedTuple, Protocol
@@ -12,6 +12,7 @@ from core.models.layers import captured_input, pooled
 from core.types import FloatArray
 
 MAX_RELATIVE_DIFFERENCE = 1e-3
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Outputs(NamedTuple):
@@ -78,14 +79,12 @@ class OpenVinoRuntime:
     # some rows the activations fall out of the cache. See benchmarks/results/serving.md.
     max_batch = 8
 
-    def __init__(
-        self, network: LogitsAndFeatures, input_shape: tuple[int, int, int], threads: int = 0
-    ) -> None:
+    def __init__(self, network: LogitsAndFeatures, example: Tensor, threads: int = 0) -> None:
         # Half precision is the plugin's default where the CPU has it, and not equal to 1e-3.
         config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads:
             config["INFERENCE_NUM_THREADS"] = str(threads)
-        traced = _convert(network, input_shape)
+        traced = _convert(network, example)
         self._request = openvino.Core().compile_model(traced, "CPU", config).create_infer_request()
 
     def __call__(self, batch: Tensor) -> Outputs:
@@ -95,15 +94,15 @@ class OpenVinoRuntime:
         return Outputs(logits, features)
 
 
-def _convert(network: LogitsAndFeatures, input_shape: tuple[int, int, int]) -> openvino.Model:
+def _convert(network: LogitsAndFeatures, example: Tensor) -> openvino.Model:
     with warnings.catch_warnings():
         # OpenVINO 2026 still traces with torch.jit, which warns of its own deprecation, and
         # tracing warns of every Python branch on a shape; the agreement check is our answer.
         warnings.simplefilter("ignore")
         return openvino.convert_model(
             network,
-            example_input=torch.zeros(1, *input_shape),
-            input=[openvino.PartialShape([-1, *input_shape])],
+            example_input=example,
+            input=[openvino.PartialShape([-1, *example.shape[1:]])],
         )
 
 
@@ -118,8 +117,10 @@ def disagreement(runtime: Runtime, reference: Runtime, probe: Tensor) -> float:
     """
     worst = 0.0
     for ours, theirs in zip(runtime(probe), reference(probe), strict=True):
-        if ours.shape != theirs.shape or not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        if ours.shape != theirs.shape or not (
+            np.isfinite(ours).all() and np.isfinite(theirs).all()
+        ):
             return float("inf")
-        scale = max(float(np.abs(theirs).max()), np.finfo(np.float32).tiny)
+        scale = max(float(np.abs(theirs).max()), _TINY)
         worst = max(worst, float(np.abs(ours - theirs).max()) / scale)
     return worst

@@ -74,9 +74,7 @@ async def classify_many(
     results = await engine.classify_many(
         [content for _, content in files], model=model, top_k=top_k, call=call
     )
-    rows = [
-        FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)
-    ]
+    rows = [FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)]
     return json_answer(ClassifyManyPublic(results=rows))
 
 

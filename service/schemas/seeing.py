@@ -54,7 +54,9 @@ class FileResult(Schema):
         if isinstance(result, SeethroughError):
             problem = Problem.model_validate(problem_of(result))
             return cls(name=name, status=answer_of(result).status, problem=problem)
-        return cls(name=name, status=200, classification=ClassificationPublic.model_validate(result))
+        return cls(
+            name=name, status=200, classification=ClassificationPublic.model_validate(result)
+        )
 
 
 class ClassifyManyPublic(Schema):
