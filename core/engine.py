@@ -105,7 +105,7 @@ class Engine:
     # ---- life ----
 
     async def start(self) -> None:
-        """Load every model and run each once, on the worker thread; then requests are taken.
+        """Load every model on the worker thread, which runs each once; then requests are taken.
 
         Raises:
             UnknownModel: a configured name is not known.
@@ -120,7 +120,6 @@ class Engine:
             self._models[name] = await self._run(Solo(partial(self._load, name, device)))
         if self.state is State.LOADING:
             self.state = State.READY
-        await self.probe(Call())
 
     def drain(self) -> None:
         """Refuse new requests; those under way go on to their end."""
