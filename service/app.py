@@ -16,7 +16,7 @@ from service.deps import require_key
 from service.edge import Edge
 from service.errors import add_handlers
 from service.routers import models, operations, pages, seeing
-from service.schemas.problems import Problem
+from service.schemas.uploads import components
 from service.settings import Settings
 
 _log = logging.getLogger("seethrough")
@@ -103,9 +103,7 @@ def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generated()
         schemas = document["components"]["schemas"]
-        definition = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= definition.pop("$defs", {})
-        schemas["Problem"] = definition
+        schemas |= components()
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return document

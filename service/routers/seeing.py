@@ -14,9 +14,8 @@ from service.schemas.seeing import (
     ClassifyManyPublic,
     FeatureVectorPublic,
     FileResult,
-    image_body,
-    images_body,
 )
+from service.schemas.uploads import image_body, images_body
 
 router = APIRouter(prefix="/v1", tags=["Seeing"])
 

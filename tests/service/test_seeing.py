@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-import torchvision.transforms.v2 as transforms
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from PIL import Image
@@ -68,7 +67,9 @@ def test_answers_equal_a_plain_timm_and_pillow_pipeline(lite0: LoadedModel) -> N
 
 def test_a_photo_decoded_small_gives_the_same_answer(lite0: LoadedModel) -> None:
     preprocess = lite0.spec.preprocess
-    large = np.array(Image.fromarray(photo("chelsea")).resize((3000, 2000), Image.Resampling.LANCZOS))
+    large = np.array(
+        Image.fromarray(photo("chelsea")).resize((3000, 2000), Image.Resampling.LANCZOS)
+    )
     content = encode(large, quality=90)
     shrunk = decode(content, min_side_px=preprocess.min_side_px)
     assert shrunk.pixels.shape[0] < 2000
