@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from core import __version__
 from core.engine import Engine
-from service.deps import require_key
+from service.deps import KeyGuard
 from service.edge import Edge
 from service.errors import add_handlers
 from service.routers import models, operations, pages, seeing
@@ -72,7 +72,7 @@ def create_app(
     app.add_middleware(Edge, metrics=engine.metrics)
     add_handlers(app)
     for api in (models.router, seeing.router):
-        app.include_router(api, dependencies=[Depends(require_key)])
+        app.include_router(api, dependencies=[Depends(KeyGuard())])
     app.include_router(operations.router)
     pages.add_pages(app)
     _describe(app)
