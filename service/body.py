@@ -82,12 +82,13 @@ async def _read(request: Request, call: Call, limit_bytes: int, timeout_s: float
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit_bytes:
         raise _too_large(int(announced), limit_bytes)
+    left_s = call.remaining_s
     with call.measure("body"):
         try:
-            async with asyncio.timeout(min(timeout_s, call.remaining_s)):
+            async with asyncio.timeout(min(timeout_s, left_s)):
                 return await _collect(request, limit_bytes)
         except TimeoutError as error:
-            if call.remaining_s <= 0:
+            if left_s < timeout_s:
                 raise DeadlinePassed("the deadline passed before the body was here") from error
             raise BodyTooSlow(f"the body took longer than {timeout_s:g} s to arrive") from error
         except ClientDisconnect as error:
