@@ -95,7 +95,9 @@ def test_swagger_ui_uploads_one_file(
     block.locator("button.try-out__btn").click()
     block.locator("input[type=file]").set_input_files(photo)
     block.locator("button.execute").click()
-    expect(block.locator(".live-responses-table tr.response .response-col_status")).to_contain_text("200")
+    expect(block.locator(".live-responses-table tr.response .response-col_status")).to_contain_text(
+        "200"
+    )
     expect(block.locator(".live-responses-table")).to_contain_text("espresso")
     assert foreign == []
 
