@@ -40,9 +40,10 @@ def main() -> None:
         forward = {
             size: _rate(partial(_run, model.forward, rows[:size]), seconds / 5) for size in _BATCHES
         }
-        whole = {"serial": _rate(lambda: _run(model.forward, [prepare(0)]), seconds / 3)}
+        whole = {"serial": _rate(lambda: _run(model.forward, [prepare(0)]), seconds / 4)}
         for size in (4, 8):
-            whole[f"batch {size}"] = _overlapped(prepare, model.forward, size, seconds / 3)
+            whole[f"overlapped {size}"] = _overlapped(prepare, model.forward, size, seconds / 4)
+            whole[f"in turn {size}"] = _in_turn(prepare, model.forward, size, seconds / 4)
         print(
             json.dumps(
                 {
@@ -89,6 +90,14 @@ def _overlapped(
             return _run(forward, rows)
 
         return _rate(step, seconds)
+
+
+def _in_turn(
+    prepare: Callable[[int], Tensor], forward: Callable[[Tensor], object], size: int, seconds: float
+) -> float:
+    """Two threads prepare a batch, then it runs."""
+    with ThreadPoolExecutor(2) as pool:
+        return _rate(lambda: _run(forward, list(pool.map(prepare, range(size)))), seconds)
 
 
 if __name__ == "__main__":

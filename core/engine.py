@@ -1,29 +1,24 @@
 """Owns `Engine`: one async method per capability; the only bridge from asyncio to threads."""
 
 import asyncio
-import enum
-import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from core.bridge import Bridge
 from core.call import Call
 from core.errors import (
-    DeadlinePassed,
-    Draining,
     InvalidValue,
     ModelUnusable,
-    NotReady,
-    QueueFull,
     SeethroughError,
     UnknownModel,
 )
+from core.explain.base import LayerObjective
+from core.explain.plan import Method, applicable
+from core.explainer import Explainer
 from core.images import ImageLimits, decode
 from core.metrics import Metrics
 from core.models.batched import Forward, LayerVectors
@@ -33,21 +28,19 @@ from core.models.predictions import require_finite, top_predictions
 from core.models.registry import ModelRegistry, standard_registry
 from core.models.runtimes import Outputs
 from core.models.sources import DEFAULT_MODEL
-from core.types import Classification, FeatureVector, FloatArray, ImageSource, ModelCard
-from core.worker import BatchFunction, BatchWorker, Lane, Solo
-
-T = TypeVar("T")
-
-_LOADING_RETRY_AFTER_S = 2.0
-_DRAINING_RETRY_AFTER_S = 1.0
-
-
-class State(enum.Enum):
-    """Where an engine is in its life; it only ever moves forward."""
-
-    LOADING = "loading"
-    READY = "ready"
-    DRAINING = "draining"
+from core.render import Drawing, draw, png
+from core.sheet import strip
+from core.types import (
+    Classification,
+    Explanation,
+    FeatureVector,
+    FloatArray,
+    ImageSource,
+    Judged,
+    ModelCard,
+    Pixels,
+)
+from core.worker import Solo
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +55,7 @@ class EngineConfig:
         queue_size: requests that may be under way at once.
         decode_threads: threads that decode pictures; 0 = one per core.
         threads: CPU threads of a forward; 0 = all.
+        limit_forwards: the most forwards one occlusion may take.
         pretrained: False leaves torchvision and timm models at their random initialisation.
     """
 
@@ -72,6 +66,7 @@ class EngineConfig:
     queue_size: int = 256
     decode_threads: int = 0
     threads: int = 0
+    limit_forwards: int = 5000
     pretrained: bool = True
 
 
@@ -92,15 +87,11 @@ class Engine:
     ) -> None:
         self.config = config or EngineConfig()
         self.metrics = metrics or Metrics()
-        self.state = State.LOADING
         self._registry = registry or standard_registry()
         self._models: dict[str, LoadedModel] = {}
-        self._pending = 0
-        self._worker = BatchWorker(self.config.queue_size, self.metrics)
-        self._decoders = ThreadPoolExecutor(
-            self.config.decode_threads or os.cpu_count() or 1,
-            thread_name_prefix="seethrough-decode",
-        )
+        self._methods: dict[str, tuple[str, ...]] = {}
+        self.bridge = Bridge(self.config.queue_size, self.config.decode_threads, self.metrics)
+        self._explainer = Explainer(self.bridge, self.config.limits, self.config.limit_forwards)
 
     # ---- life ----
 
@@ -115,15 +106,18 @@ class Engine:
         names = self.config.models
         if self.default_model not in names:
             raise UnknownModel(self.default_model, names)
-        self._worker.start()
+        self.bridge.worker.start()
         for name in names:
-            self._models[name] = await self._run(Solo(partial(self._load, name, device)))
-        if self.state is State.LOADING:
-            self.state = State.READY
+            load = Solo(partial(self._load, name, device))
+            model = await self.bridge.run(load, None, Call())
+            methods = Solo(partial(applicable, model))
+            self._methods[name] = await self.bridge.run(methods, None, Call())
+            self._models[name] = model
+        self.bridge.open()
 
     def drain(self) -> None:
         """Refuse new requests; those under way go on to their end."""
-        self.state = State.DRAINING
+        self.bridge.drain()
 
     async def close(self, timeout_s: float = 30.0) -> bool:
         """Drain, let the worker finish what it holds, end all threads.
@@ -131,30 +125,7 @@ class Engine:
         Returns:
             Whether the worker ended within the timeout.
         """
-        self.drain()
-        ended = await asyncio.to_thread(self._worker.close, timeout_s)
-        self._decoders.shutdown(wait=False, cancel_futures=True)
-        return ended
-
-    def check_admission(self) -> None:
-        """Raise if a new request would be refused now.
-
-        Raises:
-            NotReady: models are still loading, or the worker has died.
-            Draining: the process is shutting down.
-            QueueFull: as many requests are under way as may be.
-        """
-        if self.state is State.DRAINING:
-            raise Draining("the service is shutting down", retry_after_s=_DRAINING_RETRY_AFTER_S)
-        if self.state is State.LOADING:
-            raise NotReady("models are still loading", retry_after_s=_LOADING_RETRY_AFTER_S)
-        if not self._worker.alive:
-            raise NotReady("the worker has stopped", retry_after_s=_LOADING_RETRY_AFTER_S)
-        if self._pending >= self.config.queue_size:
-            raise QueueFull(
-                f"{self._pending} requests are under way, as many as may be",
-                retry_after_s=self._worker.retry_after_s(self._pending),
-            )
+        return await self.bridge.close(timeout_s)
 
     async def probe(self, call: Call) -> None:
         """Send a tiny picture through decoding, queue and forward of every model.
@@ -163,7 +134,7 @@ class Engine:
             NotReady: models are still loading.
             Draining: the process is shutting down.
         """
-        self.check_admission()
+        self.bridge.check_admission()
         for name in self._models:
             await self.classify(_PROBE_GIF, model=name, top_k=1, call=call)
 
@@ -176,7 +147,7 @@ class Engine:
 
     def models(self) -> list[ModelCard]:
         """Every served model, in the order configured."""
-        self._require_loaded()
+        self.bridge.require_loaded()
         return [self._card(model) for model in self._models.values()]
 
     def model(self, name: str) -> ModelCard:
@@ -217,9 +188,9 @@ class Engine:
         """
         loaded = self._model(model)
         _require_top_k(top_k, loaded)
-        async with self._admitted(call):
+        async with self.bridge.admitted(call):
             source, row = await self._prepare(content, loaded, call)
-            outputs: Outputs = await self._run(Forward(loaded), row, call=call)
+            outputs: Outputs = await self.bridge.run(Forward(loaded), row, call)
             predictions = top_predictions(outputs.logits, loaded.spec.labels, top_k)
         return Classification(loaded.spec.name, source, predictions)
 
@@ -278,32 +249,92 @@ class Engine:
             raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
         if layer is not None:
             find_layer(loaded.module, layer)
-        async with self._admitted(call):
+        async with self.bridge.admitted(call):
             source, row = await self._prepare(content, loaded, call)
             vector: FloatArray
             if layer is None:
-                outputs: Outputs = await self._run(Forward(loaded), row, call=call)
+                outputs: Outputs = await self.bridge.run(Forward(loaded), row, call)
                 vector = outputs.features
             else:
-                vector = await self._run(LayerVectors(loaded, layer, pool), row, call=call)
+                vector = await self.bridge.run(LayerVectors(loaded, layer, pool), row, call)
         require_finite(vector)
         return FeatureVector(loaded.spec.name, source, layer or loaded.feature_layer, pool, vector)
 
-    # ---- the bridge ----
+    async def explain(
+        self,
+        content: bytes,
+        method: Method,
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        part: LayerObjective | None = None,
+        keep_original: bool = False,
+        call: Call,
+    ) -> Explanation:
+        """Why the network answers as it does, by one method.
 
-    @asynccontextmanager
-    async def _admitted(self, call: Call) -> AsyncIterator[None]:
-        """Hold one of the places for requests under way; no longer than the deadline."""
-        self.check_admission()
-        call.check()
-        self._pending += 1
-        try:
-            async with asyncio.timeout(None if call.unbounded else call.remaining_s):
-                yield
-        except TimeoutError as error:
-            raise DeadlinePassed("the deadline passed before the work was done") from error
-        finally:
-            self._pending -= 1
+        Args:
+            content: the picture's file.
+            method: which method, with its parameters.
+            model: a served model; None = the default.
+            target: a class's index or exact label; None = the top prediction.
+            part: what to explain instead of a class, with guided backpropagation.
+            keep_original: also keep the whole picture, to draw on.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            InvalidValue: a parameter is outside what is allowed; TargetOutOfRange, CostTooHigh.
+            MethodUnsupported: the method does not apply to this network.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        return await self._explainer.explain(
+            self._model(model), content, method, target, part, keep_original, call
+        )
+
+    async def compare(
+        self,
+        content: bytes,
+        methods: Sequence[Method],
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        keep_original: bool = False,
+        call: Call,
+    ) -> list[Judged]:
+        """Several methods on one picture and one class, each with its faithfulness.
+
+        Args:
+            content: the picture's file.
+            methods: at least one.
+            model: a served model; None = the default.
+            target: a class's index or exact label; None = the top prediction.
+            keep_original: also keep the whole picture, to draw on.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            As `explain`.
+        """
+        return await self._explainer.compare(
+            self._model(model), content, methods, target, keep_original, call
+        )
+
+    async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
+        """An explanation as a PNG file."""
+        return await self.bridge.draw(lambda: png(_drawn(found, drawing)), call)
+
+    async def draw_strip(self, judged: Sequence[Judged], drawing: Drawing, call: Call) -> bytes:
+        """Several explanations side by side as a PNG file, each with its name and faithfulness."""
+        first = judged[0].explanation
+        seen = first.view if first.original is None else first.original
+        panels = (
+            (
+                f"{each.explanation.method}\ndel {each.deletion:.2f}  ins {each.insertion:.2f}",
+                _drawn(each.explanation, drawing),
+            )
+            for each in judged
+        )
+        label = getattr(first.target, "label", "")
+        return await self.bridge.draw(lambda: png(strip([(label, seen), *panels])), call)
 
     async def _prepare(
         self, content: bytes, model: LoadedModel, call: Call
@@ -315,29 +346,7 @@ class Engine:
             image = decode(content, self.config.limits, min_side_px=preprocess.min_side_px)
             return image.source, preprocess(image.pixels)
 
-        with call.measure("decode"):
-            return await self._decode(prepare)
-
-    async def _decode(self, work: Callable[[], T]) -> T:
-        with self.metrics.decode_s.time():
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
-
-    async def _run(
-        self,
-        function: BatchFunction,
-        payload: object = None,
-        *,
-        lane: Lane = Lane.INTERACTIVE,
-        call: Call | None = None,
-    ) -> Any:
-        """Have the worker run a payload; if the caller gives up, its ticket leaves the queue."""
-        call = call or Call()
-        ticket = self._worker.submit(function, payload, lane=lane, deadline=call.deadline)
-        try:
-            return await asyncio.wrap_future(ticket.future)
-        finally:
-            call.add("queue", ticket.queue_s)
-            call.add("forward", ticket.run_s)
+        return await self.bridge.decode(prepare, call)
 
     # ---- models ----
 
@@ -347,17 +356,12 @@ class Engine:
             name, device, pretrained=config.pretrained, threads=config.threads
         )
 
-    def _require_loaded(self) -> Mapping[str, LoadedModel]:
-        if self.state is State.LOADING:
-            raise NotReady("models are still loading", retry_after_s=_LOADING_RETRY_AFTER_S)
-        return self._models
-
     def _model(self, name: str | None) -> LoadedModel:
-        models = self._require_loaded()
+        self.bridge.require_loaded()
         name = name or self.default_model
-        if name not in models:
-            raise UnknownModel(name, list(models))
-        return models[name]
+        if name not in self._models:
+            raise UnknownModel(name, list(self._models))
+        return self._models[name]
 
     def _card(self, model: LoadedModel) -> ModelCard:
         channels, height, width = model.spec.input_shape
@@ -374,8 +378,12 @@ class Engine:
             runtime_note=model.runtime_note,
             device=str(model.device),
             digest=model.digest,
-            explanations=(),
+            explanations=self._methods[model.spec.name],
         )
+
+
+def _drawn(found: Explanation, drawing: Drawing) -> Pixels:
+    return draw(found.values, found.view, drawing, frame=found.frame, original=found.original)
 
 
 # The smallest picture there is: a 1 x 1 GIF.

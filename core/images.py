@@ -2,9 +2,12 @@
 
 import hashlib
 import io
-from dataclasses import dataclass
+import re
+import struct
+import warnings
+from dataclasses import dataclass, replace
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from core.errors import (
     ImageCorrupt,
@@ -12,6 +15,7 @@ from core.errors import (
     ImageUnsupported,
     InvalidValue,
     RequestUnreadable,
+    SeethroughError,
 )
 from core.formats import FORMATS, HAS_HEIF, gif_frames, hint, sniff
 from core.pixels import to_rgb
@@ -29,8 +33,26 @@ Image.MAX_IMAGE_PIXELS = None
 MAX_COUNTED_FRAMES = 1000
 """Frames beyond this are not counted: a hostile file holds hundreds of thousands."""
 
-# MPO is a JPEG with further pictures behind it, as phones write it.
-_OPENERS = (*FORMATS, "MPO")
+_MAX_READS = 500_000
+"""Reads Pillow may make of one file. A big honest file needs some ten thousand; a hostile one
+of 20 MB made of one-byte blocks needs twenty million, each of them in Python."""
+
+# Pillow warns of damaged EXIF and odd tags: news about the caller's file, not about us.
+_PILLOW = r"(PIL|pillow_heif)\b"
+_QUIET = ("ignore", None, Warning, re.compile(_PILLOW), 0)
+
+_ORIENTATION_HOLDERS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the stored picture upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +74,7 @@ class ImageLimits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:  # NaN is refused too
                 raise InvalidValue(name, getattr(self, name), "1 or more")
 
 
@@ -81,28 +103,61 @@ def decode(
         ImageCorrupt: damaged or cut off.
     """
     _check_bytes(content, limits)
+    if min_side_px is not None and min_side_px < 1:
+        raise InvalidValue("min_side_px", min_side_px, "1 or more, or None")
+    name = _format(content)
+    _silence_pillow()
+    try:
+        return _decoded(content, name, limits, min_side_px)
+    except SeethroughError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise ImageCorrupt(f"the {name} file is damaged or cut off") from error
+
+
+def _decoded(
+    content: bytes, name: str, limits: ImageLimits, min_side_px: int | None
+) -> DecodedImage:
+    if name == "WEBP" and (canvas := _webp_canvas(content)):
+        _check_size(*canvas, limits)  # libwebp allocates the canvas when the file is opened
+    # A JPEG opener also takes MPO: a JPEG with further pictures behind it, as phones write it.
+    with Image.open(_CountedReads(content), formats=(name,)) as image:
+        source = _source(image, name, content)
+        _check_size(source.width, source.height, limits)
+        if name == "TIFF":
+            _check_tiles(image, source, limits)
+        if min_side_px is not None and name == "JPEG":
+            _shrink(image, min_side_px)
+        upright, source = _upright(image, source)
+        return DecodedImage(to_rgb(upright), source)
+
+
+class _CountedReads(io.BytesIO):
+    """A file that bounds the work a decoder does in Python, whatever its format."""
+
+    _left = _MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ImageCorrupt(f"the file takes more than {_MAX_READS} reads to decode")
+        return super().read(size)
+
+
+def _silence_pillow() -> None:
+    """Put the filter first, if it is not: `warnings.catch_warnings` is not thread-safe."""
+    if warnings.filters[:1] != [_QUIET]:
+        warnings.filterwarnings("ignore", module=_PILLOW)
+
+
+def _format(content: bytes) -> str:
     name = sniff(content)
     if name is None:
         clue = hint(content)
         raise ImageUnsupported(
             f"not a picture we take{': ' + clue if clue else ''}; taken: {', '.join(FORMATS)}"
         )
-    try:
-        with _open(content) as image:
-            source = _source(image, name, content)
-            _check_size(source, limits)
-            if min_side_px is not None and name == "JPEG":
-                _shrink(image, min_side_px)
-            pixels = to_rgb(_upright(image))
-    except (InvalidValue, ImageTooLarge, ImageCorrupt):
-        raise
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise ImageCorrupt(f"the {name} file is damaged or cut off") from error
-    return DecodedImage(pixels, source)
-
-
-def _open(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content), formats=_OPENERS)
+    return name
 
 
 def _check_bytes(content: bytes, limits: ImageLimits) -> None:
@@ -114,8 +169,7 @@ def _check_bytes(content: bytes, limits: ImageLimits) -> None:
         )
 
 
-def _check_size(source: ImageSource, limits: ImageLimits) -> None:
-    width, height = source.width, source.height
+def _check_size(width: int, height: int, limits: ImageLimits) -> None:
     if width < 1 or height < 1:
         raise ImageCorrupt(f"a picture of {width} x {height} pixels")
     if width * height > limits.max_pixels:
@@ -129,24 +183,54 @@ def _check_size(source: ImageSource, limits: ImageLimits) -> None:
         )
 
 
+def _check_tiles(image: Image.Image, source: ImageSource, limits: ImageLimits) -> None:
+    """Refuse a TIFF of few pixels in tiles of many: libtiff decodes every tile in full."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    across, down = tags.get(ExifTags.Base.TileWidth), tags.get(ExifTags.Base.TileLength)
+    if not (isinstance(across, int) and isinstance(down, int) and across > 0 and down > 0):
+        return  # in strips, or damaged
+    width, height = -(-source.width // across) * across, -(-source.height // down) * down
+    if width * height > 2 * limits.max_pixels:  # honest tiles overhang by less than one each way
+        raise ImageTooLarge(
+            f"tiles that cover {width} x {height} = {width * height} pixels; "
+            f"at most {2 * limits.max_pixels} are taken"
+        )
+
+
+def _webp_canvas(content: bytes) -> tuple[int, int] | None:
+    """(width, height) in a WebP's header. Source: RFC 9649, sections 2.5 to 2.7."""
+    chunk, body = content[12:16], content[20:30]
+    if chunk == b"VP8X" and len(body) == 10:
+        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+    if chunk == b"VP8L" and len(body) >= 5:
+        bits = int.from_bytes(body[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 " and len(body) == 10:
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
 def _source(image: Image.Image, name: str, content: bytes) -> ImageSource:
     width, height = image.size
+    orientation = 1
     if name == "TIFF":  # Pillow answers the upright size; these tags hold the stored one
         tags = image.tag_v2  # type: ignore[attr-defined]
         width, height = int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength])
+        orientation = _orientation(image)  # gone once it is loaded
     return ImageSource(
         format=name,
         width=width,
         height=height,
         mode=image.mode,
-        orientation=_orientation(image),
+        orientation=orientation,
         frames=_frames(image, name, content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 
 
 def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info and image.format != "TIFF":
+    if image.format != "TIFF" and _ORIENTATION_HOLDERS.isdisjoint(image.info):
         return 1
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -164,14 +248,20 @@ def _frames(image: Image.Image, name: str, content: bytes) -> int:
 
 
 def _tiff_frames(content: bytes) -> int:
-    """Frames of a TIFF; Pillow's own count walks a chain of any length."""
-    with _open(content) as image:
-        try:
-            for frame in range(1, MAX_COUNTED_FRAMES):
-                image.seek(frame)
-        except Exception:  # EOFError at the end, anything in a damaged chain
-            return frame
-    return MAX_COUNTED_FRAMES
+    """Directories in a TIFF's chain, counted without reading their tags, as Pillow would.
+
+    Source: TIFF 6.0, section 2; BigTIFF has the same shape in wider numbers.
+    """
+    order = "<" if content[:2] == b"II" else ">"
+    big = content[2:4] in (b"+\0", b"\0+")
+    count, pointer = struct.Struct(order + "HQ"[big]), struct.Struct(order + "IQ"[big])
+    (at,) = pointer.unpack_from(content, 8 if big else 4)
+    seen: set[int] = set()
+    while 0 < at <= len(content) - count.size and at not in seen and len(seen) < MAX_COUNTED_FRAMES:
+        seen.add(at)
+        end = at + count.size + count.unpack_from(content, at)[0] * (20 if big else 12)
+        at = pointer.unpack_from(content, end)[0] if end <= len(content) - pointer.size else 0
+    return max(len(seen), 1)
 
 
 def _shrink(image: Image.Image, min_side_px: int) -> None:
@@ -182,9 +272,13 @@ def _shrink(image: Image.Image, min_side_px: int) -> None:
         image.draft(None, (round(image.width * scale), round(image.height * scale)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The decoded first frame, turned as its EXIF orientation says; a TIFF already is."""
+def _upright(image: Image.Image, source: ImageSource) -> tuple[Image.Image, ImageSource]:
+    """The decoded first frame, turned as its EXIF orientation says, which `source` then names."""
     image.load()
-    if image.format == "TIFF" or _orientation(image) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
+    if source.format == "TIFF":  # Pillow turns a TIFF while loading it
+        return image, source
+    orientation = _orientation(image)  # asked only now: a PNG may tell it behind its pixels
+    if orientation == 1:
+        return image, source
+    # Not ImageOps.exif_transpose: that writes the EXIF block anew, which fails on a damaged one.
+    return image.transpose(_TURNS[orientation]), replace(source, orientation=orientation)

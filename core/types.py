@@ -1,9 +1,14 @@
 """Owns the results the engine hands out: frozen, without behaviour, without HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the module that owns Frame imports torch, and results need no torch
+    from core.models.preprocess import Frame
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB, 0..255."""
@@ -81,6 +86,56 @@ class FeatureVector:
     layer: str
     pool: str
     vector: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class UnitValue:
+    """What a layer, a channel or a unit put out: see `core.explain.base.LayerObjective`."""
+
+    layer: str
+    channel: int | None
+    row: int | None
+    col: int | None
+    value: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """A method's answer for one picture.
+
+    Attributes:
+        target: the class, or the part of a layer, that was explained.
+        values: (H, W) float32 at the model's input size, raw: not rescaled.
+        extras: what only this method has, by the name clients see.
+        view: (H, W, 3) uint8, the picture the model saw.
+        frame: where that view lies in the picture.
+        original: (H', W', 3) uint8, the whole picture upright; None if it was not asked for.
+    """
+
+    model: str
+    method: str
+    image: ImageSource
+    target: Prediction | UnitValue
+    values: FloatArray
+    extras: Mapping[str, Any]
+    view: Pixels
+    frame: "Frame"
+    original: Pixels | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """An explanation and how far it can be trusted.
+
+    Attributes:
+        deletion: area under the target's probability while the most important pixels go: low is
+            good.
+        insertion: area under it while they come: high is good.
+    """
+
+    explanation: Explanation
+    deletion: float
+    insertion: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,14 +87,14 @@ CallDep = Annotated[Call, Depends(get_call)]
 
 async def get_image(request: Request, call: CallDep) -> bytes:
     """The bytes of the request's picture; a body that could not be served is not even read."""
-    _engine(request).check_admission()
+    _engine(request).bridge.check_admission()
     settings = _settings(request)
     return await read_image(request, call, settings.max_body_bytes, settings.body_timeout_s)
 
 
 async def get_images(request: Request, call: CallDep) -> list[tuple[str, bytes]]:
     """File name and bytes of each of the request's pictures."""
-    _engine(request).check_admission()
+    _engine(request).bridge.check_admission()
     settings = _settings(request)
     return await read_images(
         request, call, settings.max_body_bytes, settings.body_timeout_s, settings.max_files

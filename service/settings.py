@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     max_files: int = Field(
         64, ge=1, le=4096, description="Most pictures in one request to /v1/classify/batch."
     )
+    max_forwards: int = Field(
+        5000, ge=2, le=1_000_000, description="Most forwards one occlusion may take."
+    )
     queue_size: int = Field(
         256, ge=1, le=100_000, description="Requests under way at once; one more is answered 503."
     )
@@ -105,4 +108,5 @@ class Settings(BaseSettings):
             queue_size=self.queue_size,
             decode_threads=self.decode_threads,
             threads=self.threads,
+            limit_forwards=self.max_forwards,
         )

@@ -6,7 +6,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from core.engine import Engine, State
+from core.bridge import State
+from core.engine import Engine
 from core.models.loaded import LoadedModel
 from core.models.registry import ModelRegistry, standard_registry
 from core.models.sources import DEFAULT_MODEL
@@ -39,10 +40,10 @@ def settings(**given: object) -> Settings:
 def wait_until_ready(client: TestClient, engine: Engine) -> None:
     """Models load in the background; a request is refused until they are there."""
     for _ in range(2000):
-        if engine.state is State.READY:
+        if engine.bridge.state is State.READY:
             return
         client.get("/health/live")
-    raise AssertionError(f"the engine is still {engine.state}")
+    raise AssertionError(f"the engine is still {engine.bridge.state}")
 
 
 @pytest.fixture(scope="session")

@@ -58,21 +58,10 @@ def classifier_layer(module: nn.Module, example: Tensor) -> str:
         ModelUnusable: the network runs neither a linear layer nor a convolution.
     """
     linear = executed_layers(module, example, (nn.Linear,))
-    if linear:
-        return linear[-1]
-    return last_convolution(module, example)
-
-
-def last_convolution(module: nn.Module, example: Tensor) -> str:
-    """Name of the last convolution that runs.
-
-    Raises:
-        ModelUnusable: the network has no convolution.
-    """
-    convolutions = executed_layers(module, example, (nn.Conv2d,))
-    if not convolutions:
-        raise ModelUnusable("the network runs no convolution")
-    return convolutions[-1]
+    linear = linear or executed_layers(module, example, (nn.Conv2d,))
+    if not linear:
+        raise ModelUnusable("the network runs neither a linear layer nor a convolution")
+    return linear[-1]
 
 
 @contextmanager
@@ -97,6 +86,23 @@ def captured_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
         seen.append(_first_tensor(output).clone())
 
     with _removed(layer.register_forward_hook(record)):
+        yield seen
+
+
+@contextmanager
+def tapped_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
+    """Collect what leaves a layer as leaves of the graph: gradients end there.
+
+    The rest of the network goes on with a copy: a later in-place operation overwrites that.
+    """
+    seen: list[Tensor] = []
+    layer = find_layer(module, name)
+
+    def tap(_module: nn.Module, _inputs: object, output: object) -> Tensor:
+        seen.append(_first_tensor(output).detach().clone().requires_grad_(True))
+        return seen[-1].clone()
+
+    with _removed(layer.register_forward_hook(tap)):
         yield seen
 
 

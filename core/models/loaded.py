@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ModelUnusable
-from core.models.layers import Pool, captured_output, classifier_layer, find_layer, pooled
+from core.models.layers import (
+    Pool,
+    captured_output,
+    classifier_layer,
+    executed_layers,
+    find_layer,
+    pooled,
+)
 from core.models.runtimes import (
     MAX_RELATIVE_DIFFERENCE,
     LogitsAndFeatures,
@@ -56,6 +63,7 @@ class LoadedModel:
         probe = self._probe()
         self.feature_layer = spec.feature_layer or classifier_layer(module, probe)
         find_layer(module, self.feature_layer)
+        self.last_convolution = next(reversed(executed_layers(module, probe, (nn.Conv2d,))), None)
         network = LogitsAndFeatures(module, self.feature_layer).eval()
         self.runtime, self.runtime_note = _fastest(network, probe, device, threads)
         self.module.to(device).to(memory_format=torch.channels_last)

@@ -122,7 +122,7 @@ class Preprocessing:
         """
         scale = 255.0 * torch.tensor(self.std).view(-1, 1, 1)
         shift = 255.0 * torch.tensor(self.mean).view(-1, 1, 1)
-        return view.float().sub_(shift).div_(scale).contiguous()
+        return ((view.float() - shift) / scale).contiguous()
 
     def __call__(self, pixels: Pixels) -> Tensor:
         """(H, W, 3) uint8 -> (C, height, width) float32, ready for a batch."""

@@ -1,8 +1,9 @@
 """Owns `ModelSpec`: all there is to know of a model before its network exists."""
 
+import difflib
 from dataclasses import dataclass
 
-from core.errors import ModelUnusable
+from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
 from core.models.preprocess import Preprocessing
 
 
@@ -29,6 +30,29 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if not self.labels:
             raise ModelUnusable(f"model {self.name!r} has no class labels")
+
+    def class_index(self, text: str) -> int:
+        """The class of that index, or of exactly that label.
+
+        Raises:
+            TargetOutOfRange: there is no class of that index.
+            InvalidValue: no class, or more than one, has that label.
+        """
+        if text.isascii() and text.lstrip("-").isdecimal():
+            index = int(text[:20])
+            if not 0 <= index < len(self.labels):
+                raise TargetOutOfRange("target", index, f"0 to {len(self.labels) - 1}")
+            return index
+        found = [index for index, label in enumerate(self.labels) if label == text]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidValue("target", text, f"one of the classes {found}, by index")
+        close = difflib.get_close_matches(text[:80], self.labels, n=3)
+        hint = f", such as {', '.join(close)}" if close else ""
+        raise InvalidValue(
+            "target", text, f"0 to {len(self.labels) - 1}, or a label's exact text{hint}"
+        )
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

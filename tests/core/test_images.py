@@ -1,6 +1,7 @@
 import io
 import struct
 import threading
+import warnings
 import zlib
 from typing import Any
 
@@ -44,17 +45,44 @@ def oriented(pixels: Gray, orientation: int) -> tuple[Image.Image, Image.Exif]:
     return Image.fromarray(np.array(stored)), exif
 
 
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + payload))
+    return struct.pack(">I", len(payload)) + kind + payload + checksum
+
+
 def png(width: int, height: int, color_type: int = 2, data: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
-    body = b"".join(
-        struct.pack(">I", len(payload))
-        + kind
-        + payload
-        + struct.pack(">I", zlib.crc32(kind + payload))
-        for kind, payload in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def directory(tags: dict[int, int], following: int = 0) -> bytes:
+    """One little-endian TIFF directory of 32-bit values, at the end of its file or not."""
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+
+
+def tiff(tags: dict[int, int], pixels: bytes = b"\x7f") -> bytes:
+    """A TIFF of one directory; its pixels begin at byte 8."""
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory(tags)
+
+
+ONE_GREY_PIXEL = {256: 1, 257: 1, 258: 8, 262: 1, 273: 8, 279: 1}
+
+
+def gif_with(blocks: bytes) -> bytes:
+    """A GIF of one pixel, with these blocks before its frame."""
+    plain = save(Image.new("P", (1, 1)), "GIF")
+    start = plain.index(b"\x2c")
+    return plain[:start] + blocks + plain[start:]
+
+
+def half_damaged_exif(orientation: int) -> bytes:
+    """EXIF that tells an orientation among entries that point past its end."""
+    entries = struct.pack("<HHII", 271, 2, 5000, 90_000)  # a maker's name that is not there
+    entries += struct.pack("<HHIHH", 274, 3, 1, orientation, 0)
+    entries += struct.pack("<HHII", 0x8769, 4, 1, 99_999)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 3) + entries + b"\0\0\0\0"
 
 
 # ---- what is refused ----
@@ -92,6 +120,58 @@ def test_a_cut_off_file_is_corrupt(format: str, share: float) -> None:
         decode(content[: int(len(content) * share)])
 
 
+def test_a_jpeg_that_lacks_only_its_end_is_corrupt() -> None:
+    with pytest.raises(ImageCorrupt, match="JPEG"):
+        decode(encode(SMALL)[:-2])
+
+
+def test_a_webp_canvas_is_counted_before_it_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytearray(frames("WEBP", 2))
+    assert content[12:16] == b"VP8X"
+    content[24:30] = (59_999).to_bytes(3, "little") * 2
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(ImageTooLarge, match="60000 x 60000"):
+        decode(bytes(content))
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_plain_webp_header_is_read_before_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch, lossless: bool
+) -> None:
+    content = encode(SMALL, "WEBP", lossless=lossless)
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(ImageTooLarge, match="60 x 40 = 2400 pixels"):
+        decode(content, ImageLimits(max_pixels=2399))
+
+
+def test_a_tiffs_tiles_are_counted_too() -> None:
+    content = tiff({256: 1, 257: 1, 258: 8, 262: 1, 322: 40_000, 323: 40_000, 324: 8, 325: 1})
+    with pytest.raises(ImageTooLarge, match="tiles that cover 40000 x 40000"):
+        decode(content)
+
+
+def test_a_tiff_in_honest_tiles_is_decoded() -> None:
+    tags = {256: 17, 257: 20, 258: 8, 262: 1, 322: 32, 323: 32, 324: 8, 325: 1024}
+    stored = np.arange(1024, dtype=np.uint16).astype(np.uint8).reshape(32, 32)
+    image = decode(tiff(tags, stored.tobytes()), ImageLimits(max_pixels=600))
+    np.testing.assert_array_equal(image.pixels[..., 0], stored[:20, :17])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gif_with(b"!\xfe" + b"\1a" * 600_000 + b"\0"),
+        gif_with(b"!\1" + b"\1a" * 600_000 + b"\0"),
+        gif_with(b" " * 600_000),
+        png(1, 1)[:33] + chunk(b"teSt", b"") * 300_000 + png(1, 1)[33:],
+    ],
+    ids=["comments", "extensions", "spaces", "chunks"],
+)
+def test_a_flood_of_tiny_blocks_is_refused(content: bytes) -> None:
+    with pytest.raises(ImageCorrupt, match="more than 500000 reads"):
+        decode(content)
+
+
 def test_pixels_are_counted_before_any_is_decoded() -> None:
     with pytest.raises(ImageTooLarge, match="50000 x 50000 = 2500000000 pixels"):
         decode(png(50_000, 50_000))
@@ -119,9 +199,16 @@ def test_bytes_are_limited() -> None:
 
 
 @pytest.mark.parametrize("name", ["max_bytes", "max_pixels", "max_aspect"])
-def test_a_limit_below_one_is_refused(name: str) -> None:
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_limit_below_one_is_refused(name: str, value: Any) -> None:
     with pytest.raises(InvalidValue, match=name):
-        ImageLimits(**{name: 0})
+        ImageLimits(**{name: value})
+
+
+@pytest.mark.parametrize("side", [0, -5])
+def test_a_shorter_side_below_one_is_refused(side: int) -> None:
+    with pytest.raises(InvalidValue, match="min_side_px"):
+        decode(jpeg(), min_side_px=side)
 
 
 # ---- what the pixels are ----
@@ -255,6 +342,55 @@ def test_damaged_exif_is_no_reason_to_refuse() -> None:
     assert image.source.orientation == 1
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_is_found_in_half_damaged_exif(format: str) -> None:
+    image = decode(encode(SMALL, format, exif=half_damaged_exif(6)))
+    assert image.source.orientation == 6
+    assert image.pixels.shape == (60, 40, 3)
+
+
+def test_a_tiff_whose_exif_is_elsewhere_is_still_a_picture() -> None:
+    image = decode(tiff(ONE_GREY_PIXEL | {274: 6, 0x8769: 99_999}))
+    assert image.pixels.tolist() == [[[127] * 3]]
+    assert image.source.orientation == 6
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_a_compressed_tiff_is_turned_once(compression: str, orientation: int) -> None:
+    stored, exif = oriented(SMALL, orientation)
+    image = decode(save(stored, "TIFF", exif=exif, compression=compression))
+    np.testing.assert_array_equal(image.pixels, SMALL)
+    assert image.source.orientation == orientation
+
+
+def test_a_png_may_tell_its_orientation_behind_its_pixels() -> None:
+    stored, exif = oriented(SMALL, 8)
+    content = save(stored, "PNG")
+    late = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    image = decode(content[:-12] + late + content[-12:])
+    np.testing.assert_array_equal(image.pixels, SMALL)
+    assert image.source.orientation == 8
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "TIFF"])
+def test_an_orientation_in_xmp_counts_where_exif_has_none(format: str) -> None:
+    options: dict[str, Any] = {"xmp": b'<x:xmpmeta tiff:Orientation="6"/>'}
+    if format == "TIFF":
+        options = {"tiffinfo": {700: options["xmp"]}}
+    image = decode(encode(SMALL, format, **options))
+    assert image.source.orientation == 6
+    assert image.pixels.shape == (60, 40, 3)
+
+
+def test_a_shrunk_jpeg_is_turned_too() -> None:
+    turn = Image.Exif()
+    turn[ExifTags.Base.Orientation] = 6
+    image = decode(encode(np.zeros((400, 800, 3), np.uint8), exif=turn), min_side_px=100)
+    assert image.pixels.shape == (200, 100, 3)
+    assert (image.source.width, image.source.height) == (800, 400)
+
+
 # ---- frames ----
 
 
@@ -289,17 +425,35 @@ def test_frames_are_counted_no_further_than_a_bound() -> None:
 
 
 def test_a_chain_of_tiff_directories_is_counted_no_further_than_a_bound() -> None:
-    tags = struct.pack("<HHII", 256, 4, 1, 1), struct.pack("<HHII", 257, 4, 1, 1)
-    strip = struct.pack("<HHII", 273, 4, 1, 8), struct.pack("<HHII", 279, 4, 1, 1)
-    bits = struct.pack("<HHII", 258, 3, 1, 8), struct.pack("<HHII", 262, 3, 1, 1)
-    entries = b"".join((*tags, *bits, *strip))
-    size = 2 + len(entries) + 4
+    size = len(directory(ONE_GREY_PIXEL))
     body = b"".join(
-        struct.pack("<H", 6) + entries + struct.pack("<I", 9 + (i + 1) * size)
-        for i in range(MAX_COUNTED_FRAMES + 50)
+        directory(ONE_GREY_PIXEL, 9 + (i + 1) * size) for i in range(MAX_COUNTED_FRAMES + 50)
     )
     image = decode(b"II*\0" + struct.pack("<I", 9) + b"\x7f" + body)
     assert image.source.frames == MAX_COUNTED_FRAMES
+
+
+def test_a_tiff_chain_that_bites_its_tail_ends() -> None:
+    size = len(directory(ONE_GREY_PIXEL))
+    body = directory(ONE_GREY_PIXEL, 9 + size) + directory(ONE_GREY_PIXEL, 9)
+    assert decode(b"II*\0" + struct.pack("<I", 9) + b"\x7f" + body).source.frames == 2
+
+
+@pytest.mark.parametrize("target", [5, 10**6, 2**32 - 1])
+def test_a_tiff_chain_that_leads_astray_still_has_its_first_frame(target: int) -> None:
+    content = tiff(ONE_GREY_PIXEL)[:-4] + struct.pack("<I", target)
+    image = decode(content)
+    assert image.pixels.tolist() == [[[127] * 3]]
+    assert image.source.frames in (1, 2)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_big_tiffs_and_big_endian_tiffs_are_counted(count: int) -> None:
+    assert decode(frames("TIFF", count, big_tiff=True)).source.frames == count
+    swapped = Image.frombytes("I;16B", (1, 1), b"\x01\x01")
+    content = save(swapped, "TIFF", save_all=True, append_images=[swapped] * (count - 1))
+    assert content[:2] == b"MM"
+    assert decode(content).source.frames == count
 
 
 # ---- shrinking while decoding ----
@@ -341,7 +495,21 @@ def test_threads_decode_independently() -> None:
     assert wrong == []
 
 
-@pytest.mark.filterwarnings("default")  # in production a decoder's warning is only printed
+def test_what_pillow_warns_of_is_neither_raised_nor_shown() -> None:
+    content = encode(SMALL, "JPEG", exif=half_damaged_exif(6))
+    for action in ("error", "always"):
+        with warnings.catch_warnings(record=True) as shown:
+            warnings.simplefilter(action)  # type: ignore[arg-type]
+            assert decode(content).source.orientation == 6
+        assert shown == []
+
+
+def test_our_own_warnings_are_not_silenced() -> None:
+    decode(jpeg())
+    with pytest.warns(UserWarning, match="ours"):
+        warnings.warn("ours", UserWarning, stacklevel=1)
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_no_mutation_of_a_file_escapes_the_error_tree(format: str) -> None:
     random = np.random.default_rng(7)

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fastapi.testclient import TestClient
 
-from core.engine import Engine, State
+from core.bridge import State
+from core.engine import Engine
 from core.models.registry import ModelRegistry
 from core.worker import Solo
 from service.app import create_app
@@ -38,7 +39,7 @@ class Gate:
             entered.set()
             assert self._opened.wait(30)
 
-        engine._worker.submit(Solo(wait), None)
+        engine.bridge.worker.submit(Solo(wait), None)
         assert entered.wait(10)
 
     def open(self) -> None:
@@ -78,7 +79,7 @@ def test_ready_sends_a_picture_through_the_whole_path(tiny: TestClient, engine: 
 
 
 def test_ready_fails_when_the_worker_is_dead(tiny: TestClient, engine: Engine) -> None:
-    assert engine._worker.close(10)
+    assert engine.bridge.worker.close(10)
     assert tiny.get("/health/ready").status_code == 503
     assert tiny.get("/health/live").status_code == 200
 
@@ -97,7 +98,7 @@ def test_work_under_way_ends_while_draining(tiny: TestClient, engine: Engine) ->
     gate = Gate(engine)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(tiny.post, "/v1/classify", files={"image": jpeg()})
-        _until(lambda: engine._worker.waiting == 1, tiny)
+        _until(lambda: engine.bridge.worker.waiting == 1, tiny)
         engine.drain()
         gate.open()
         assert waiting.result(10).status_code == 200
@@ -107,7 +108,7 @@ def test_a_full_service_answers_503_with_retry_after(tiny: TestClient, engine: E
     gate = Gate(engine)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(tiny.post, "/v1/classify", files={"image": jpeg()}) for _ in "ab"]
-        _until(lambda: engine._worker.waiting == 2, tiny)
+        _until(lambda: engine.bridge.worker.waiting == 2, tiny)
         refused = tiny.post("/v1/classify", files={"image": jpeg()})
         assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
         assert int(refused.headers["retry-after"]) >= 1
@@ -169,7 +170,7 @@ def test_an_engine_that_cannot_start_says_so_and_is_never_ready() -> None:
         _until(lambda: bool(failures), client)
         assert client.get("/health/ready").status_code == 503
     assert "no-such-model" in str(failures[0])
-    assert engine.state is not State.READY
+    assert engine.bridge.state is not State.READY
 
 
 def _until(done: object, client: TestClient) -> None:

@@ -1,0 +1,65 @@
+"""Owns how far a map can be trusted: what happens when the pixels it names go, or come."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.explain.base import Steps
+from core.explain.fill import filled
+from core.models.loaded import LoadedModel
+from core.models.predictions import probabilities, require_finite
+from core.types import FloatArray
+
+STEPS = 16
+_CHUNK_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """Areas under two curves of the target's probability, over the share of pixels (0..1).
+
+    Attributes:
+        deletion: the most important pixels go first; low is good.
+        insertion: the most important pixels come first; high is good.
+    """
+
+    deletion: float
+    insertion: float
+
+
+def faithfulness(
+    model: LoadedModel, view: Tensor, values: FloatArray, target: int
+) -> Steps[Faithfulness]:
+    """Delete and insert pixels in the map's order, in 16 steps each.
+
+    Deleted pixels become the picture's mean colour; insertion starts from the blurred picture.
+
+    Args:
+        model: whose compiled forward is run.
+        view: (C, H, W) uint8.
+        values: (H, W), larger = more important; ties by position.
+        target: the class whose probability is followed.
+
+    Source: Petsiuk et al. 2018 (RISE), arXiv:1806.07421, section 4.
+    """
+    normalise = model.spec.preprocess.normalise
+    row = normalise(view)
+    gone, start = normalise(filled(view, "mean")), normalise(filled(view, "blur"))
+    rank = np.empty(values.size, dtype=np.int64)
+    rank[np.argsort(-values.ravel(), kind="stable")] = np.arange(values.size)
+    order = torch.from_numpy(rank.reshape(values.shape))
+    curves: list[list[float]] = [[], []]
+    for curve, (chosen, other) in zip(curves, ((gone, row), (row, start)), strict=True):
+        for first in range(0, STEPS + 1, _CHUNK_ROWS):
+            yield (len(curves[0]) + len(curves[1])) / (2 * STEPS + 2)
+            steps = range(first, min(first + _CHUNK_ROWS, STEPS + 1))
+            rows = [
+                torch.where(order < step * values.size / STEPS, chosen, other) for step in steps
+            ]
+            logits = model.forward(torch.stack(rows)).logits
+            require_finite(logits)
+            curve.extend(map(float, probabilities(logits)[:, target]))
+    deletion, insertion = (float(np.trapezoid(curve, dx=1 / STEPS)) for curve in curves)
+    return Faithfulness(deletion, insertion)

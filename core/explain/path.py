@@ -1,0 +1,150 @@
+"""Owns methods that average gradients over many inputs: SmoothGrad and integrated gradients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.explain.base import ClassObjective, Steps, require_choice, require_range
+from core.explain.fill import FILLS, Fill, filled
+from core.explain.gradients import InputGradient, Saliency, input_gradients
+from core.models.loaded import LoadedModel
+from core.types import FloatArray
+
+# Gradients of this many inputs at a time: larger batches gained nothing on a CPU, and other work
+# waits for a chunk to end.
+_CHUNK_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothGrad(Saliency):
+    """Saliency averaged over noisy copies of the picture.
+
+    Attributes:
+        samples: copies, 1 to 500.
+        noise: standard deviation, as a share of the input's range, 0 to 1.
+        seed: of the noise.
+
+    Source: Smilkov et al. 2017, arXiv:1706.03825.
+    """
+
+    samples: int = 25
+    noise: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_range("samples", self.samples, 1, 500)
+        require_range("noise", self.noise, 0, 1)
+        require_range("seed", self.seed, 0, 2**63 - 1)
+        Saliency.__post_init__(self)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegratedGradients:
+    """Gradients along the straight line from a baseline to the picture.
+
+    Attributes:
+        steps: Gauss-Legendre nodes, 1 to 500.
+        baseline: the fill that stands for "no picture".
+
+    Source: Sundararajan et al. 2017, arXiv:1703.01365.
+    """
+
+    steps: int = 32
+    baseline: Fill = "black"
+
+    def __post_init__(self) -> None:
+        require_range("steps", self.steps, 1, 500)
+        require_choice("baseline", self.baseline, FILLS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Integral:
+    """What integrated gradients give.
+
+    Attributes:
+        values: (H, W) float32, signed, summed over channels; they add up to `difference`.
+        logits: (K,) float32, of the picture.
+        target: the class explained.
+        difference: the target's logit for the picture minus that for the baseline.
+        completeness_error: |sum of all values - difference|, in units of the logit.
+    """
+
+    values: FloatArray
+    logits: FloatArray
+    target: int
+    difference: float
+    completeness_error: float
+
+
+def smoothgrad(
+    model: LoadedModel, view: Tensor, parameters: SmoothGrad, target: int | None = None
+) -> Steps[InputGradient]:
+    """The mean gradient over noisy copies, and the clean picture's logits.
+
+    Args:
+        model: whose torch module is run.
+        view: (C, H, W) uint8, as `model.spec.preprocess.view` gives.
+        parameters: how many copies, how noisy.
+        target: a class; None = the clean picture's top prediction.
+    """
+    row = model.spec.preprocess.normalise(view)
+    (clean,) = input_gradients(model, row[None], [ClassObjective(target)])
+    spread = parameters.noise * float(row.max() - row.min())
+    generator = torch.Generator().manual_seed(parameters.seed)
+    total = np.zeros_like(clean.gradient, dtype=np.float64)
+    for start in range(0, parameters.samples, _CHUNK_ROWS):
+        yield start / parameters.samples
+        count = min(_CHUNK_ROWS, parameters.samples - start)
+        noise = torch.randn(count, *row.shape, generator=generator)
+        objectives = [ClassObjective(clean.target)] * count
+        for each in input_gradients(model, row + spread * noise, objectives):
+            total += each.gradient
+    mean = (total / parameters.samples).astype(np.float32)
+    return InputGradient(mean, clean.logits, clean.target, clean.value, 0)
+
+
+def integrated_gradients(
+    model: LoadedModel, view: Tensor, parameters: IntegratedGradients, target: int | None = None
+) -> Steps[Integral]:
+    """The path integral, by Gauss-Legendre quadrature.
+
+    Args:
+        model: whose torch module is run.
+        view: (C, H, W) uint8, as `model.spec.preprocess.view` gives.
+        parameters: how many nodes, and from where.
+        target: a class; None = the picture's top prediction.
+    """
+    normalise = model.spec.preprocess.normalise
+    row, start_row = normalise(view), normalise(filled(view, parameters.baseline))
+    whole, empty = _ends(model, row, start_row, target)
+    nodes, weights = np.polynomial.legendre.leggauss(parameters.steps)
+    along = torch.from_numpy((nodes + 1) / 2).float()  # from -1..1 to 0..1
+    total = np.zeros(row.shape, dtype=np.float64)
+    for start in range(0, parameters.steps, _CHUNK_ROWS):
+        yield start / parameters.steps
+        share = along[start : start + _CHUNK_ROWS].view(-1, 1, 1, 1)
+        points = start_row + share * (row - start_row)
+        objectives = [ClassObjective(whole.target)] * len(points)
+        found = input_gradients(model, points, objectives)
+        for weight, each in zip(weights[start:], found, strict=False):
+            total += weight / 2 * each.gradient
+    values = (total * (row - start_row).numpy()).sum(0)
+    difference = whole.value - empty.value
+    assert whole.target is not None  # a class objective always has one
+    return Integral(
+        values.astype(np.float32),
+        whole.logits,
+        whole.target,
+        difference,
+        abs(float(values.sum()) - difference),
+    )
+
+
+def _ends(
+    model: LoadedModel, row: Tensor, start_row: Tensor, target: int | None
+) -> tuple[InputGradient, InputGradient]:
+    (whole,) = input_gradients(model, row[None], [ClassObjective(target)])
+    (empty,) = input_gradients(model, start_row[None], [ClassObjective(whole.target)])
+    return whole, empty

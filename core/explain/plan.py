@@ -1,0 +1,206 @@
+"""Owns turning a method's parameters into work for the worker, and its result into a finding."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import CostTooHigh, InvalidValue, MethodUnsupported
+from core.explain.base import ClassObjective, LayerObjective, Objective, Task
+from core.explain.batched import GradCams, Gradients
+from core.explain.cam import ClassActivation, GradCam
+from core.explain.gradients import GuidedBackprop, InputGradient, Saliency, input_gradients
+from core.explain.occlusion import Occlusion, OcclusionMap, occlude
+from core.explain.path import (
+    Integral,
+    IntegratedGradients,
+    SmoothGrad,
+    integrated_gradients,
+    smoothgrad,
+)
+from core.models.layers import find_layer
+from core.models.loaded import LoadedModel
+from core.types import FloatArray
+from core.worker import BatchFunction
+
+Method = Occlusion | Saliency | GuidedBackprop | SmoothGrad | IntegratedGradients | GradCam
+
+METHODS: Mapping[str, type[Method]] = {
+    "occlusion": Occlusion,
+    "saliency": Saliency,
+    "guided-backprop": GuidedBackprop,
+    "smoothgrad": SmoothGrad,
+    "integrated-gradients": IntegratedGradients,
+    "grad-cam": GradCam,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What a method found, in one form for all of them.
+
+    Attributes:
+        values: (H, W) float32, raw.
+        logits: (K,) float32, of the whole picture.
+        target: the class explained; None where a layer was.
+        value: what the layer put out, where one was explained.
+        extras: what only this method has, by the name clients see.
+    """
+
+    values: FloatArray
+    logits: FloatArray
+    target: int | None
+    value: float | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Work for the worker: one payload of a batch, or a task in pieces.
+
+    Attributes:
+        work: (function, payload) for the interactive lane, or a task for the bulk lane.
+        finish: makes a finding of the work's result.
+    """
+
+    work: tuple[BatchFunction, Any] | Task[Any]
+    finish: Callable[[Any], Finding]
+
+
+def method_name(method: Method) -> str:
+    """The name clients know the method by."""
+    return next(name for name, kind in METHODS.items() if kind is type(method))
+
+
+def applicable(model: LoadedModel) -> tuple[str, ...]:
+    """Names of the methods that apply to a network, found by trying guided backpropagation."""
+    names = list(METHODS)
+    try:
+        input_gradients(
+            model, torch.zeros(1, *model.spec.input_shape), [ClassObjective()], "guided"
+        )
+    except MethodUnsupported:
+        names.remove("guided-backprop")
+    return tuple(names)
+
+
+def plan(
+    model: LoadedModel, view: Tensor, method: Method, objective: Objective, limit_forwards: int
+) -> Plan:
+    """How to run a method on a picture.
+
+    Args:
+        model: the network explained.
+        view: (C, H, W) uint8, as `model.spec.preprocess.view` gives.
+        method: its parameters.
+        objective: a class, or for guided backpropagation something a layer puts out.
+        limit_forwards: the most forwards one occlusion may take.
+
+    Raises:
+        CostTooHigh: it would take more; the message names the estimate.
+        InvalidValue: a parameter does not fit the picture.
+    """
+    if isinstance(objective, LayerObjective):
+        if not isinstance(method, GuidedBackprop):
+            raise InvalidValue("layer", objective.layer, "only with guided-backprop")
+        return _gradient(model, view, method, objective, method.rule)
+    target = objective.target
+    match method:
+        case Occlusion():
+            _check_cost(method, view, limit_forwards)
+            return Plan(Task(occlude(model, view, method, target)), _occluded(method, model))
+        case SmoothGrad():
+            return Plan(Task(smoothgrad(model, view, method, target)), _reduced(method))
+        case IntegratedGradients():
+            return Plan(Task(integrated_gradients(model, view, method, target)), _integrated)
+        case GradCam():
+            layer = _cam_layer(model, method)
+            work = GradCams(model, layer), (model.spec.preprocess.normalise(view), target)
+            return Plan(work, _activated(layer))
+        case GuidedBackprop():
+            return _gradient(model, view, method, objective, method.rule)
+        case _:
+            return _gradient(model, view, method, objective, None)
+
+
+def _cam_layer(model: LoadedModel, method: GradCam) -> str:
+    layer = method.layer or model.last_convolution
+    if layer is None:
+        raise MethodUnsupported("Grad-CAM needs a convolution, and this network runs none")
+    find_layer(model.module, layer)
+    return layer
+
+
+def _check_cost(method: Occlusion, view: Tensor, limit_forwards: int) -> None:
+    forwards = method.forwards((view.shape[1], view.shape[2]))
+    if forwards > limit_forwards:
+        window, stride = ("x".join(map(str, each)) for each in (method.window, method.stride))
+        raise CostTooHigh(
+            "stride",
+            stride,
+            f"at most {limit_forwards} forwards a request; window={window} and stride={stride} "
+            f"would take {forwards}",
+        )
+
+
+def _gradient(
+    model: LoadedModel, view: Tensor, method: Saliency, objective: Objective, rule: Any
+) -> Plan:
+    row = model.spec.preprocess.normalise(view)
+    return Plan((Gradients(model, rule), (row, objective)), _reduced(method))
+
+
+def _reduced(method: Saliency) -> Callable[[InputGradient], Finding]:
+    def finish(found: InputGradient) -> Finding:
+        extras: dict[str, Any] = {}
+        if isinstance(method, GuidedBackprop):
+            extras["coverage"] = {"guided": found.guided, "rule": method.rule}
+        if isinstance(method, SmoothGrad):
+            extras |= {"samples": method.samples, "noise": method.noise, "seed": method.seed}
+        return Finding(method(found.gradient), found.logits, found.target, found.value, extras)
+
+    return finish
+
+
+def _integrated(found: Integral) -> Finding:
+    extras = {
+        "completeness_error": found.completeness_error,
+        "logit_difference": found.difference,
+    }
+    return Finding(found.values, found.logits, found.target, extras=extras)
+
+
+def _activated(layer: str) -> Callable[[ClassActivation], Finding]:
+    def finish(found: ClassActivation) -> Finding:
+        extras = {"layer": layer, "cells": found.cells}
+        return Finding(found.values, found.logits, found.target, extras=extras)
+
+    return finish
+
+
+def _occluded(method: Occlusion, model: LoadedModel) -> Callable[[OcclusionMap], Finding]:
+    def finish(found: OcclusionMap) -> Finding:
+        rows, cols = found.grid.shape
+        labels = model.spec.labels
+        extras = {
+            "grid": {
+                "rows": rows,
+                "cols": cols,
+                "window": method.window,
+                "stride": method.stride,
+                "fill": method.fill,
+                "tops": found.grid.tops,
+                "lefts": found.grid.lefts,
+            },
+            "mode": method.mode,
+            "score_map": found.score_map,
+            "class_map": found.class_map,
+            "labels": {str(index): labels[index] for index in sorted(set(found.class_map.flat))},
+            "baseline": found.baseline,
+            "forwards": found.forwards,
+        }
+        return Finding(found.values, found.logits, found.target, extras=extras)
+
+    return finish

@@ -1,0 +1,144 @@
+"""Owns the way of one picture through one or more explanation methods; refuses to know them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from core.bridge import Bridge
+from core.call import Call
+from core.errors import InvalidValue
+from core.explain.base import ClassObjective, LayerObjective, Objective, Task
+from core.explain.faithfulness import faithfulness
+from core.explain.plan import Finding, Method, method_name, plan
+from core.images import ImageLimits, decode
+from core.models.layers import find_layer
+from core.models.loaded import LoadedModel
+from core.models.predictions import prediction, probabilities, require_finite
+from core.models.preprocess import Frame, to_pixels
+from core.types import Explanation, ImageSource, Judged, Pixels, Prediction, UnitValue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """A decoded picture as one model sees it; `view` is (C, H, W) uint8."""
+
+    source: ImageSource
+    view: Tensor
+    frame: Frame
+    original: Pixels | None
+
+
+class Explainer:
+    """What `Engine.explain` and `Engine.compare` do once the model is known.
+
+    Args:
+        bridge: to the threads.
+        limits: what pictures are taken.
+        limit_forwards: the most forwards one occlusion may take.
+    """
+
+    def __init__(self, bridge: Bridge, limits: ImageLimits, limit_forwards: int) -> None:
+        self._bridge = bridge
+        self._limits = limits
+        self._limit_forwards = limit_forwards
+
+    async def explain(
+        self,
+        model: LoadedModel,
+        content: bytes,
+        method: Method,
+        target: str | None,
+        part: LayerObjective | None,
+        keep_original: bool,
+        call: Call,
+    ) -> Explanation:
+        """One method; see `Engine.explain`."""
+        if part is not None and target is not None:
+            raise InvalidValue("target", target, "left out, where layer is given")
+        if part is not None:
+            find_layer(model.module, part.layer)
+        objective = part or ClassObjective(_class(model, target))
+        async with self._bridge.admitted(call):
+            picture = await self._look(content, model, keep_original, call)
+            return await self._find(model, picture, method, objective, call)
+
+    async def compare(
+        self,
+        model: LoadedModel,
+        content: bytes,
+        methods: Sequence[Method],
+        target: str | None,
+        keep_original: bool,
+        call: Call,
+    ) -> list[Judged]:
+        """Several methods and their faithfulness; see `Engine.compare`."""
+        objective = ClassObjective(_class(model, target))
+        judged = []
+        async with self._bridge.admitted(call):
+            picture = await self._look(content, model, keep_original, call)
+            for method in methods:
+                found = await self._find(model, picture, method, objective, call)
+                assert isinstance(found.target, Prediction)  # the objective is a class
+                index = found.target.class_index
+                objective = ClassObjective(index)
+                steps = faithfulness(model, picture.view, found.values, index)
+                trust = await self._bridge.finish(Task(steps), call)
+                judged.append(Judged(found, trust.deletion, trust.insertion))
+        return judged
+
+    async def _find(
+        self,
+        model: LoadedModel,
+        picture: _Picture,
+        method: Method,
+        objective: Objective,
+        call: Call,
+    ) -> Explanation:
+        planned = plan(model, picture.view, method, objective, self._limit_forwards)
+        if isinstance(planned.work, Task):
+            found = planned.finish(await self._bridge.finish(planned.work, call))
+        else:
+            found = planned.finish(await self._bridge.run(*planned.work, call))
+        require_finite(found.values)
+        return Explanation(
+            model=model.spec.name,
+            method=method_name(method),
+            image=picture.source,
+            target=_target(found, model, objective),
+            values=found.values,
+            extras=found.extras,
+            view=to_pixels(picture.view),
+            frame=picture.frame,
+            original=picture.original,
+        )
+
+    async def _look(
+        self, content: bytes, model: LoadedModel, keep_original: bool, call: Call
+    ) -> _Picture:
+        """Decode a picture in full and keep what the model sees of it."""
+        preprocess = model.spec.preprocess
+
+        def look() -> _Picture:
+            least = None if keep_original else preprocess.min_side_px
+            image = decode(content, self._limits, min_side_px=least)
+            height, width = image.pixels.shape[:2]
+            original = image.pixels if keep_original else None
+            view = preprocess.view(image.pixels)
+            return _Picture(image.source, view, preprocess.frame(height, width), original)
+
+        return await self._bridge.decode(look, call)
+
+
+def _class(model: LoadedModel, target: str | None) -> int | None:
+    return None if target is None else model.spec.class_index(target)
+
+
+def _target(found: Finding, model: LoadedModel, objective: Objective) -> Prediction | UnitValue:
+    if isinstance(objective, LayerObjective):
+        assert found.value is not None  # only gradients explain layers, and they have one
+        place = objective.channel, objective.row, objective.col
+        return UnitValue(objective.layer, *place, found.value)
+    assert found.target is not None  # a class objective always has one
+    likely = probabilities(found.logits)
+    return prediction(found.logits, likely, model.spec.labels, found.target)

@@ -1,0 +1,194 @@
+"""Owns the query parameters of explanations: text in, the engine's own parameter objects out."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from core.errors import InvalidValue
+from core.explain.base import LayerObjective, require_choice
+from core.explain.cam import GradCam
+from core.explain.fill import Fill
+from core.explain.gradients import GuidedBackprop, Reduce, Saliency
+from core.explain.occlusion import Mode, Occlusion, parse_extent
+from core.explain.path import IntegratedGradients, SmoothGrad
+from core.explain.plan import METHODS, Method
+from core.explain.relu import Rule
+from core.render import Drawing, Size, Style
+
+TargetQuery = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="The class explained: its index, or its label's exact text; the top "
+        "prediction if left out.",
+        examples=["tiger cat"],
+    ),
+]
+_Reduce = Annotated[
+    Reduce,
+    Query(description="Over colour channels: largest magnitude, length, sum.", examples=["max"]),
+]
+_Signed = Annotated[bool, Query(description="Keep the sign.", examples=[False])]
+
+
+async def drawing(
+    style: Annotated[
+        Style, Query(description="How a PNG shows the map.", examples=["overlay"])
+    ] = "overlay",
+    colormap: Annotated[
+        str | None,
+        Query(max_length=50, description="A matplotlib name.", examples=["inferno"]),
+    ] = None,
+    alpha: Annotated[
+        float, Query(description="0 = the picture, 1 = the map alone.", examples=[0.5])
+    ] = 0.5,
+    size: Annotated[
+        Size,
+        Query(
+            description="`model`: on the picture the model saw; `original`: on the whole one.",
+            examples=["model"],
+        ),
+    ] = "model",
+    mask_fraction: Annotated[
+        float,
+        Query(description="Share of the pixels that mask and cutout show.", examples=[0.1]),
+    ] = 0.1,
+) -> Drawing:
+    """How a PNG is drawn."""
+    return Drawing(style, colormap, alpha, size, mask_fraction)
+
+
+async def occlusion(
+    window: Annotated[
+        str, Query(max_length=20, description="Pixels, or HxW.", examples=["32"])
+    ] = "32",
+    stride: Annotated[
+        str, Query(max_length=20, description="Pixels, or HxW.", examples=["16"])
+    ] = "16",
+    fill: Annotated[
+        Fill, Query(description="What stands in for hidden pixels.", examples=["mean"])
+    ] = "mean",
+    mode: Annotated[
+        Mode,
+        Query(
+            description="Every window, or a coarse half and where it matters.", examples=["exact"]
+        ),
+    ] = "exact",
+) -> Occlusion:
+    """Occlusion's parameters."""
+    return Occlusion(parse_extent("window", window), parse_extent("stride", stride), fill, mode)
+
+
+async def saliency(reduce: _Reduce = "max", signed: _Signed = False) -> Saliency:
+    """Saliency's parameters."""
+    return Saliency(reduce, signed)
+
+
+async def guided_backprop(
+    reduce: _Reduce = "max",
+    signed: _Signed = False,
+    rule: Annotated[
+        Rule,
+        Query(
+            description="`guided` for the ReLU family; `clamp-grad` also for GELU, SiLU ...",
+            examples=["guided"],
+        ),
+    ] = "guided",
+) -> GuidedBackprop:
+    """Guided backpropagation's parameters."""
+    return GuidedBackprop(reduce, signed, rule)
+
+
+async def smoothgrad(
+    reduce: _Reduce = "max",
+    signed: _Signed = False,
+    samples: Annotated[int, Query(description="Noisy copies, 1 to 500.", examples=[25])] = 25,
+    noise: Annotated[
+        float, Query(description="Share of the input's range, 0 to 1.", examples=[0.15])
+    ] = 0.15,
+    seed: Annotated[int, Query(description="Of the noise.", examples=[0])] = 0,
+) -> SmoothGrad:
+    """SmoothGrad's parameters."""
+    return SmoothGrad(reduce, signed, samples, noise, seed)
+
+
+async def integrated_gradients(
+    steps: Annotated[int, Query(description="Gauss-Legendre nodes, 1 to 500.", examples=[32])] = 32,
+    baseline: Annotated[
+        Fill, Query(description="What stands for no picture.", examples=["black"])
+    ] = "black",
+) -> IntegratedGradients:
+    """Integrated gradients' parameters."""
+    return IntegratedGradients(steps, baseline)
+
+
+async def grad_cam(
+    layer: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            description="A convolutional layer; the last one if left out.",
+            examples=["conv_head"],
+        ),
+    ] = None,
+) -> GradCam:
+    """Grad-CAM's parameters."""
+    return GradCam(layer)
+
+
+async def part(
+    layer: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            description="Explain what this layer puts out, instead of a class.",
+            examples=["blocks.2"],
+        ),
+    ] = None,
+    channel: Annotated[
+        int | None, Query(description="Only this channel of the layer.", examples=[7])
+    ] = None,
+    row: Annotated[
+        int | None, Query(description="Only this unit, with `col`.", examples=[14])
+    ] = None,
+    col: Annotated[
+        int | None, Query(description="Only this unit, with `row`.", examples=[14])
+    ] = None,
+) -> LayerObjective | None:
+    """The part of a layer to explain; None = a class."""
+    if layer is None:
+        for name, value in (("channel", channel), ("row", row), ("col", col)):
+            if value is not None:
+                raise InvalidValue(name, value, "only together with layer")
+        return None
+    return LayerObjective(layer, channel, row, col)
+
+
+async def methods(
+    methods: Annotated[
+        str,
+        Query(
+            max_length=200,
+            description="Names separated by commas, of " + ", ".join(METHODS) + ".",
+            examples=["saliency,grad-cam,occlusion"],
+        ),
+    ] = "saliency,integrated-gradients,grad-cam,occlusion",
+) -> list[Method]:
+    """The methods to compare, each with its defaults."""
+    names = [name.strip() for name in methods.split(",")]
+    for name in names:
+        require_choice("methods", name, METHODS)
+    if len(set(names)) < len(names):
+        raise InvalidValue("methods", methods, "each method once")
+    return [METHODS[name]() for name in names]
+
+
+DrawingDep = Annotated[Drawing, Depends(drawing)]
+PartDep = Annotated[LayerObjective | None, Depends(part)]
+MethodsDep = Annotated[list[Method], Depends(methods)]
+OcclusionDep = Annotated[Occlusion, Depends(occlusion)]
+SaliencyDep = Annotated[Saliency, Depends(saliency)]
+GuidedDep = Annotated[GuidedBackprop, Depends(guided_backprop)]
+SmoothGradDep = Annotated[SmoothGrad, Depends(smoothgrad)]
+IntegratedDep = Annotated[IntegratedGradients, Depends(integrated_gradients)]
+GradCamDep = Annotated[GradCam, Depends(grad_cam)]
