@@ -2,9 +2,10 @@
 
 import hashlib
 import io
+import warnings
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from core.errors import (
     ImageCorrupt,
@@ -12,13 +13,23 @@ from core.errors import (
     ImageUnsupported,
     InvalidValue,
     RequestUnreadable,
+    SeethroughError,
 )
-from core.formats import FORMATS, HAS_HEIF, gif_frames, hint, sniff
+from core.formats import (
+    FORMATS,
+    HAS_HEIF,
+    gif_frames,
+    hint,
+    sniff,
+    tiff_frames,
+    tiff_pieces,
+    webp_size,
+)
 from core.pixels import to_rgb
 from core.types import DecodedImage, ImageSource
 
 if HAS_HEIF:
-    import pillow_heif
+    import pillow_heif  # type: ignore[import-not-found, unused-ignore]
 
     pillow_heif.register_heif_opener()
 
@@ -28,6 +39,21 @@ Image.MAX_IMAGE_PIXELS = None
 
 MAX_COUNTED_FRAMES = 1000
 """Frames beyond this are not counted: a hostile file holds hundreds of thousands."""
+
+MAX_TIFF_PIECES = 200_000
+"""Strips or tiles of a TIFF: 50 million pixels in the smallest tiles, 16 x 16. Each costs Pillow
+half a kilobyte, before anything is known of the picture's size."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation."""
 
 # MPO is a JPEG with further pictures behind it, as phones write it.
 _OPENERS = (*FORMATS, "MPO")
@@ -80,6 +106,8 @@ def decode(
         InvalidValue: too elongated.
         ImageCorrupt: damaged or cut off.
     """
+    if min_side_px is not None and min_side_px < 1:
+        raise InvalidValue("min_side_px", min_side_px, "1 or more")
     _check_bytes(content, limits)
     name = sniff(content)
     if name is None:
@@ -88,17 +116,57 @@ def decode(
             f"not a picture we take{': ' + clue if clue else ''}; taken: {', '.join(FORMATS)}"
         )
     try:
-        with _open(content) as image:
-            source = _source(image, name, content)
-            _check_size(source, limits)
-            if min_side_px is not None and name == "JPEG":
-                _shrink(image, min_side_px)
-            pixels = to_rgb(_upright(image))
-    except (InvalidValue, ImageTooLarge, ImageCorrupt):
+        return _past_warnings(content, name, limits, min_side_px)
+    except SeethroughError:
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise ImageCorrupt(f"the {name} file is damaged or cut off") from error
-    return DecodedImage(pixels, source)
+
+
+def _ignore_pillow_warnings() -> None:
+    """Pillow warns of damage it can live with, as can we; a filter "error" would make it fatal."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+_ignore_pillow_warnings()
+
+
+def _past_warnings(
+    content: bytes, name: str, limits: ImageLimits, min_side_px: int | None
+) -> DecodedImage:
+    try:
+        return _decode(content, name, limits, min_side_px)
+    except Warning:  # a filter put in front of ours since; catch_warnings is not for threads
+        _ignore_pillow_warnings()
+        return _decode(content, name, limits, min_side_px)
+
+
+def _decode(
+    content: bytes, name: str, limits: ImageLimits, min_side_px: int | None
+) -> DecodedImage:
+    _check_header(content, name, limits)
+    with _open(content) as image:
+        width, height = _stored_size(image, name)
+        _check_size(width, height, limits)
+        _check_tile(image, name, limits)
+        mode = image.mode
+        if name == "PNG":
+            image.load()  # eXIf may stand behind the pixels
+        source = ImageSource(
+            format=name,
+            width=width,
+            height=height,
+            mode=mode,
+            orientation=_orientation(image),
+            frames=_frames(image, name, content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        if min_side_px is not None and name == "JPEG":
+            _shrink(image, min_side_px)
+        image.load()
+        if name == "PNG":
+            _mend_transparency(image, content)
+        return DecodedImage(to_rgb(_upright(image, name, source.orientation)), source)
 
 
 def _open(content: bytes) -> Image.Image:
@@ -114,8 +182,15 @@ def _check_bytes(content: bytes, limits: ImageLimits) -> None:
         )
 
 
-def _check_size(source: ImageSource, limits: ImageLimits) -> None:
-    width, height = source.width, source.height
+def _check_header(content: bytes, name: str, limits: ImageLimits) -> None:
+    """Refuse what would cost memory as soon as Pillow opens it."""
+    if name == "WEBP" and (claimed := webp_size(content)):
+        _check_size(*claimed, limits)
+    if name == "TIFF" and (pieces := tiff_pieces(content)) > MAX_TIFF_PIECES:
+        raise ImageTooLarge(f"a TIFF in {pieces} pieces; at most {MAX_TIFF_PIECES} are taken")
+
+
+def _check_size(width: int, height: int, limits: ImageLimits) -> None:
     if width < 1 or height < 1:
         raise ImageCorrupt(f"a picture of {width} x {height} pixels")
     if width * height > limits.max_pixels:
@@ -129,20 +204,24 @@ def _check_size(source: ImageSource, limits: ImageLimits) -> None:
         )
 
 
-def _source(image: Image.Image, name: str, content: bytes) -> ImageSource:
-    width, height = image.size
+def _check_tile(image: Image.Image, name: str, limits: ImageLimits) -> None:
+    """A TIFF's tile is decoded whole, however small the picture it belongs to."""
+    if name != "TIFF":
+        return
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    width, height = tags.get(ExifTags.Base.TileWidth, 1), tags.get(ExifTags.Base.TileLength, 1)
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"a tile of {width} x {height} = {width * height} pixels; "
+            f"at most {limits.max_pixels} are taken"
+        )
+
+
+def _stored_size(image: Image.Image, name: str) -> tuple[int, int]:
     if name == "TIFF":  # Pillow answers the upright size; these tags hold the stored one
         tags = image.tag_v2  # type: ignore[attr-defined]
-        width, height = int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength])
-    return ImageSource(
-        format=name,
-        width=width,
-        height=height,
-        mode=image.mode,
-        orientation=_orientation(image),
-        frames=_frames(image, name, content),
-        sha256=hashlib.sha256(content).hexdigest(),
-    )
+        return int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength])
+    return image.size
 
 
 def _orientation(image: Image.Image) -> int:
@@ -150,28 +229,19 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Warning:
+        raise
     except Exception:  # a damaged EXIF block is no reason to refuse the picture
         return 1
-    return value if value in range(1, 9) else 1
+    return int(value) if value in range(1, 9) else 1
 
 
 def _frames(image: Image.Image, name: str, content: bytes) -> int:
     if name == "GIF":
         return gif_frames(content, MAX_COUNTED_FRAMES)
     if name == "TIFF":
-        return _tiff_frames(content)
+        return tiff_frames(content, MAX_COUNTED_FRAMES)
     return min(getattr(image, "n_frames", 1), MAX_COUNTED_FRAMES)
-
-
-def _tiff_frames(content: bytes) -> int:
-    """Frames of a TIFF; Pillow's own count walks a chain of any length."""
-    with _open(content) as image:
-        try:
-            for frame in range(1, MAX_COUNTED_FRAMES):
-                image.seek(frame)
-        except Exception:  # EOFError at the end, anything in a damaged chain
-            return frame
-    return MAX_COUNTED_FRAMES
 
 
 def _shrink(image: Image.Image, min_side_px: int) -> None:
@@ -182,10 +252,20 @@ def _shrink(image: Image.Image, min_side_px: int) -> None:
         image.draft(None, (round(image.width * scale), round(image.height * scale)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The decoded first frame, turned as its EXIF orientation says; a TIFF already is."""
-    image.load()
-    if image.format == "TIFF" or _orientation(image) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
+def _upright(image: Image.Image, name: str, orientation: int) -> Image.Image:
+    """The decoded first frame, turned as its EXIF orientation says; Pillow has turned a TIFF."""
+    turn = None if name == "TIFF" else _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
+
+def _mend_transparency(image: Image.Image, content: bytes) -> None:
+    """Bring a PNG's tRNS, which Pillow keeps at the file's depth, to the depth of the pixels.
+
+    Source: PNG specification (third edition), sections 11.3.2.1 and 13.12.
+    """
+    value, depth = image.info.get("transparency"), content[24]
+    if image.mode == "L" and isinstance(value, int) and depth in (2, 4):
+        largest = 2**depth - 1
+        image.info["transparency"] = (value & largest) * 255 // largest
+    if image.mode == "RGB" and isinstance(value, tuple) and depth == 16:
+        image.info["transparency"] = tuple(part >> 8 for part in value)
