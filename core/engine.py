@@ -1,4 +1,4 @@
-"""Owns `Engine`: one async method per capability, the one bridge between asyncio and the threads."""
+"""Owns `Engine`: one async method per capability; the only bridge from asyncio to threads."""
 
 import asyncio
 import enum
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -97,13 +98,14 @@ class Engine:
         self._pending = 0
         self._worker = BatchWorker(self.config.queue_size, self.metrics)
         self._decoders = ThreadPoolExecutor(
-            self.config.decode_threads or os.cpu_count() or 1, thread_name_prefix="seethrough-decode"
+            self.config.decode_threads or os.cpu_count() or 1,
+            thread_name_prefix="seethrough-decode",
         )
 
     # ---- life ----
 
     async def start(self) -> None:
-        """Load every model and run each once, on the worker thread; then requests are taken.
+        """Load every model on the worker thread, which runs each once; then requests are taken.
 
         Raises:
             UnknownModel: a configured name is not known.
@@ -115,10 +117,9 @@ class Engine:
             raise UnknownModel(self.default_model, names)
         self._worker.start()
         for name in names:
-            self._models[name] = await self._run(Solo(lambda name=name: self._load(name, device)))
+            self._models[name] = await self._run(Solo(partial(self._load, name, device)))
         if self.state is State.LOADING:
             self.state = State.READY
-        await self.probe(Call())
 
     def drain(self) -> None:
         """Refuse new requests; those under way go on to their end."""
@@ -286,9 +287,7 @@ class Engine:
             else:
                 vector = await self._run(LayerVectors(loaded, layer, pool), row, call=call)
         require_finite(vector)
-        return FeatureVector(
-            loaded.spec.name, source, layer or loaded.feature_layer, pool, vector
-        )
+        return FeatureVector(loaded.spec.name, source, layer or loaded.feature_layer, pool, vector)
 
     # ---- the bridge ----
 
@@ -331,7 +330,7 @@ class Engine:
         lane: Lane = Lane.INTERACTIVE,
         call: Call | None = None,
     ) -> Any:
-        """Have the worker run a payload; a caller that gives up takes its ticket out of the queue."""
+        """Have the worker run a payload; if the caller gives up, its ticket leaves the queue."""
         call = call or Call()
         ticket = self._worker.submit(function, payload, lane=lane, deadline=call.deadline)
         try:

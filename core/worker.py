@@ -1,4 +1,4 @@
-"""Owns `BatchWorker`: one thread, two bounded lanes, tickets; knows nothing of models or pictures."""
+"""Owns `BatchWorker`: one thread, two bounded lanes, tickets; knows nothing of models."""
 
 import enum
 import logging
@@ -61,7 +61,7 @@ class Solo:
 
 
 class Ticket:
-    """One payload on its way through the worker; `future` ends with a result, an error or cancelled.
+    """One payload on its way; its `future` ends with a result, an error, or cancelled.
 
     Attributes:
         queue_s: seconds it waited for the worker.
@@ -159,7 +159,7 @@ class BatchWorker:
         return ticket
 
     def retry_after_s(self, waiting: int) -> float:
-        """Seconds until that many tickets are done, from the measured time per ticket; at least 1."""
+        """Seconds until that many tickets are done, by the measured time per ticket; at least 1."""
         return min(max(1.0, waiting * self._ticket_s), _MAX_RETRY_AFTER_S)
 
     def close(self, timeout_s: float | None = None) -> bool:

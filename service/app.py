@@ -12,11 +12,11 @@ from fastapi.routing import APIRoute
 
 from core import __version__
 from core.engine import Engine
-from service.deps import require_key
+from service.deps import KeyGuard
 from service.edge import Edge
 from service.errors import add_handlers
 from service.routers import models, operations, pages, seeing
-from service.schemas.problems import Problem
+from service.schemas.uploads import components
 from service.settings import Settings
 
 _log = logging.getLogger("seethrough")
@@ -72,7 +72,7 @@ def create_app(
     app.add_middleware(Edge, metrics=engine.metrics)
     add_handlers(app)
     for api in (models.router, seeing.router):
-        app.include_router(api, dependencies=[Depends(require_key)])
+        app.include_router(api, dependencies=[Depends(KeyGuard())])
     app.include_router(operations.router)
     pages.add_pages(app)
     _describe(app)
@@ -103,9 +103,7 @@ def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generated()
         schemas = document["components"]["schemas"]
-        definition = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= definition.pop("$defs", {})
-        schemas["Problem"] = definition
+        schemas |= components()
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return document

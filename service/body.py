@@ -3,7 +3,7 @@
 import asyncio
 import binascii
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -82,12 +82,13 @@ async def _read(request: Request, call: Call, limit_bytes: int, timeout_s: float
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit_bytes:
         raise _too_large(int(announced), limit_bytes)
+    left_s = call.remaining_s
     with call.measure("body"):
         try:
-            async with asyncio.timeout(min(timeout_s, call.remaining_s)):
+            async with asyncio.timeout(min(timeout_s, left_s)):
                 return await _collect(request, limit_bytes)
         except TimeoutError as error:
-            if call.remaining_s <= 0:
+            if left_s < timeout_s:
                 raise DeadlinePassed("the deadline passed before the body was here") from error
             raise BodyTooSlow(f"the body took longer than {timeout_s:g} s to arrive") from error
         except ClientDisconnect as error:
@@ -124,7 +125,7 @@ class _Part:
         for line in self.headers.decode("utf-8", "replace").splitlines():
             name, _, value = line.partition(":")
             if name.strip().lower() == "content-disposition":
-                return cast(dict[bytes, bytes], parse_options_header(value.strip())[1])
+                return parse_options_header(value.strip())[1]
         return {}
 
     @property

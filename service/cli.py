@@ -104,7 +104,11 @@ def _add_classify(commands: Any) -> None:
 
 def _add_models(commands: Any) -> None:
     parser = _add(
-        commands, "models", _models, "Load the configured models and list them.", "seethrough models"
+        commands,
+        "models",
+        _models,
+        "Load the configured models and list them.",
+        "seethrough models",
     )
     _add_settings(parser, ("models", "default_model", "device"))
 

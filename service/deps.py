@@ -2,11 +2,12 @@
 
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPBearer
+from pydantic import SecretStr
 
 from core.call import Call
 from core.engine import Engine
@@ -16,49 +17,63 @@ from service.errors import KeyMissing, KeyRefused
 from service.negotiation import MEDIA_TYPES, choose
 from service.settings import Settings
 
-_bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer KEY`")
-_key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="`X-API-Key: KEY`")
 
-
-def get_engine(request: Request) -> Engine:
+# Dependencies read the application's state themselves: FastAPI resolves each one anew for every
+# request, and a dozen of them cost as much as the rest of the HTTP layer.
+def _engine(request: Request) -> Engine:
     """The application's engine."""
     engine: Engine = request.app.state.engine
     return engine
 
 
-def get_settings(request: Request) -> Settings:
-    """The application's settings."""
+def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
+async def get_engine(request: Request) -> Engine:
+    """As a dependency: async, or FastAPI would call it in a thread."""
+    return _engine(request)
+
+
 EngineDep = Annotated[Engine, Depends(get_engine)]
-SettingsDep = Annotated[Settings, Depends(get_settings)]
 
 
-async def require_key(
-    settings: SettingsDep,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    header: Annotated[str | None, Security(_key_header)],
-) -> None:
-    """Let the request pass if no key is needed, or if it carries one that may call."""
-    if not settings.api_keys:
-        return
-    sent = bearer.credentials if bearer else header
+class KeyGuard(HTTPBearer):
+    """Lets a request pass if no key is needed, or if it carries one that may call."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            scheme_name="ApiKey",
+            description="`Authorization: Bearer KEY` or `X-API-Key: KEY`; needed only where the "
+            "service was given keys.",
+        )
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        """Raise KeyMissing or KeyRefused."""
+        if keys := _settings(request).api_keys:
+            _check_key(request, keys)
+
+
+def _check_key(request: Request, keys: Sequence[SecretStr]) -> None:
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        sent = request.headers.get("x-api-key", "")
     if not sent:
         raise KeyMissing("an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
     # Every key is compared, and each in constant time: the answer's delay tells nothing.
-    keys = [key.get_secret_value().encode() for key in settings.api_keys]
-    if not any([hmac.compare_digest(sent.encode(), key) for key in keys]):
+    secrets = [key.get_secret_value().encode() for key in keys]
+    matches = [hmac.compare_digest(sent.encode(), secret) for secret in secrets]
+    if not any(matches):
         raise KeyRefused("the API key is not one of those that may call")
 
 
-async def get_call(request: Request, settings: SettingsDep) -> Call:
-    """The request's call, its deadline counted from the moment its head was here."""
+async def get_call(request: Request) -> Call:
+    """The request's call, its deadline counted from now, before the body is read."""
     call: Call = request.state.call
-    text = request.headers.get("x-deadline-ms")
-    longest_ms = int(settings.deadline_s * 1000)
+    longest_ms = int(_settings(request).deadline_s * 1000)
     allowed_ms = longest_ms
+    text = request.headers.get("x-deadline-ms")
     if text is not None:
         if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:10]) <= longest_ms:
             raise InvalidValue("X-Deadline-Ms", text, f"1 to {longest_ms}, whole milliseconds")
@@ -70,19 +85,17 @@ async def get_call(request: Request, settings: SettingsDep) -> Call:
 CallDep = Annotated[Call, Depends(get_call)]
 
 
-async def get_image(
-    request: Request, engine: EngineDep, call: CallDep, settings: SettingsDep
-) -> bytes:
+async def get_image(request: Request, call: CallDep) -> bytes:
     """The bytes of the request's picture; a body that could not be served is not even read."""
-    engine.check_admission()
+    _engine(request).check_admission()
+    settings = _settings(request)
     return await read_image(request, call, settings.max_body_bytes, settings.body_timeout_s)
 
 
-async def get_images(
-    request: Request, engine: EngineDep, call: CallDep, settings: SettingsDep
-) -> list[tuple[str, bytes]]:
+async def get_images(request: Request, call: CallDep) -> list[tuple[str, bytes]]:
     """File name and bytes of each of the request's pictures."""
-    engine.check_admission()
+    _engine(request).check_admission()
+    settings = _settings(request)
     return await read_images(
         request, call, settings.max_body_bytes, settings.body_timeout_s, settings.max_files
     )
@@ -97,11 +110,14 @@ def offers(*forms: str) -> Callable[..., Awaitable[str]]:
 
     async def pick(
         request: Request,
-        format: Annotated[  # noqa: A002 - the contract's name
+        format: Annotated[
             str | None,
             Query(
-                description="Form of the answer: " + ", ".join(forms) + ". Wins over `Accept`: "
-                + ", ".join(MEDIA_TYPES[form] for form in forms) + ".",
+                description="Form of the answer: "
+                + ", ".join(forms)
+                + ". Wins over `Accept`: "
+                + ", ".join(MEDIA_TYPES[form] for form in forms)
+                + ".",
                 examples=["json"],
             ),
         ] = None,
@@ -113,7 +129,7 @@ def offers(*forms: str) -> Callable[..., Awaitable[str]]:
 
 ModelQuery = Annotated[
     str | None,
-    Query(description="A served model; the default one if left out.", examples=["efficientnet-lite0"]),
+    Query(
+        description="A served model; the default one if left out.", examples=["efficientnet-lite0"]
+    ),
 ]
-
-

@@ -142,7 +142,7 @@ class _Exchange:
         return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages.items())
 
 
-class _Unexpected(Exception):  # noqa: N818 - never raised; stands for whatever was
+class _Unexpected(Exception):
     """Answered with a fixed text."""
 
 

@@ -169,9 +169,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return _problem(status, _body(Answer(status, code), detail), error.headers)
 
 
-def _body(
-    answer: Answer, detail: str, wrong: list[dict[str, str]] | None = None
-) -> dict[str, Any]:
+def _body(answer: Answer, detail: str, wrong: list[dict[str, str]] | None = None) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(answer.status).phrase if answer.status != 499 else "Client Gone",

@@ -23,7 +23,8 @@ def find_layer(module: nn.Module, name: str) -> nn.Module:
     known.pop("")
     if name not in known:
         raise UnknownLayer(name, list(known))
-    return known[name]
+    layer: nn.Module = known[name]
+    return layer
 
 
 def executed_layers(
@@ -121,7 +122,7 @@ def pooled(activation: Tensor, pool: Pool) -> Tensor:
 
 
 def _first_tensor(output: object) -> Tensor:
-    """Some layers (attention, auxiliary heads) answer a tuple; its first tensor is the activation."""
+    """The activation; some layers (attention) answer a tuple that starts with it."""
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Sequence) and output:

@@ -58,7 +58,7 @@ class LoadedModel:
         find_layer(module, self.feature_layer)
         network = LogitsAndFeatures(module, self.feature_layer).eval()
         self.runtime, self.runtime_note = _fastest(network, probe, device, threads)
-        self.module.to(device, memory_format=torch.channels_last)
+        self.module.to(device).to(memory_format=torch.channels_last)
         outputs = self.forward(probe)
         self.num_classes = outputs.logits.shape[1]
         self.feature_dim = outputs.features.shape[1]
@@ -114,7 +114,7 @@ def _fastest(
     if device.type != "cpu":
         return reference, ""
     try:
-        compiled = OpenVinoRuntime(network, tuple(probe.shape[1:]), threads)
+        compiled = OpenVinoRuntime(network, probe[:1], threads)
         difference = disagreement(compiled, reference, probe)
     except Exception as error:  # whatever a compiler raises, the torch module still runs
         _log.warning("OpenVINO could not compile the model", exc_info=error)

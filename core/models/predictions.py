@@ -16,7 +16,8 @@ def probabilities(logits: FloatArray) -> FloatArray:
         (..., K) float32, each row summing to 1.
     """
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-    return (exponents / exponents.sum(axis=-1, keepdims=True)).astype(np.float32)
+    shares: FloatArray = (exponents / exponents.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def top_predictions(

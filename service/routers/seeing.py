@@ -14,9 +14,8 @@ from service.schemas.seeing import (
     ClassifyManyPublic,
     FeatureVectorPublic,
     FileResult,
-    image_body,
-    images_body,
 )
+from service.schemas.uploads import image_body, images_body
 
 router = APIRouter(prefix="/v1", tags=["Seeing"])
 
@@ -74,9 +73,7 @@ async def classify_many(
     results = await engine.classify_many(
         [content for _, content in files], model=model, top_k=top_k, call=call
     )
-    rows = [
-        FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)
-    ]
+    rows = [FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)]
     return json_answer(ClassifyManyPublic(results=rows))
 
 

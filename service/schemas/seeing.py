@@ -1,7 +1,5 @@
 """Owns the answers about one picture: what it is, and its feature vector."""
 
-from typing import Any
-
 from pydantic import Field
 
 from core.errors import SeethroughError
@@ -54,7 +52,9 @@ class FileResult(Schema):
         if isinstance(result, SeethroughError):
             problem = Problem.model_validate(problem_of(result))
             return cls(name=name, status=answer_of(result).status, problem=problem)
-        return cls(name=name, status=200, classification=ClassificationPublic.model_validate(result))
+        return cls(
+            name=name, status=200, classification=ClassificationPublic.model_validate(result)
+        )
 
 
 class ClassifyManyPublic(Schema):
@@ -84,39 +84,3 @@ class FeatureVectorPublic(Schema):
             vector=features.vector.tolist(),
             image=ImagePublic.model_validate(features.image),
         )
-
-
-class ImageUpload(Schema):
-    """A picture as JSON."""
-
-    image: str = Field(description="base64, or a data: URI.", examples=["/9j/4AAQSkZJRg…"])
-
-
-_BINARY = {"type": "string", "format": "binary"}
-
-
-def image_body() -> dict[str, Any]:
-    """OpenAPI's `requestBody` of an operation that takes one picture.
-
-    Written by hand because the three ways share one operation; and with `format: binary`, which
-    Swagger UI and client generators need for a file, where FastAPI writes `contentMediaType`.
-    """
-    form = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
-    return _body(
-        {
-            "multipart/form-data": {"schema": {"title": "ImageForm", **form}},
-            "application/octet-stream": {"schema": _BINARY},
-            "application/json": {"schema": ImageUpload.model_json_schema()},
-        }
-    )
-
-
-def images_body() -> dict[str, Any]:
-    """OpenAPI's `requestBody` of an operation that takes many pictures."""
-    many = {"type": "array", "items": _BINARY}
-    form = {"type": "object", "required": ["image"], "properties": {"image": many}}
-    return _body({"multipart/form-data": {"schema": {"title": "ImagesForm", **form}}})
-
-
-def _body(content: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}

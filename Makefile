@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python
+
+.PHONY: help install check format lint types test openapi serve bench soak
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## install the package with everything development needs
+	$(PYTHON) -m pip install -e '.[dev]'
+
+check: lint types test ## all that CI runs
+
+format: ## format the code
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+lint: ## check style and formatting
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: ## check types
+	$(PYTHON) -m mypy
+
+test: ## run the tests
+	$(PYTHON) -m pytest
+
+openapi: ## write openapi/openapi.json
+	$(PYTHON) -m service openapi --output openapi/openapi.json
+
+serve: ## serve on port 8000
+	$(PYTHON) -m service serve
+
+bench: ## measure serving against its peers (needs wrk and the extra `bench`)
+	$(PYTHON) -m benchmarks.serving
+
+soak: ## 10 000 requests, many of them bad
+	$(PYTHON) -m benchmarks.soak

@@ -1,0 +1,30 @@
+"""Owns what a benchmark says of the machine and the versions it ran on."""
+
+import os
+import platform
+from importlib.metadata import version
+
+
+def describe(*packages: str) -> str:
+    """One line: processor, cores, memory, system, Python, versions of the packages."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB, no GPU used; "
+        f"{platform.system()}, Python {platform.python_version()}; {versions}"
+    )
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo") as lines:
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in facts.items()}
+    flags = named.get("flags", "").split()
+    widest = next((each for each in ("avx512f", "avx2", "avx") if each in flags), "no AVX")
+    return f"{named.get('model name', platform.machine())} ({widest})"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,55 @@
+"""Fixtures that cost something: the real default model, loaded once."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from core.engine import Engine, State
+from core.models.loaded import LoadedModel
+from core.models.registry import ModelRegistry, standard_registry
+from core.models.sources import DEFAULT_MODEL
+from service.app import create_app
+from service.settings import Settings
+from tests.tinycnn import TinyCNN, tiny_spec
+
+
+@pytest.fixture(scope="session")
+def lite0() -> LoadedModel:
+    """The default model with its real weights."""
+    return standard_registry().load(DEFAULT_MODEL, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def registry(lite0: LoadedModel) -> ModelRegistry:
+    """Two tiny models, and the default one without its cost of loading."""
+    registry = ModelRegistry()
+    registry.register(DEFAULT_MODEL, lambda *_: (lite0.spec, lite0.module))
+    registry.register("tiny", lambda *_: (tiny_spec("tiny"), TinyCNN()))
+    registry.register("grey", lambda *_: (tiny_spec("grey", 4, 1), TinyCNN(4, 1)))
+    return registry
+
+
+def settings(**given: object) -> Settings:
+    """Settings that do not depend on the machine's environment."""
+    return Settings(_env_file=None, **given)  # type: ignore[call-arg]
+
+
+def wait_until_ready(client: TestClient, engine: Engine) -> None:
+    """Models load in the background; a request is refused until they are there."""
+    for _ in range(2000):
+        if engine.state is State.READY:
+            return
+        client.get("/health/live")
+    raise AssertionError(f"the engine is still {engine.state}")
+
+
+@pytest.fixture(scope="session")
+def client(registry: ModelRegistry) -> Iterator[TestClient]:
+    """The application with three models."""
+    chosen = settings(models=f"{DEFAULT_MODEL},tiny,grey")
+    engine = Engine(chosen.engine_config(), registry)
+    with TestClient(create_app(chosen, engine)) as client:
+        wait_until_ready(client, engine)
+        yield client

@@ -1,0 +1,96 @@
+"""A real server process on a free loopback port."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+START_TIMEOUT_S = 90
+
+
+class LiveServer:
+    """`python -m service serve` with some settings."""
+
+    def __init__(self, log: IO[str], **settings: str) -> None:
+        self.port = _free_port()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SEETHROUGH_")}
+        environment |= {f"SEETHROUGH_{name.upper()}": value for name, value in settings.items()}
+        environment["SEETHROUGH_PORT"] = str(self.port)
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "service", "serve"],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.M)
+        return float(found[1]) if found else 0.0
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def wait_until_ready(self) -> None:
+        for _ in range(START_TIMEOUT_S * 10):
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}")
+            try:
+                if self.get("/health/ready")[0] == 200:
+                    return
+            except OSError:
+                pass
+            try:
+                self.process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError("the server never became ready")
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def running(log: IO[str], **settings: str) -> Iterator[LiveServer]:
+    server = LiveServer(log, **settings)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait(30)
+
+
+def raw_request(body: bytes, length: int | None = None, path: str = "/v1/classify") -> bytes:
+    """The bytes of a POST whose Content-Length may promise more than there is."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: image/jpeg\r\n"
+        f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,155 @@
+import base64
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.pictures import encode, jpeg, photo
+
+RAW = {"Content-Type": "application/octet-stream"}
+
+
+def post(client: TestClient, content: bytes, **headers: str) -> Response:
+    return client.post("/v1/classify?model=tiny", content=content, headers=RAW | headers)
+
+
+def outcome(answer: Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
+
+
+def png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    data = b"IDAT" + zlib.compress(b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk
+        + struct.pack(">I", len(data) - 4)
+        + data
+        + struct.pack(">I", zlib.crc32(data))
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 400, "request_unreadable"),
+        (b"I am not a picture", 415, "image_unsupported"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "image_unsupported"),
+        (jpeg()[:5000], 400, "image_corrupt"),
+        (encode(photo("coffee"), "PNG")[:5000], 400, "image_corrupt"),
+        (png_header(50_000, 50_000), 413, "image_too_large"),
+        (encode(np.zeros((20_000, 1, 3), np.uint8), "PNG"), 422, "invalid_value"),
+    ],
+)
+def test_a_picture_that_cannot_be_taken_is_refused(
+    client: TestClient, content: bytes, status: int, code: str
+) -> None:
+    assert outcome(post(client, content)) == (status, code)
+
+
+def test_a_one_pixel_picture_is_taken(client: TestClient) -> None:
+    assert post(client, encode(np.zeros((1, 1, 3), np.uint8), "PNG")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["not base64!", "abc", "data:image/png,abc", "data:image/png;base64", "%%%", "aGk"]
+)
+def test_bad_base64_is_refused(client: TestClient, text: str) -> None:
+    assert outcome(client.post("/v1/classify", json={"image": text})) == (422, "invalid_value")
+
+
+@pytest.mark.parametrize("body", [{}, {"picture": "x"}, [], "x", {"image": 1}, {"image": None}])
+def test_json_of_the_wrong_shape_is_refused(client: TestClient, body: object) -> None:
+    assert outcome(client.post("/v1/classify", json=body))[0] == 422
+
+
+def test_broken_json_is_refused(client: TestClient) -> None:
+    for content in (b'{"image": ', b"[" * 100_000, b"\xff\xfe"):
+        answer = client.post(
+            "/v1/classify", content=content, headers={"Content-Type": "application/json"}
+        )
+        assert outcome(answer) == (400, "request_unreadable")
+
+
+def test_two_files_are_refused_and_counted(client: TestClient) -> None:
+    files = [("image", jpeg()), ("image", jpeg())]
+    answer = client.post("/v1/classify", files=files)
+    assert outcome(answer) == (422, "invalid_value")
+    assert "2 files" in answer.json()["detail"]
+
+
+def test_a_wrong_field_name_is_refused_with_the_right_one(client: TestClient) -> None:
+    answer = client.post("/v1/classify", files={"file": jpeg()})
+    assert outcome(answer) == (422, "invalid_value")
+    assert "'image'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=x", b"no boundary here"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=image"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\ncut off',
+        ),
+    ],
+)
+def test_a_broken_multipart_body_is_refused(
+    client: TestClient, content_type: str, body: bytes
+) -> None:
+    headers = {"Content-Type": content_type}
+    answer = client.post("/v1/classify", content=body, headers=headers)
+    assert outcome(answer) == (400, "request_unreadable")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
+def test_an_unknown_content_type_is_415_and_lists_the_known(client: TestClient, kind: str) -> None:
+    answer = client.post("/v1/classify", content=jpeg(), headers={"Content-Type": kind})
+    assert outcome(answer) == (415, "media_type_unsupported")
+    assert "multipart/form-data" in answer.json()["detail"]
+
+
+def test_a_body_without_a_content_type_is_taken_as_the_picture(client: TestClient) -> None:
+    answer = client.post("/v1/classify", content=jpeg())
+    assert "content-type" not in answer.request.headers
+    assert answer.status_code == 200
+
+
+def test_a_compressed_body_is_415(client: TestClient) -> None:
+    answer = post(client, gzip.compress(jpeg()), **{"Content-Encoding": "gzip"})
+    assert outcome(answer) == (415, "media_type_unsupported")
+
+
+LIMIT = 20 * 2**20
+
+
+def test_a_body_over_the_limit_is_refused_by_its_header(client: TestClient) -> None:
+    answer = post(client, b"x" * (LIMIT + 1))
+    assert outcome(answer) == (413, "body_too_large")
+    assert str(LIMIT) in answer.json()["detail"]
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_body_over_the_limit_is_refused_by_count_without_a_header(client: TestClient) -> None:
+    chunks = (b"x" * 2**20 for _ in range(22))
+    answer = client.post("/v1/classify", content=_stream(chunks), headers=RAW)
+    assert "content-length" not in answer.request.headers
+    assert outcome(answer) == (413, "body_too_large")
+
+
+def test_a_base64_picture_may_not_be_larger_than_a_raw_one(client: TestClient) -> None:
+    text = base64.b64encode(b"x" * LIMIT).decode()
+    assert outcome(client.post("/v1/classify", json={"image": text})) == (413, "body_too_large")
+
+
+def _stream(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield from chunks

@@ -1,0 +1,138 @@
+"""What only a real process on a real socket can show."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pictures import jpeg
+from tests.service.live import LiveServer, raw_request, running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with (
+        (tmp_path_factory.mktemp("live") / "log").open("w") as log,
+        running(log, body_timeout_s="0.5", log_format="json") as server,
+    ):
+        yield server
+
+
+def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    file = connection.makefile("rb")
+    status = int(file.readline().split()[1])
+    headers: dict[str, str] = {}
+    while (line := file.readline().strip()) != b"":
+        name, _, value = line.decode().partition(": ")
+        headers[name.lower()] = value
+    return status, headers, file.read(int(headers["content-length"]))
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if done():
+            return
+    raise AssertionError("it never happened")
+
+
+def test_a_slow_body_is_408_and_the_connection_closes(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.sendall(raw_request(jpeg()[:1000], length=len(jpeg())))
+        status, headers, body = read_answer(connection)
+        assert (status, json.loads(body)["code"]) == (408, "body_too_slow")
+        assert headers["connection"] == "close"
+        assert connection.recv(1) == b""
+
+
+def test_a_slow_body_with_a_deadline_is_504(server: LiveServer) -> None:
+    request = raw_request(jpeg()[:1000], length=len(jpeg()))
+    request = request.replace(b"Host:", b"X-Deadline-Ms: 100\r\nHost:")
+    with server.connect() as connection:
+        connection.sendall(request)
+        assert read_answer(connection)[0] == 504
+
+
+def test_a_client_that_hangs_up_in_its_body_is_counted_as_cancelled(server: LiveServer) -> None:
+    before = server.metric("seethrough_requests_cancelled_total")
+    with server.connect() as connection:
+        connection.sendall(raw_request(jpeg()[:1000], length=len(jpeg())))
+    until(lambda: server.metric("seethrough_requests_cancelled_total") == before + 1)
+
+
+def test_clients_that_hang_up_while_waiting_leave_the_queue(server: LiveServer) -> None:
+    before = server.metric("seethrough_requests_cancelled_total")
+    connections = [server.connect() for _ in range(32)]
+    for connection in connections:
+        connection.sendall(raw_request(jpeg()))
+    for connection in connections:
+        connection.close()
+    until(lambda: server.metric('seethrough_queue_tickets{lane="interactive"}') == 0)
+    until(lambda: _in_flight(server) == 1)  # the request for /metrics itself
+    assert server.metric("seethrough_requests_cancelled_total") > before
+    assert server.get("/health/ready")[0] == 200
+
+
+def _in_flight(server: LiveServer) -> float:
+    text = server.get("/metrics")[1].splitlines()
+    total = {"accepted": 0.0, "answered": 0.0, "cancelled": 0.0}
+    for line in text:
+        for name in total:
+            if line.startswith(f"seethrough_requests_{name}_total"):
+                total[name] += float(line.rpartition(" ")[2])
+    return total["accepted"] - total["answered"] - total["cancelled"]
+
+
+def test_two_requests_on_one_connection_are_both_answered(server: LiveServer) -> None:
+    with server.connect() as connection:
+        for _ in range(2):
+            connection.sendall(raw_request(jpeg()))
+            assert read_answer(connection)[0] == 200
+
+
+def test_rubbish_instead_of_http_does_no_harm(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"\x00\xff rubbish\r\n\r\n")
+        connection.recv(1000)
+    assert server.get("/health/ready")[0] == 200
+
+
+def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path) -> None:
+    outcomes: list[int | str] = []
+    stop = threading.Event()
+    with (tmp_path / "log").open("w") as log, running(log, drain_delay_s="0.5") as server:
+
+        def client() -> None:
+            while not stop.is_set():
+                try:
+                    connection = server.connect()
+                except OSError:
+                    return  # the listener is closed: nothing was accepted
+                with connection:
+                    connection.sendall(raw_request(jpeg()))
+                    try:
+                        outcomes.append(read_answer(connection)[0])
+                    except (OSError, IndexError):
+                        outcomes.append("lost")
+
+        clients = [threading.Thread(target=client) for _ in range(8)]
+        for each in clients:
+            each.start()
+        until(lambda: outcomes.count(200) > 20 or not server.get("/health/live"))
+        code = server.terminate()
+        stop.set()
+        for each in clients:
+            each.join(30)
+    assert code == 0
+    assert outcomes.count(200) > 20
+    assert set(outcomes) <= {200, 503}
+
+
+def test_a_server_that_cannot_load_its_model_exits_with_1_and_says_why(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as log:
+        server = LiveServer(log, models="no-such-model")
+        assert server.process.wait(60) == 1
+        log.seek(0)
+        assert "no model named 'no-such-model'" in log.read()
