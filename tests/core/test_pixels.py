@@ -53,3 +53,10 @@ def test_the_widest_floats_do_not_overflow() -> None:
     largest = np.finfo(np.float32).max
     values = np.array([[-largest, largest]], np.float32)
     assert to_rgb(Image.fromarray(values))[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signalling_nan_is_refused_like_any_other() -> None:
+    signalling = np.array([[0x7F800001]], np.uint32).view(np.float32)
+    with pytest.raises(ImageCorrupt, match="NaN or infinity"):
+        to_rgb(Image.frombytes("F", (1, 1), signalling.tobytes()))
