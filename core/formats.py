@@ -1,6 +1,9 @@
-"""Owns recognising a picture's format by its first bytes; refuses to decode anything."""
+"""Owns what a picture's bytes tell before a decoder sees them; refuses to decode anything."""
 
+import struct
+from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import islice
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -99,3 +102,65 @@ def _after_data(content: bytes, at: int) -> int:
     while length := content[at]:
         at += length + 1
     return at + 1
+
+
+def webp_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height a WebP claims; None if its first chunk does not tell.
+
+    Source: RFC 9649, sections 2.5 to 2.7.
+    """
+    chunk, body = content[12:16], content[20:30]
+    if len(body) < 10:
+        return None
+    if chunk == b"VP8X":
+        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+    if chunk == b"VP8L" and body[:1] == b"\x2f":
+        bits = int.from_bytes(body[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", body[6:10])
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+_STRIP_OFFSETS = 273
+_TILE_OFFSETS = 324
+
+
+def tiff_frames(content: bytes, limit: int) -> int:
+    """Frames of a TIFF, counted along its directories without reading them."""
+    return max(sum(1 for _ in islice(_tiff_directories(content), limit)), 1)
+
+
+def tiff_pieces(content: bytes) -> int:
+    """How many strips or tiles the first picture of a TIFF claims to consist of."""
+    tags = next(_tiff_directories(content), b"")
+    order, big = _tiff_layout(content)
+    entry = struct.Struct(order + ("HHQ8x" if big else "HHI4x"))
+    whole = tags[: len(tags) // entry.size * entry.size]
+    counts = [n for tag, _, n in entry.iter_unpack(whole) if tag in (_STRIP_OFFSETS, _TILE_OFFSETS)]
+    return max(counts, default=0)
+
+
+def _tiff_layout(content: bytes) -> tuple[str, bool]:
+    """Byte order, and whether offsets have 64 bits. BigTIFF only as Pillow reads it: II."""
+    return "<" if content[:2] == b"II" else ">", content[2:3] == b"+"
+
+
+def _tiff_directories(content: bytes) -> Iterator[bytes]:
+    """The entries of each directory, in order; ends at damage or where the chain turns back."""
+    order, big = _tiff_layout(content)
+    count = struct.Struct(order + ("Q" if big else "H"))
+    link = struct.Struct(order + ("Q" if big else "I"))
+    entry_bytes = 20 if big else 12
+    seen: set[int] = set()
+    try:
+        (at,) = link.unpack_from(content, 8 if big else 4)
+        while at and at not in seen:
+            seen.add(at)
+            start = at + count.size
+            end = start + count.unpack_from(content, at)[0] * entry_bytes
+            yield content[start:end]
+            (at,) = link.unpack_from(content, end)
+    except (struct.error, OverflowError):  # cut off, or an offset beyond any file
+        return

@@ -41,9 +41,10 @@ def _on_white(rgba: NDArray[np.uint8]) -> Pixels:
 def _deep_grey(image: Image.Image) -> NDArray[np.uint8]:
     """(H, W) uint8 of a picture with more than 8 bits of grey."""
     # A mode such as I;16B names a byte order, and NumPy's view of it keeps that order.
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
+    stored = np.asarray(image)
+    if not np.isfinite(stored).all():  # before the cast, which warns of a signalling NaN
         raise ImageCorrupt("the picture holds NaN or infinity")
+    values = stored.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if image.mode != "F" and low >= 0 and high <= _MAX_16_BIT:
         low, high = 0.0, float(_MAX_16_BIT)

@@ -1,7 +1,7 @@
+import hashlib
 import io
 import struct
 import threading
-import warnings
 import zlib
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.errors import (
     SeethroughError,
 )
 from core.formats import FORMATS
-from core.images import MAX_COUNTED_FRAMES, ImageLimits, decode
+from core.images import MAX_COUNTED_FRAMES, MAX_TIFF_PIECES, ImageLimits, decode
 from tests.pictures import encode, jpeg, photo
 
 Gray = NDArray[np.uint8]
@@ -46,43 +46,36 @@ def oriented(pixels: Gray, orientation: int) -> tuple[Image.Image, Image.Exif]:
 
 
 def chunk(kind: bytes, payload: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(kind + payload))
-    return struct.pack(">I", len(payload)) + kind + payload + checksum
+    checked = kind + payload
+    return struct.pack(">I", len(payload)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
-def png(width: int, height: int, color_type: int = 2, data: bytes = b"") -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+def png(
+    width: int,
+    height: int,
+    color_type: int = 2,
+    data: bytes = b"",
+    depth: int = 8,
+    more: bytes = b"",
+) -> bytes:
+    """A PNG by hand; `more` stands before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    body = chunk(b"IHDR", header) + more + chunk(b"IDAT", zlib.compress(data))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
 
 
-def directory(tags: dict[int, int], following: int = 0) -> bytes:
-    """One little-endian TIFF directory of 32-bit values, at the end of its file or not."""
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+def tiff(tags: dict[int, int | tuple[int, int]], data: bytes = b"") -> bytes:
+    """A TIFF by hand: tag -> value, or (count, offset); `data` stands at 10 + 12 * tags + 4."""
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, *(value if isinstance(value, tuple) else (1, value)))
+        for tag, value in sorted(tags.items())
+    )
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + b"\0\0\0\0" + data
 
 
-def tiff(tags: dict[int, int], pixels: bytes = b"\x7f") -> bytes:
-    """A TIFF of one directory; its pixels begin at byte 8."""
-    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory(tags)
-
-
-ONE_GREY_PIXEL = {256: 1, 257: 1, 258: 8, 262: 1, 273: 8, 279: 1}
-
-
-def gif_with(blocks: bytes) -> bytes:
-    """A GIF of one pixel, with these blocks before its frame."""
-    plain = save(Image.new("P", (1, 1)), "GIF")
-    start = plain.index(b"\x2c")
-    return plain[:start] + blocks + plain[start:]
-
-
-def half_damaged_exif(orientation: int) -> bytes:
-    """EXIF that tells an orientation among entries that point past its end."""
-    entries = struct.pack("<HHII", 271, 2, 5000, 90_000)  # a maker's name that is not there
-    entries += struct.pack("<HHIHH", 274, 3, 1, orientation, 0)
-    entries += struct.pack("<HHII", 0x8769, 4, 1, 99_999)
-    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 3) + entries + b"\0\0\0\0"
+def webp(kind: bytes, payload: bytes) -> bytes:
+    body = b"WEBP" + kind + struct.pack("<I", len(payload)) + payload
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 # ---- what is refused ----
@@ -120,61 +113,48 @@ def test_a_cut_off_file_is_corrupt(format: str, share: float) -> None:
         decode(content[: int(len(content) * share)])
 
 
-def test_a_jpeg_that_lacks_only_its_end_is_corrupt() -> None:
-    with pytest.raises(ImageCorrupt, match="JPEG"):
-        decode(encode(SMALL)[:-2])
-
-
-def test_a_webp_canvas_is_counted_before_it_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = bytearray(frames("WEBP", 2))
-    assert content[12:16] == b"VP8X"
-    content[24:30] = (59_999).to_bytes(3, "little") * 2
-    monkeypatch.setattr(Image, "open", None)
-    with pytest.raises(ImageTooLarge, match="60000 x 60000"):
-        decode(bytes(content))
-
-
-@pytest.mark.parametrize("lossless", [True, False])
-def test_a_plain_webp_header_is_read_before_it_is_opened(
-    monkeypatch: pytest.MonkeyPatch, lossless: bool
-) -> None:
-    content = encode(SMALL, "WEBP", lossless=lossless)
-    monkeypatch.setattr(Image, "open", None)
-    with pytest.raises(ImageTooLarge, match="60 x 40 = 2400 pixels"):
-        decode(content, ImageLimits(max_pixels=2399))
-
-
-def test_a_tiffs_tiles_are_counted_too() -> None:
-    content = tiff({256: 1, 257: 1, 258: 8, 262: 1, 322: 40_000, 323: 40_000, 324: 8, 325: 1})
-    with pytest.raises(ImageTooLarge, match="tiles that cover 40000 x 40000"):
-        decode(content)
-
-
-def test_a_tiff_in_honest_tiles_is_decoded() -> None:
-    tags = {256: 17, 257: 20, 258: 8, 262: 1, 322: 32, 323: 32, 324: 8, 325: 1024}
-    stored = np.arange(1024, dtype=np.uint16).astype(np.uint8).reshape(32, 32)
-    image = decode(tiff(tags, stored.tobytes()), ImageLimits(max_pixels=600))
-    np.testing.assert_array_equal(image.pixels[..., 0], stored[:20, :17])
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        gif_with(b"!\xfe" + b"\1a" * 600_000 + b"\0"),
-        gif_with(b"!\1" + b"\1a" * 600_000 + b"\0"),
-        gif_with(b" " * 600_000),
-        png(1, 1)[:33] + chunk(b"teSt", b"") * 300_000 + png(1, 1)[33:],
-    ],
-    ids=["comments", "extensions", "spaces", "chunks"],
-)
-def test_a_flood_of_tiny_blocks_is_refused(content: bytes) -> None:
-    with pytest.raises(ImageCorrupt, match="more than 500000 reads"):
-        decode(content)
-
-
 def test_pixels_are_counted_before_any_is_decoded() -> None:
     with pytest.raises(ImageTooLarge, match="50000 x 50000 = 2500000000 pixels"):
         decode(png(50_000, 50_000))
+
+
+def test_a_webp_is_counted_by_its_header() -> None:
+    lossless = webp(b"VP8L", b"\x2f" + struct.pack("<I", 16_382 | 16_382 << 14) + bytes(8))
+    lossy = webp(b"VP8 ", b"\x30\1\0\x9d\x01\x2a" + struct.pack("<HH", 16_383, 16_383) + bytes(8))
+    canvas = webp(b"VP8X", bytes(4) + (16_382).to_bytes(3, "little") * 2)
+    for content in (lossless, lossy, canvas):
+        with pytest.raises(ImageTooLarge, match="16383 x 16383 = 268402689 pixels"):
+            decode(content)
+
+
+def test_a_tiff_is_counted_by_its_header() -> None:
+    with pytest.raises(ImageTooLarge, match="60000 x 60000"):
+        decode(tiff({256: 60_000, 257: 60_000, 258: 8, 259: 1, 262: 1, 273: 8, 279: 1}))
+
+
+def test_a_tiff_of_more_strips_than_any_picture_has_is_refused() -> None:
+    count = MAX_TIFF_PIECES + 1
+    tags = {256: 1, 257: 2, 258: 8, 259: 1, 262: 1, 273: (count, 110), 278: 1, 279: 1}
+    with pytest.raises(ImageTooLarge, match=f"{count} pieces"):
+        decode(tiff(tags, struct.pack("<I", 110) * count))
+
+
+def test_a_tiffs_tile_is_held_against_the_limit_too() -> None:
+    tile = zlib.compress(bytes(200_000))
+    tags = {256: 1, 257: 1, 258: 8, 259: 8, 262: 1, 322: 20_000, 323: 20_000, 324: 122}
+    with pytest.raises(ImageTooLarge, match="a tile of 20000 x 20000"):
+        decode(tiff(tags | {325: len(tile)}, tile))
+
+
+def test_a_bmp_is_counted_by_its_header() -> None:
+    content = bytearray(encode(SMALL, "BMP"))
+    content[18:26] = struct.pack("<ii", 60_000, 60_000)
+    with pytest.raises(ImageTooLarge):
+        decode(bytes(content))
+
+
+def test_pillows_own_limit_is_off_because_ours_comes_first() -> None:
+    assert Image.MAX_IMAGE_PIXELS is None
 
 
 def test_a_gif_frame_larger_than_its_screen_is_counted_too() -> None:
@@ -199,16 +179,9 @@ def test_bytes_are_limited() -> None:
 
 
 @pytest.mark.parametrize("name", ["max_bytes", "max_pixels", "max_aspect"])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
-def test_a_limit_below_one_is_refused(name: str, value: Any) -> None:
+def test_a_limit_below_one_is_refused(name: str) -> None:
     with pytest.raises(InvalidValue, match=name):
-        ImageLimits(**{name: value})
-
-
-@pytest.mark.parametrize("side", [0, -5])
-def test_a_shorter_side_below_one_is_refused(side: int) -> None:
-    with pytest.raises(InvalidValue, match="min_side_px"):
-        decode(jpeg(), min_side_px=side)
+        ImageLimits(**{name: 0})
 
 
 # ---- what the pixels are ----
@@ -310,6 +283,57 @@ def test_floats_are_stretched_and_must_be_finite() -> None:
         decode(encode(np.array([[0.0, np.nan]], np.float32), "TIFF"))
 
 
+def grey_png(depth: int, data: bytes, transparent: int, width: int = 4) -> bytes:
+    more = chunk(b"tRNS", struct.pack(">H", transparent))
+    return png(width, 1, 0, b"\0" + data, depth, more)
+
+
+@pytest.mark.parametrize(
+    ("depth", "data", "shades"),
+    [
+        (1, b"\x50", [0, 255, 0, 255]),
+        (2, b"\x1b", [0, 85, 170, 255]),
+        (4, b"\x01\x2f", [0, 17, 34, 255]),
+        (8, b"\x00\x01\x02\xff", [0, 1, 2, 255]),
+    ],
+)
+@pytest.mark.parametrize("transparent", [0, 1])
+def test_a_transparent_grey_counts_at_every_depth(
+    depth: int, data: bytes, shades: list[int], transparent: int
+) -> None:
+    shades = [255 if shade == shades[transparent] else shade for shade in shades]
+    if depth == 1:
+        shades = [255] * 4 if transparent == 0 else [0, 255, 0, 255]
+    pixels = decode(grey_png(depth, data, transparent)).pixels
+    np.testing.assert_array_equal(pixels[0], np.repeat(np.array(shades)[:, None], 3, axis=1))
+
+
+def test_a_transparent_colour_of_sixteen_bits_becomes_white() -> None:
+    data = b"\0" + struct.pack(">6H", 1000, 20_000, 3000, 50_000, 20_000, 3000)
+    more = chunk(b"tRNS", struct.pack(">3H", 1000, 20_000, 3000))
+    pixels = decode(png(2, 1, 2, data, 16, more)).pixels
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    expected = np.array([50_000, 20_000, 3000]) / 257
+    assert np.abs(pixels[0, 1] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_deep_grey_tiffs_are_rescaled_and_turned(
+    mode: str, compression: str, orientation: int
+) -> None:
+    values = np.array([[0, 257, 65_535], [300, 25_700, 40_000]])
+    dtype = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4", "F": "<f4"}[mode]
+    stored = Image.frombytes(mode, (3, 2), values.astype(dtype).tobytes())
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = decode(save(stored, "TIFF", compression=compression, exif=exif))
+    grey = np.rint(values / 257).astype(np.uint8)
+    expected = grey if orientation == 1 else np.rot90(grey, -1)
+    np.testing.assert_array_equal(image.pixels, np.repeat(expected[..., None], 3, axis=2))
+
+
 # ---- orientation ----
 
 
@@ -337,58 +361,67 @@ def test_a_meaningless_orientation_means_upright(orientation: int) -> None:
     assert image.source.orientation == 1
 
 
-def test_damaged_exif_is_no_reason_to_refuse() -> None:
-    image = decode(encode(SMALL, "JPEG", quality=95, exif=b"Exif\0\0rubbish and more rubbish"))
-    assert image.source.orientation == 1
-
-
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_an_orientation_is_found_in_half_damaged_exif(format: str) -> None:
-    image = decode(encode(SMALL, format, exif=half_damaged_exif(6)))
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0rubbish and more rubbish",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+        b"Exif\0\0",
+        b"rubbish",
+    ],
+)
+def test_damaged_exif_is_no_reason_to_refuse(format: str, exif: bytes) -> None:
+    image = decode(encode(SMALL, format, exif=exif))
+    assert image.source.orientation == 1
+    assert image.pixels.shape == SMALL.shape
+
+
+def test_damaged_exif_of_an_avif_is_no_reason_to_refuse() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "a cat"
+    content = encode(SMALL, "AVIF", exif=exif.tobytes())
+    damaged = content.replace(b"MM\0*\0\0\0\x08", b"MM\0*\xff\xff\xff\xff")
+    assert damaged != content
+    assert decode(damaged).pixels.shape == SMALL.shape
+
+
+CUT_OFF_EXIF = b"MM\0*\0\0\0\x08\0\x02\x01\x12\0\3\0\0\0\1\0\6\0\0"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_made_an_error_does_not_change_the_orientation() -> None:
+    """Pillow warns of what is cut off after the orientation, and has read the orientation."""
+    upright = np.rot90(SMALL, -1)
+    image = decode(encode(SMALL, "PNG", exif=CUT_OFF_EXIF))
+    np.testing.assert_array_equal(image.pixels, upright)
     assert image.source.orientation == 6
-    assert image.pixels.shape == (60, 40, 3)
 
 
-def test_a_tiff_whose_exif_is_elsewhere_is_still_a_picture() -> None:
-    image = decode(tiff(ONE_GREY_PIXEL | {274: 6, 0x8769: 99_999}))
-    assert image.pixels.tolist() == [[[127] * 3]]
+@pytest.mark.filterwarnings("error")
+def test_a_warning_made_an_error_does_not_refuse_a_picture() -> None:
+    phone = frames("MPO", 2).replace(b"MPF\0", b"MPF\0rubbish", 1)
+    assert decode(phone).source.frames == 1
+    no_animation = chunk(b"acTL", bytes(8))
+    assert decode(png(1, 1, 2, bytes(4), more=no_animation)).pixels.tolist() == [[[0, 0, 0]]]
+
+
+def test_exif_behind_the_pixels_of_a_png_counts() -> None:
+    content = encode(SMALL, "PNG")
+    end = len(content) - len(chunk(b"IEND", b""))
+    image = decode(content[:end] + chunk(b"eXIf", CUT_OFF_EXIF) + content[end:])
+    np.testing.assert_array_equal(image.pixels, np.rot90(SMALL, -1))
     assert image.source.orientation == 6
+    assert (image.source.width, image.source.height) == (60, 40)
 
 
-@pytest.mark.parametrize("orientation", [3, 6])
-@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
-def test_a_compressed_tiff_is_turned_once(compression: str, orientation: int) -> None:
-    stored, exif = oriented(SMALL, orientation)
-    image = decode(save(stored, "TIFF", exif=exif, compression=compression))
-    np.testing.assert_array_equal(image.pixels, SMALL)
-    assert image.source.orientation == orientation
-
-
-def test_a_png_may_tell_its_orientation_behind_its_pixels() -> None:
-    stored, exif = oriented(SMALL, 8)
-    content = save(stored, "PNG")
-    late = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
-    image = decode(content[:-12] + late + content[-12:])
-    np.testing.assert_array_equal(image.pixels, SMALL)
-    assert image.source.orientation == 8
-
-
-@pytest.mark.parametrize("format", ["JPEG", "WEBP", "TIFF"])
-def test_an_orientation_in_xmp_counts_where_exif_has_none(format: str) -> None:
-    options: dict[str, Any] = {"xmp": b'<x:xmpmeta tiff:Orientation="6"/>'}
-    if format == "TIFF":
-        options = {"tiffinfo": {700: options["xmp"]}}
-    image = decode(encode(SMALL, format, **options))
-    assert image.source.orientation == 6
-    assert image.pixels.shape == (60, 40, 3)
-
-
-def test_a_shrunk_jpeg_is_turned_too() -> None:
-    turn = Image.Exif()
-    turn[ExifTags.Base.Orientation] = 6
-    image = decode(encode(np.zeros((400, 800, 3), np.uint8), exif=turn), min_side_px=100)
-    assert image.pixels.shape == (200, 100, 3)
-    assert (image.source.width, image.source.height) == (800, 400)
+@pytest.mark.parametrize("offset", [0, 5, 0xFFFFFFFF])
+def test_a_damaged_exif_directory_of_a_tiff_is_no_reason_to_refuse(offset: int) -> None:
+    tags = {256: 2, 257: 1, 258: 8, 259: 1, 262: 1, 273: 122, 274: 3, 279: 2, 0x8769: offset}
+    image = decode(tiff(tags, b"\x07\x08"))
+    assert image.pixels[..., 0].tolist() == [[8, 7]]
+    assert image.source.orientation == 3
 
 
 # ---- frames ----
@@ -425,35 +458,22 @@ def test_frames_are_counted_no_further_than_a_bound() -> None:
 
 
 def test_a_chain_of_tiff_directories_is_counted_no_further_than_a_bound() -> None:
-    size = len(directory(ONE_GREY_PIXEL))
+    tags = struct.pack("<HHII", 256, 4, 1, 1), struct.pack("<HHII", 257, 4, 1, 1)
+    strip = struct.pack("<HHII", 273, 4, 1, 8), struct.pack("<HHII", 279, 4, 1, 1)
+    bits = struct.pack("<HHII", 258, 3, 1, 8), struct.pack("<HHII", 262, 3, 1, 1)
+    entries = b"".join((*tags, *bits, *strip))
+    size = 2 + len(entries) + 4
     body = b"".join(
-        directory(ONE_GREY_PIXEL, 9 + (i + 1) * size) for i in range(MAX_COUNTED_FRAMES + 50)
+        struct.pack("<H", 6) + entries + struct.pack("<I", 9 + (i + 1) * size)
+        for i in range(MAX_COUNTED_FRAMES + 50)
     )
     image = decode(b"II*\0" + struct.pack("<I", 9) + b"\x7f" + body)
     assert image.source.frames == MAX_COUNTED_FRAMES
 
 
-def test_a_tiff_chain_that_bites_its_tail_ends() -> None:
-    size = len(directory(ONE_GREY_PIXEL))
-    body = directory(ONE_GREY_PIXEL, 9 + size) + directory(ONE_GREY_PIXEL, 9)
-    assert decode(b"II*\0" + struct.pack("<I", 9) + b"\x7f" + body).source.frames == 2
-
-
-@pytest.mark.parametrize("target", [5, 10**6, 2**32 - 1])
-def test_a_tiff_chain_that_leads_astray_still_has_its_first_frame(target: int) -> None:
-    content = tiff(ONE_GREY_PIXEL)[:-4] + struct.pack("<I", target)
-    image = decode(content)
-    assert image.pixels.tolist() == [[[127] * 3]]
-    assert image.source.frames in (1, 2)
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_big_tiffs_and_big_endian_tiffs_are_counted(count: int) -> None:
-    assert decode(frames("TIFF", count, big_tiff=True)).source.frames == count
-    swapped = Image.frombytes("I;16B", (1, 1), b"\x01\x01")
-    content = save(swapped, "TIFF", save_all=True, append_images=[swapped] * (count - 1))
-    assert content[:2] == b"MM"
-    assert decode(content).source.frames == count
+def test_what_was_received_is_known_by_its_digest() -> None:
+    content = jpeg()
+    assert decode(content).source.sha256 == hashlib.sha256(content).hexdigest()
 
 
 # ---- shrinking while decoding ----
@@ -471,6 +491,19 @@ def test_the_shorter_side_is_kept(side: int) -> None:
     content = encode(np.zeros((1500, 2000, 3), np.uint8))
     shorter = min(decode(content, min_side_px=side).pixels.shape[:2])
     assert shorter >= min(side, 1500)
+
+
+@pytest.mark.parametrize("side", [0, -1])
+def test_a_side_below_one_pixel_is_refused(side: int) -> None:
+    with pytest.raises(InvalidValue, match="min_side_px"):
+        decode(jpeg(), min_side_px=side)
+
+
+def test_only_what_pays_is_shrunk() -> None:
+    content = encode(np.zeros((100, 200, 3), np.uint8))
+    assert decode(content, min_side_px=51).pixels.shape == (100, 200, 3)
+    assert decode(content, min_side_px=50).pixels.shape == (50, 100, 3)
+    assert decode(encode(SMALL, "PNG"), min_side_px=1).pixels.shape == SMALL.shape
 
 
 # ---- under stress ----
@@ -495,33 +528,55 @@ def test_threads_decode_independently() -> None:
     assert wrong == []
 
 
-def test_what_pillow_warns_of_is_neither_raised_nor_shown() -> None:
-    content = encode(SMALL, "JPEG", exif=half_damaged_exif(6))
-    for action in ("error", "always"):
-        with warnings.catch_warnings(record=True) as shown:
-            warnings.simplefilter(action)  # type: ignore[arg-type]
-            assert decode(content).source.orientation == 6
-        assert shown == []
+def grown() -> dict[str, bytes]:
+    """One file of every kind that takes its own way through a decoder."""
+    _, exif = oriented(SMALL, 6)
+    plain = {
+        format: encode(SMALL, format, exif=exif)
+        for format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
+    }
+    several = {f"{format} frames": frames(format, 3) for format in ("GIF", "PNG", "WEBP", "TIFF")}
+    deep = Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30))
+    palette = Image.fromarray(SMALL).quantize(16)
+    return (
+        plain
+        | several
+        | {
+            "BMP": encode(SMALL, "BMP"),
+            "MPO": frames("MPO", 2),
+            "JPEG progressive": encode(SMALL, "JPEG", progressive=True),
+            "JPEG CMYK": save(Image.fromarray(SMALL).convert("CMYK"), "JPEG"),
+            "PNG deep": save(deep, "PNG"),
+            "PNG palette": save(palette, "PNG", transparency=bytes(range(16))),
+            "TIFF deep": save(deep, "TIFF", compression="tiff_lzw"),
+            "TIFF float": save(deep.convert("F"), "TIFF"),
+        }
+    )
 
 
-def test_our_own_warnings_are_not_silenced() -> None:
-    decode(jpeg())
-    with pytest.warns(UserWarning, match="ours"):
-        warnings.warn("ours", UserWarning, stacklevel=1)
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_no_mutation_of_a_file_escapes_the_error_tree(format: str) -> None:
-    random = np.random.default_rng(7)
-    whole = bytearray(encode(SMALL, format))
+@pytest.mark.parametrize("kind", sorted(grown()))
+def test_no_mutation_of_a_file_escapes_the_error_tree(kind: str) -> None:
+    whole = grown()[kind]
+    random = np.random.default_rng(sum(kind.encode()))
     messages: list[str] = []
-    for _ in range(80):
+    for _ in range(40):
         mutated = bytearray(whole)
-        for at in random.integers(0, len(mutated), size=random.integers(1, 12)):
+        reach = len(mutated) if random.random() < 0.5 else min(len(mutated), 200)
+        for at in random.integers(0, reach, size=random.integers(1, 12)):
             mutated[at] = random.integers(0, 256)
-        content = bytes(mutated[: random.integers(1, len(mutated) + 1)])
+        end = random.integers(1, len(mutated)) if random.random() < 0.5 else len(mutated)
         try:
-            assert decode(content).pixels.shape[2] == 3
+            image = decode(bytes(mutated[:end]), ImageLimits(max_pixels=1_000_000))
+            assert image.pixels.dtype == np.uint8
+            assert image.pixels.shape[2] == 3
         except SeethroughError as error:
             messages.append(str(error))
-    assert not [text for text in messages if "<_io" in text or " at 0x" in text]
+    assert not [text for text in messages if "<_io" in text or " at 0x" in text or "/" in text]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_file_cut_off_anywhere_before_its_last_pixels_is_corrupt(format: str) -> None:
+    content = encode(SMALL, format)
+    for end in range(12, len(content) - 40, len(content) // 25):
+        with pytest.raises(ImageCorrupt, match=format):
+            decode(content[:end])
