@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -44,6 +45,16 @@ MAX_TIFF_PIECES = 200_000
 """Strips or tiles of a TIFF: 50 million pixels in the smallest tiles, 16 x 16. Each costs Pillow
 half a kilobyte, before anything is known of the picture's size."""
 
+_MAX_READS = 500_000
+"""Reads Pillow may make of one file. A big honest file needs some ten thousand; a hostile one
+of 20 MB made of one-byte blocks needs twenty million, each of them in Python."""
+
+# Pillow warns of damaged EXIF and odd tags: news about the caller's file, not about us.
+_PILLOW = r"(PIL|pillow_heif)\b"
+_QUIET = ("ignore", None, Warning, re.compile(_PILLOW), 0)
+
+_ORIENTATION_HOLDERS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -54,9 +65,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by its EXIF orientation."""
-
-# MPO is a JPEG with further pictures behind it, as phones write it.
-_OPENERS = (*FORMATS, "MPO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class ImageLimits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:  # NaN is refused too
                 raise InvalidValue(name, getattr(self, name), "1 or more")
 
 
@@ -115,40 +123,24 @@ def decode(
         raise ImageUnsupported(
             f"not a picture we take{': ' + clue if clue else ''}; taken: {', '.join(FORMATS)}"
         )
+    _silence_pillow()
     try:
-        return _past_warnings(content, name, limits, min_side_px)
+        return _decode(content, name, limits, min_side_px)
     except SeethroughError:
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise ImageCorrupt(f"the {name} file is damaged or cut off") from error
 
 
-def _ignore_pillow_warnings() -> None:
-    """Pillow warns of damage it can live with, as can we; a filter "error" would make it fatal."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-_ignore_pillow_warnings()
-
-
-def _past_warnings(
-    content: bytes, name: str, limits: ImageLimits, min_side_px: int | None
-) -> DecodedImage:
-    try:
-        return _decode(content, name, limits, min_side_px)
-    except Warning:  # a filter put in front of ours since; catch_warnings is not for threads
-        _ignore_pillow_warnings()
-        return _decode(content, name, limits, min_side_px)
-
-
 def _decode(
     content: bytes, name: str, limits: ImageLimits, min_side_px: int | None
 ) -> DecodedImage:
     _check_header(content, name, limits)
-    with _open(content) as image:
+    with _open(content, name) as image:
         width, height = _stored_size(image, name)
         _check_size(width, height, limits)
-        _check_tile(image, name, limits)
+        if name == "TIFF":
+            _check_tiles(image, (width, height), limits)
         mode = image.mode
         if name == "PNG":
             image.load()  # eXIf may stand behind the pixels
@@ -169,8 +161,27 @@ def _decode(
         return DecodedImage(to_rgb(_upright(image, name, source.orientation)), source)
 
 
-def _open(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content), formats=_OPENERS)
+def _open(content: bytes, name: str) -> Image.Image:
+    # A JPEG opener also takes MPO: a JPEG with further pictures behind it, as phones write it.
+    return Image.open(_CountedReads(content), formats=(name,))
+
+
+class _CountedReads(io.BytesIO):
+    """A file that bounds the work a decoder does in Python, whatever its format."""
+
+    _left = _MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ImageCorrupt(f"the file takes more than {_MAX_READS} reads to decode")
+        return super().read(size)
+
+
+def _silence_pillow() -> None:
+    """Put the filter first, if it is not: `warnings.catch_warnings` is not thread-safe."""
+    if warnings.filters[:1] != [_QUIET]:
+        warnings.filterwarnings("ignore", module=_PILLOW)
 
 
 def _check_bytes(content: bytes, limits: ImageLimits) -> None:
@@ -204,16 +215,17 @@ def _check_size(width: int, height: int, limits: ImageLimits) -> None:
         )
 
 
-def _check_tile(image: Image.Image, name: str, limits: ImageLimits) -> None:
-    """A TIFF's tile is decoded whole, however small the picture it belongs to."""
-    if name != "TIFF":
-        return
+def _check_tiles(image: Image.Image, size: tuple[int, int], limits: ImageLimits) -> None:
+    """Refuse a TIFF of few pixels in tiles of many: libtiff decodes every tile in full."""
     tags = image.tag_v2  # type: ignore[attr-defined]
-    width, height = tags.get(ExifTags.Base.TileWidth, 1), tags.get(ExifTags.Base.TileLength, 1)
-    if width * height > limits.max_pixels:
+    across, down = tags.get(ExifTags.Base.TileWidth), tags.get(ExifTags.Base.TileLength)
+    if not (isinstance(across, int) and isinstance(down, int) and across > 0 and down > 0):
+        return  # in strips, or damaged
+    width, height = -(-size[0] // across) * across, -(-size[1] // down) * down
+    if width * height > 2 * limits.max_pixels:  # honest tiles overhang by less than one each way
         raise ImageTooLarge(
-            f"a tile of {width} x {height} = {width * height} pixels; "
-            f"at most {limits.max_pixels} are taken"
+            f"tiles that cover {width} x {height} = {width * height} pixels; "
+            f"at most {2 * limits.max_pixels} are taken"
         )
 
 
@@ -225,12 +237,10 @@ def _stored_size(image: Image.Image, name: str) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info and image.format != "TIFF":
+    if image.format != "TIFF" and _ORIENTATION_HOLDERS.isdisjoint(image.info):
         return 1
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Warning:
-        raise
     except Exception:  # a damaged EXIF block is no reason to refuse the picture
         return 1
     return int(value) if value in range(1, 9) else 1

@@ -142,7 +142,7 @@ def test_a_tiff_of_more_strips_than_any_picture_has_is_refused() -> None:
 def test_a_tiffs_tile_is_held_against_the_limit_too() -> None:
     tile = zlib.compress(bytes(200_000))
     tags = {256: 1, 257: 1, 258: 8, 259: 8, 262: 1, 322: 20_000, 323: 20_000, 324: 122}
-    with pytest.raises(ImageTooLarge, match="a tile of 20000 x 20000"):
+    with pytest.raises(ImageTooLarge, match="20000 x 20000"):
         decode(tiff(tags | {325: len(tile)}, tile))
 
 

@@ -1,0 +1,52 @@
+"""Networks to explain, by name, with random weights and the smallest input they take."""
+
+from functools import cache
+
+import torch
+import torchvision
+from torch import nn
+
+from core.models.loaded import LoadedModel
+from core.models.preprocess import Preprocessing
+from core.models.spec import ModelSpec
+from tests.tinycnn import TinyCNN, tiny_spec
+
+
+def loaded(module: nn.Module, size: int = 32, classes: int = 10, channels: int = 3) -> LoadedModel:
+    preprocess = Preprocessing(
+        channels, size, size, size, "bilinear", (0.5,) * channels, (0.25,) * channels
+    )
+    labels = tuple(f"class {i}" for i in range(classes))
+    return LoadedModel(ModelSpec("test", preprocess, labels), module, torch.device("cpu"))
+
+
+@cache
+def network(name: str) -> LoadedModel:
+    """A torchvision network of 10 classes, random weights, small input."""
+    sizes = {"inception_v3": 96, "vgg11": 48, "alexnet": 64}
+    options = {"init_weights": False} if name == "inception_v3" else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        module = torchvision.models.get_model(name, weights=None, num_classes=10, **options)
+        for layer in module.modules():
+            if isinstance(
+                layer, nn.BatchNorm2d
+            ):  # else the activations of deep ones all but vanish
+                nn.init.uniform_(layer.running_mean, -0.1, 0.1)
+                nn.init.uniform_(layer.running_var, 0.5, 1.0)
+    return loaded(module, sizes.get(name, 64))
+
+
+def rows(model: LoadedModel, count: int, seed: int = 5) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, *model.spec.input_shape, generator=generator)
+
+
+def view(model: LoadedModel, seed: int = 5) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, model.spec.input_shape, generator=generator, dtype=torch.uint8)
+
+
+@cache
+def tiny() -> LoadedModel:
+    return LoadedModel(tiny_spec(), TinyCNN(), torch.device("cpu"))

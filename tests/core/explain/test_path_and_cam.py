@@ -1,0 +1,187 @@
+import itertools
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from core.errors import InvalidValue, MethodUnsupported
+from core.explain.base import ClassObjective, exhaust
+from core.explain.cam import grad_cam
+from core.explain.faithfulness import STEPS, faithfulness
+from core.explain.fill import filled
+from core.explain.gradients import input_gradients
+from core.explain.path import IntegratedGradients, SmoothGrad, integrated_gradients, smoothgrad
+from core.models.predictions import probabilities
+from tests.core.explain.networks import loaded, network, rows, tiny, view
+
+NAMES = ["lite0", "resnet18", "vgg11", "densenet121"]
+
+
+def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_integrated_gradients_equal_captums(name: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue("lite0") if name == "lite0" else network(name)
+    picture = view(model)
+    normalise = model.spec.preprocess.normalise
+    found = exhaust(integrated_gradients(model, picture, IntegratedGradients(steps=6), target=7))
+    theirs = captum.attr.IntegratedGradients(model.module).attribute(
+        normalise(picture)[None],
+        baselines=normalise(filled(picture, "black"))[None],
+        target=7,
+        n_steps=6,
+        internal_batch_size=2,
+    )
+    assert relative(found.values, theirs[0].sum(0).float().numpy()) < 1e-4
+
+
+def test_integrated_gradients_of_a_linear_model_are_weight_times_change() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, bias=False))
+    model = loaded(net, size=4, classes=2, channels=1)
+    picture = view(model)
+    found = exhaust(integrated_gradients(model, picture, IntegratedGradients(steps=3), target=0))
+    row = model.spec.preprocess.normalise(picture).flatten()
+    expected = net[1].weight[0].detach() * (row - (0 - 0.5) / 0.25)
+    np.testing.assert_allclose(found.values.ravel(), expected.numpy(), atol=1e-5)
+    assert found.completeness_error < 1e-4
+
+
+def test_integrated_gradients_add_up_to_the_logit_better_with_more_steps() -> None:
+    model = tiny()
+    picture = view(model)
+    few, many = (
+        exhaust(integrated_gradients(model, picture, IntegratedGradients(steps), target=1))
+        for steps in (2, 200)
+    )
+    assert many.completeness_error < few.completeness_error
+    assert many.values.sum() == pytest.approx(many.difference, abs=2e-3)
+
+
+def test_smoothgrad_without_noise_is_the_gradient() -> None:
+    model = tiny()
+    picture = view(model)
+    found = exhaust(smoothgrad(model, picture, SmoothGrad(samples=3, noise=0.0), target=2))
+    row = model.spec.preprocess.normalise(picture)
+    (plain,) = input_gradients(model, row[None], [ClassObjective(2)])
+    np.testing.assert_allclose(found.gradient, plain.gradient, atol=1e-6)
+
+
+def test_smoothgrad_is_the_mean_over_its_seeded_copies() -> None:
+    model = tiny()
+    picture = view(model)
+    parameters = SmoothGrad(samples=5, noise=0.2, seed=9)
+    found = exhaust(smoothgrad(model, picture, parameters, target=2))
+    row = model.spec.preprocess.normalise(picture)
+    generator = torch.Generator().manual_seed(9)
+    total = np.zeros_like(found.gradient)
+    for count in (2, 2, 1):
+        noise = torch.randn(count, *row.shape, generator=generator)
+        for each in row + 0.2 * (row.max() - row.min()) * noise:
+            total += input_gradients(model, each[None], [ClassObjective(2)])[0].gradient
+    np.testing.assert_allclose(found.gradient, total / 5, atol=1e-5)
+    again = exhaust(smoothgrad(model, picture, parameters, target=2))
+    np.testing.assert_array_equal(found.gradient, again.gradient)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SmoothGrad(samples=0),
+        lambda: SmoothGrad(noise=1.5),
+        lambda: SmoothGrad(seed=-1),
+        lambda: SmoothGrad(reduce="mean"),
+        lambda: IntegratedGradients(steps=501),
+        lambda: IntegratedGradients(baseline="pink"),
+    ],
+)
+def test_parameters_are_checked_when_made(make: object) -> None:
+    with pytest.raises(InvalidValue):
+        make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("lite0", "conv_head"),
+        ("resnet18", "layer4"),
+        ("vgg11", "features.18"),
+        ("densenet121", "features.denseblock3"),
+    ],
+)
+def test_grad_cam_equals_captums(name: str, layer: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue("lite0") if name == "lite0" else network(name)
+    batch = rows(model, 1)
+    (found,) = grad_cam(model, batch, [7], layer)
+    oracle = captum.attr.LayerGradCam(model.module, model.module.get_submodule(layer))
+    raw = oracle.attribute(batch.clone().requires_grad_(), target=7, relu_attributions=True)
+    theirs = interpolate(raw, size=batch.shape[2:], mode="bilinear")[0, 0].detach().numpy()
+    assert np.abs(found.values - theirs).max() <= 1e-4 * np.abs(theirs).max() + 1e-9
+
+
+def test_grad_cam_in_a_batch_equals_each_alone() -> None:
+    model = network("resnet18")
+    batch = rows(model, 3)
+    together = grad_cam(model, batch, [1, None, 8], "layer3")
+    for i, target in enumerate([1, None, 8]):
+        (alone,) = grad_cam(model, batch[i : i + 1], [target], "layer3")
+        np.testing.assert_allclose(together[i].values, alone.values, rtol=1e-3, atol=1e-6)
+        assert together[i].target == alone.target
+
+
+def test_grad_cam_survives_an_in_place_relu_behind_its_layer() -> None:
+    model = tiny()
+    (found,) = grad_cam(model, rows(model, 1), [0], "conv1")
+    assert found.values.shape == (32, 32)
+    assert not model.module.conv1._forward_hooks  # type: ignore[union-attr]
+
+
+def test_grad_cam_needs_feature_maps() -> None:
+    model = tiny()
+    with pytest.raises(MethodUnsupported, match="feature maps"):
+        grad_cam(model, rows(model, 1), [0], "hidden")
+
+
+def test_faithfulness_of_a_perfect_and_a_reversed_map() -> None:
+    # The logit is the mean of the left half: a map that knows it beats its opposite.
+    class Left(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(1, 2, bias=False)
+            self.last.weight.data = torch.tensor([[0.5], [-0.5]])
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return self.last(batch[:, :, :, :8].mean((1, 2, 3))[:, None])
+
+    model = loaded(Left(), size=16, classes=2, channels=1)
+    picture = torch.full((1, 16, 16), 20, dtype=torch.uint8)
+    picture[:, :, :8] = 250
+    good = np.zeros((16, 16), np.float32)
+    good[:, :8] = 1
+    right = exhaust(faithfulness(model, picture, good, 0))
+    wrong = exhaust(faithfulness(model, picture, -good, 0))
+    assert right.deletion < wrong.deletion
+    assert right.insertion > wrong.insertion
+
+
+def test_faithfulness_of_a_map_by_a_naive_loop() -> None:
+    model = tiny()
+    picture = view(model)
+    values = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+    found = exhaust(faithfulness(model, picture, values, 3))
+    normalise = model.spec.preprocess.normalise
+    row, gone = normalise(picture), normalise(filled(picture, "mean"))
+    order = np.argsort(-values.ravel(), kind="stable")
+    curve = []
+    for step in range(STEPS + 1):
+        hidden = row.clone().view(3, -1)
+        chosen = order[: step * 1024 // STEPS]
+        hidden[:, chosen] = gone.view(3, -1)[:, chosen]
+        logits = model.forward(hidden.view(1, 3, 32, 32)).logits[0]
+        curve.append(probabilities(logits)[3])
+    area = sum((a + b) / 2 for a, b in itertools.pairwise(curve)) / STEPS
+    assert found.deletion == pytest.approx(area, abs=1e-4)
