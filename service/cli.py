@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import uvicorn
 from pydantic import ValidationError
@@ -15,6 +15,9 @@ from core import __version__
 from core.call import Call
 from core.engine import Engine
 from core.errors import SeethroughError
+from core.explain.plan import METHODS
+from core.render import Drawing, Size, Style
+from core.types import Prediction
 from service.app import create_app
 from service.logs import configure
 from service.server import DrainingServer
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_classify(commands)
+    _add_explain(commands)
     _add_models(commands)
     _add_openapi(commands)
     return parser
@@ -99,6 +103,24 @@ def _add_classify(commands: Any) -> None:
     parser.add_argument("--model", help="a served model; the default one if left out")
     parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
+    _add_settings(parser, ("models", "device", "max_pixels"))
+
+
+def _add_explain(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "explain",
+        _explain,
+        "Draw why the network answers as it does, without a server.",
+        "seethrough explain occlusion cat.jpg -o cat-occlusion.png --target 'tiger cat'",
+    )
+    parser.add_argument("method", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
+    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the PNG file to write")
+    parser.add_argument("--model", help="a served model; the default one if left out")
+    parser.add_argument("--target", help="class index or exact label; the top one if left out")
+    for name, kind in (("style", Style), ("size", Size)):
+        parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
     _add_settings(parser, ("models", "device", "max_pixels"))
 
 
@@ -208,6 +230,26 @@ async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
             print(file)
             print("".join(f"  {share:7.2%}  {label} ({index})\n" for share, label, index in rows))
     return 1 if failed else 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    return asyncio.run(_with_engine(options, lambda engine: _explain_file(engine, options)))
+
+
+async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
+    found = await engine.explain(
+        options.file.read_bytes(),
+        METHODS[options.method](),
+        model=options.model,
+        target=options.target,
+        keep_original=options.size == "original",
+        call=Call(),
+    )
+    drawing = Drawing(style=options.style, size=options.size)
+    options.output.write_bytes(await engine.draw(found, drawing, Call()))
+    assert isinstance(found.target, Prediction)  # no part of a layer was asked for
+    print(f"{options.output}: {found.method} of {found.target.label} ({found.target.class_index})")
+    return 0
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -3,6 +3,8 @@
 const at = (id) => document.getElementById(id);
 const base = new URL(".", location.href).href;
 let current = null;
+let target = null;
+let served = [];
 
 async function answerOf(response) {
   const body = await response.json();
@@ -20,6 +22,7 @@ function node(tag, text, className) {
 async function listModels() {
   try {
     const { models } = await answerOf(await fetch(base + "v1/models"));
+    served = models;
     for (const model of models) {
       const option = node("option", model.name);
       option.selected = model.default;
@@ -30,7 +33,51 @@ async function listModels() {
     setTimeout(listModels, 2000);
     return;
   }
+  listMethods();
   if (!current) say("No picture yet.");
+}
+
+function listMethods() {
+  const model = served.find((each) => each.name === at("model").value);
+  at("method").replaceChildren(...model.explanations.map((name) => node("option", name)));
+}
+
+async function explain() {
+  const file = current;
+  const query = new URLSearchParams({ model: at("model").value, style: at("style").value });
+  query.set("size", "original");
+  if (target !== null) query.set("target", target);
+  const path = `v1/explain/${at("method").value}?${query}`;
+  at("why").textContent = "Working…";
+  at("why").className = "";
+  at("curl").textContent =
+    `curl -F image=@${file.name || "picture"} -o why.png '${base}${path}&format=png'`;
+  const began = performance.now();
+  try {
+    const response = await fetch(base + path, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream", Accept: "image/png" },
+      body: file,
+    });
+    if (!response.ok) await answerOf(response);
+    const drawn = await response.blob();
+    if (file !== current) return;
+    URL.revokeObjectURL(at("map").src);
+    at("map").src = URL.createObjectURL(drawn);
+    at("map").alt = `${at("method").value} drawn on the picture`;
+    at("map").hidden = false;
+    at("why").textContent = `${Math.round(performance.now() - began)} ms`;
+  } catch (error) {
+    at("why").textContent = error.message;
+    at("why").className = "problem";
+  }
+}
+
+function aim(row, index) {
+  for (const each of at("predictions").children) each.removeAttribute("aria-current");
+  row.setAttribute("aria-current", "true");
+  target = index;
+  explain();
 }
 
 function say(text) {
@@ -85,6 +132,7 @@ function draw(answer) {
     bar.append(fill);
     const share = `${(each.probability * 100).toFixed(1)} %`;
     row.append(node("span", each.label), bar, node("span", share, "share"));
+    row.addEventListener("click", () => aim(row, each.class_index));
     row.title = `class ${each.class_index}, logit ${each.logit.toFixed(2)}`;
     at("predictions").append(row);
   }
@@ -96,6 +144,10 @@ function draw(answer) {
 function choose(file) {
   if (!file) return;
   current = file;
+  target = null;
+  at("explain").disabled = false;
+  at("map").hidden = true;
+  at("why").textContent = "Click a class to explain that one.";
   show(file);
   classify();
 }
@@ -116,5 +168,10 @@ at("drop").addEventListener("drop", (event) => {
   choose(event.dataTransfer.files[0]);
 });
 document.addEventListener("paste", (event) => choose(event.clipboardData.files[0]));
-at("model").addEventListener("change", classify);
+at("explain").addEventListener("click", explain);
+at("model").addEventListener("change", () => {
+  target = null;
+  listMethods();
+  classify();
+});
 listModels();

@@ -2,12 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from core import __version__
 from service.cli import main
 from tests.pictures import jpeg
 
-COMMANDS = ("serve", "classify", "models", "openapi")
+COMMANDS = ("serve", "classify", "explain", "models", "openapi")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -48,6 +49,16 @@ def test_classify_as_json_is_one_object_per_picture(
     assert main(["classify", "--json", str(file), str(file)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["predictions"][0]["label"] for each in rows] == ["espresso", "espresso"]
+
+
+def test_explain_draws_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, drawn = tmp_path / "cup.jpg", tmp_path / "why.png"
+    file.write_bytes(jpeg("coffee"))
+    options = ["--target", "cup", "--size", "original"]
+    assert main(["explain", "grad-cam", str(file), "-o", str(drawn), *options]) == 0
+    assert "grad-cam of cup (968)" in capsys.readouterr().out
+    with Image.open(drawn) as why, Image.open(file) as cup:
+        assert why.size == cup.size
 
 
 def test_models_lists_what_would_be_served(capsys: pytest.CaptureFixture[str]) -> None:

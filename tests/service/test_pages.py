@@ -76,6 +76,19 @@ def test_the_explorer_classifies_a_photo(
     assert foreign == []
 
 
+def test_the_explorer_explains_the_class_that_is_clicked(
+    page: Page, server: LiveServer, foreign: list[str], photo: Path
+) -> None:
+    page.goto(server.url)
+    page.set_input_files("#file", photo)
+    page.select_option("#method", "grad-cam")
+    page.locator("#predictions li").nth(1).click()
+    expect(page.locator("#map")).to_be_visible()
+    expect(page.locator("#why")).to_contain_text("ms")
+    expect(page.locator("#curl")).to_contain_text("target=")
+    assert foreign == []
+
+
 def test_the_explorer_shows_why_a_file_was_refused(
     page: Page, server: LiveServer, tmp_path: Path
 ) -> None:
