@@ -12,13 +12,18 @@ _SIZE = (500, 375)
 
 
 @cache
-def photos() -> tuple[bytes, ...]:
-    """Six JPEG files, quality 90."""
-    arrays = [
+def arrays() -> tuple[np.ndarray, ...]:
+    """Six photos, (H, W, 3) uint8, in their own sizes."""
+    return (
         *(getattr(skimage.data, name)() for name in ("chelsea", "coffee", "rocket", "astronaut")),
-        *(load_sample_image(f"{name}.jpg") for name in ("china", "flower")),
-    ]
-    return tuple(map(_jpeg, arrays))
+        *(np.array(load_sample_image(f"{name}.jpg")) for name in ("china", "flower")),
+    )
+
+
+@cache
+def photos() -> tuple[bytes, ...]:
+    """The photos as JPEG files, quality 90."""
+    return tuple(map(_jpeg, arrays()))
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

@@ -143,8 +143,11 @@ def _report(
     runs: dict[str, Measured], ceilings: list[dict[str, float]], rounds: int, seconds: int
 ) -> str:
     def ratio(ours: str, theirs: str) -> str:
-        pairs = zip(runs[ours].loads, runs[theirs].loads, strict=True)
-        return f"{statistics.median(a.per_s / b.per_s for a, b in pairs):.2f}"
+        pairs = list(zip(runs[ours].loads, runs[theirs].loads, strict=True))
+        ratios = [a.per_s / b.per_s for a, b in pairs if b.per_s > 0]
+        stuck = len(pairs) - len(ratios)  # rounds in which the peer answered nothing at all
+        text = f"{statistics.median(ratios):.2f}" if ratios else "-"
+        return text + (f" ({stuck} rounds without an answer left out)" if stuck else "")
 
     sixteen, one = "S raw, 16 clients", "S raw, 1 client"
     to_ceiling = statistics.median(

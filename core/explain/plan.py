@@ -1,7 +1,7 @@
 """Owns turning a method's parameters into work for the worker, and its result into a finding."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -200,6 +200,7 @@ def _occluded(method: Occlusion, model: LoadedModel) -> Callable[[OcclusionMap],
             "labels": {str(index): labels[index] for index in sorted(set(found.class_map.flat))},
             "baseline": found.baseline,
             "forwards": found.forwards,
+            "check": asdict(found.check),
         }
         return Finding(found.values, found.logits, found.target, extras=extras)
 

