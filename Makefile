@@ -31,8 +31,9 @@ openapi: ## write openapi/openapi.json
 serve: ## serve on port 8000
 	$(PYTHON) -m service serve
 
-bench: ## measure serving against its peers (needs wrk and the extra `bench`)
+bench: ## measure serving and explanations against their peers (needs wrk and the extra `bench`)
 	$(PYTHON) -m benchmarks.serving
+	$(PYTHON) -m benchmarks.explain
 
 soak: ## 10 000 requests, many of them bad
 	$(PYTHON) -m benchmarks.soak

@@ -277,7 +277,8 @@ def main() -> None:
     for name, rounds in networks:
         model = registry.load(name, _CPU, pretrained=name == "efficientnet-lite0")
         view = model.spec.preprocess.view(arrays()[0])
-        for duel in _duels(model, view, name):
+        duels = _duels(model, view, name)
+        for duel in duels if rounds > 1 else [each for each in duels if "adapt" not in each.name]:
             print(duel.name, file=sys.stderr, flush=True)
             for _ in range(rounds):
                 duel.round()

@@ -1,6 +1,7 @@
 """Owns `create_app`: puts engine, routers, error handlers and pages together; nothing at import."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -88,6 +89,10 @@ async def _start(engine: Engine, on_failure: Callable[[BaseException], None] | N
         if on_failure is not None:
             on_failure(error)
         return
+    # What loading leaves behind (torch alone brings a million objects) is never garbage: without
+    # this, each full collection walks all of it while requests wait.
+    gc.collect()
+    gc.freeze()
     names = ", ".join(f"{card.name} ({card.runtime})" for card in engine.models())
     _log.info("ready after %.1f s: %s", time.perf_counter() - began, names)
 

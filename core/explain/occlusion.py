@@ -187,7 +187,8 @@ class _Sweep:
         if self._incremental is None:
             return
         yield 0.0
-        few = [numbers[i * (len(numbers) - 1) // 3] for i in range(_CHUNK_ROWS)]
+        spread = np.linspace(0, len(numbers) - 1, _CHUNK_ROWS)
+        few = [numbers[int(place)] for place in spread]
         staged, full = probabilities(self._logits(few)), probabilities(self._full(few))
         difference = float(np.abs(staged - full).max())
         if difference > _MAX_DIFFERENCE:

@@ -74,9 +74,14 @@ def method_name(method: Method) -> str:
     return next(name for name, kind in METHODS.items() if kind is type(method))
 
 
-def applicable(model: LoadedModel) -> tuple[str, ...]:
-    """Names of the methods that apply to a network, found by trying guided backpropagation."""
+def prepare(model: LoadedModel) -> tuple[str, ...]:
+    """Make ready what explanations need; the names of the methods that apply to the network.
+
+    Guided backpropagation is tried. The stages of occlusion are made, so that the first request
+    does not keep the worker from others meanwhile.
+    """
     names = list(METHODS)
+    _ = model.stages
     try:
         input_gradients(
             model, torch.zeros(1, *model.spec.input_shape), [ClassObjective()], "guided"

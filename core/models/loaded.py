@@ -112,7 +112,7 @@ class LoadedModel:
     def stages(self) -> Stages | None:
         """The compiled network cut into stages; None where that cannot be done.
 
-        Made on first use, on the worker thread: only occlusion needs it.
+        Made on first use, which takes about half a second: the engine uses it while loading.
         """
         if not isinstance(self.runtime, OpenVinoRuntime):
             return None
