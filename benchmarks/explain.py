@@ -136,17 +136,6 @@ def _duels(model: LoadedModel, view: Tensor, name: str) -> list[Duel]:
     ]
 
 
-def _stages_gain(model: LoadedModel, view: Tensor, rounds: int) -> str:
-    """Exact occlusion in full, divided by the same in stages."""
-    stages, ratios = model.stages, []
-    for _ in range(rounds):
-        staged = _seconds(lambda: exhaust(occlude(model, view, Occlusion())))
-        model.__dict__["stages"] = None
-        ratios.append(_seconds(lambda: exhaust(occlude(model, view, Occlusion()))) / staged)
-        model.__dict__["stages"] = stages
-    return f"{statistics.median(ratios):.2f}"
-
-
 def _crops(count: int) -> list[Pixels]:
     """Seeded crops of the photos."""
     random = np.random.default_rng(0)
@@ -271,7 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # Captum's, about its own hooks
     targets = {"exact": ">= 3.5", "adaptive": ">= 8", "saliency": ">= 1.3"}
-    rows, gains = [], []
+    rows = []
     registry = standard_registry()
     networks = [("efficientnet-lite0", options.rounds), ("torchvision:resnet50", 1)]
     for name, rounds in networks:
@@ -286,7 +275,6 @@ def main() -> None:
             if "resnet" in name:
                 target = ">= 2.5" if "exact" in duel.name else ""
             rows.append(duel.row(target))
-        gains.append([name, _stages_gain(model, view, rounds)])
         if name == "efficientnet-lite0":
             adaptive, mosaics = _adaptive(model), _mosaics(model, 20)
     rows += _latency(options.seconds, options.rounds)
@@ -303,9 +291,6 @@ def main() -> None:
             "Captum runs the same torch module (channels last, no parameter gradients).",
             "",
             table(["what", "ratio", "target", "ours, ms", "theirs, ms"], rows),
-            "Exact occlusion in full / in stages (`core.models.stages`):",
-            "",
-            table(["network", "ratio"], gains),
             "Adaptive against exact occlusion, Spearman's rank correlation over 20 photos:",
             "",
             table(["of", "mean", "worst"], adaptive),

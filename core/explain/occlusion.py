@@ -14,7 +14,6 @@ from core.explain.fill import FILLS, Fill, filled
 from core.explain.grid import Grid
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities, require_finite
-from core.models.stages import Incremental
 from core.types import FloatArray
 
 Mode = Literal["exact", "adaptive"]
@@ -22,9 +21,6 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 # Windows per forward: enough for two cores, few enough that a classify need not wait long.
 _CHUNK_ROWS = 4
-_MAX_DIFFERENCE = 1e-3
-# Of the first stage: where more than this has to run anyway, running in stages gains nothing.
-_LARGEST_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +62,6 @@ class Occlusion:
         return 1 + first + finer(grid.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """How the windows were run, and how that compared with running them in full.
-
-    Attributes:
-        incremental: only what a window changes was computed; see `core.models.stages`.
-        positions: windows that were run both ways.
-        max_difference: largest difference of any class's probability between the two.
-    """
-
-    incremental: bool
-    positions: int = 0
-    max_difference: float = 0.0
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class OcclusionMap:
     """What occlusion gives.
@@ -96,8 +77,7 @@ class OcclusionMap:
         baseline: the target's probability with nothing hidden.
         logits: (K,) float32, with nothing hidden.
         target: the class explained.
-        forwards: pictures run, those of the check not counted.
-        check: how they were run.
+        forwards: pictures run.
     """
 
     values: FloatArray
@@ -109,7 +89,6 @@ class OcclusionMap:
     logits: FloatArray
     target: int
     forwards: int
-    check: Check
 
 
 def occlude(
@@ -134,7 +113,6 @@ def occlude(
     numbers = range(math.prod(grid.shape))
     first = list(numbers) if parameters.mode == "exact" else coarse(grid.shape)
     total = parameters.forwards((view.shape[1], view.shape[2])) - 1
-    yield from sweep.verify(first)
     yield from sweep.run(first, surface, total)
     if parameters.mode == "adaptive":
         rest = surface.most_uncertain(finer(grid.shape))
@@ -150,7 +128,6 @@ def occlude(
         logits=sweep.logits,
         target=sweep.target,
         forwards=1 + int(surface.known.sum()),
-        check=sweep.check,
     )
 
 
@@ -166,8 +143,6 @@ class _Sweep:
         self._row = normalise(view)
         self._fill = normalise(filled(view, fill))
         self._buffer = self._row.repeat(_CHUNK_ROWS, 1, 1, 1)
-        self._incremental = self._in_stages()
-        self.check = Check(self._incremental is not None)
         self.logits = model.forward(self._row[None]).logits[0]
         require_finite(self.logits)
         self.target = int(self.logits.argmax()) if target is None else target
@@ -182,38 +157,7 @@ class _Sweep:
             logits = self._logits(chunk)
             surface.note(chunk, probabilities(logits)[:, self.target], logits.argmax(1))
 
-    def verify(self, numbers: list[int]) -> Steps[None]:
-        """Run a few windows in stages and in full; if they differ, go on in full."""
-        if self._incremental is None:
-            return
-        yield 0.0
-        spread = np.linspace(0, len(numbers) - 1, _CHUNK_ROWS)
-        few = [numbers[int(place)] for place in spread]
-        staged, full = probabilities(self._logits(few)), probabilities(self._full(few))
-        difference = float(np.abs(staged - full).max())
-        if difference > _MAX_DIFFERENCE:
-            self._incremental = None
-        self.check = Check(self._incremental is not None, len(few), difference)
-
-    def _in_stages(self) -> Incremental | None:
-        if self._model.stages is None:
-            return None
-        grid, (height, width) = self._grid, self._grid.window
-        rows = [(top, top + height) for top in grid.tops]
-        cols = [(left, left + width) for left in grid.lefts]
-        incremental = Incremental(self._model.stages, self._row.numpy(), rows, cols)
-        return incremental if incremental.share <= _LARGEST_SHARE else None
-
     def _logits(self, chunk: list[int]) -> FloatArray:
-        if self._incremental is None:
-            return self._full(chunk)
-        where = [self._grid.slices(number) for number in chunk]
-        windows = [((r.start, r.stop), (c.start, c.stop)) for r, c in where]
-        logits = self._incremental.logits(self._fill.numpy(), windows)
-        require_finite(logits)
-        return logits
-
-    def _full(self, chunk: list[int]) -> FloatArray:
         logits = self._model.forward(self._hidden(chunk)).logits
         require_finite(logits)
         for number, row in zip(chunk, self._buffer, strict=False):

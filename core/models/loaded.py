@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from functools import cached_property
 from typing import cast
 
 import torch
@@ -27,7 +26,6 @@ from core.models.runtimes import (
     disagreement,
 )
 from core.models.spec import ModelSpec
-from core.models.stages import Stages
 from core.types import FloatArray
 
 _log = logging.getLogger(__name__)
@@ -60,7 +58,6 @@ class LoadedModel:
     ) -> None:
         self.spec = spec
         self.device = device
-        self._threads = threads
         self.module = module.eval().requires_grad_(False)
         self.digest = _digest(module)
         probe = self._probe()
@@ -107,20 +104,6 @@ class LoadedModel:
         if not seen:
             raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
         return cast(FloatArray, pooled(seen[-1], pool).float().cpu().numpy())
-
-    @cached_property
-    def stages(self) -> Stages | None:
-        """The compiled network cut into stages; None where that cannot be done.
-
-        Made on first use, which takes about half a second: the engine uses it while loading.
-        """
-        if not isinstance(self.runtime, OpenVinoRuntime):
-            return None
-        try:
-            return Stages(self.runtime.converted, self._threads)
-        except (ValueError, RuntimeError) as error:  # OpenVINO raises RuntimeError for everything
-            _log.info("%s is not run in stages: %s", self.spec.name, error)
-            return None
 
     def to_device(self, batch: Tensor) -> Tensor:
         """The batch where the torch module is, in its memory format."""

@@ -115,17 +115,12 @@ class Compiled:
 
 
 class OpenVinoRuntime:
-    """The network compiled by OpenVINO for the CPU.
-
-    Attributes:
-        converted: the graph that was compiled, for those who compile parts of it.
-    """
+    """The network compiled by OpenVINO for the CPU."""
 
     name = "openvino"
 
     def __init__(self, network: LogitsAndFeatures, example: Tensor, threads: int = 0) -> None:
-        self.converted = _convert(network, example)
-        self._compiled = Compiled(self.converted, threads)
+        self._compiled = Compiled(_convert(network, example), threads)
         # Enough that the wait for the last row of a batch is small beside the batch.
         self.max_batch = 4 * self._compiled.streams
 
