@@ -59,9 +59,8 @@ def grad_cam(
     with torch.enable_grad(), tapped_output(model.module, layer) as seen:
         logits = model.module(model.to_device(rows))
         chosen = [_chosen(row, target) for row, target in zip(logits, targets, strict=True)]
-        total = logits[range(len(chosen)), chosen].sum()
-    activation = _feature_maps(seen, layer)
-    (gradient,) = torch.autograd.grad(total, activation)
+        activation = _feature_maps(seen, layer)
+        (gradient,) = torch.autograd.grad(logits[range(len(chosen)), chosen].sum(), activation)
     weights = gradient.mean((2, 3), keepdim=True)  # (B, C, h, w) -> (B, C, 1, 1)
     cam = (weights * activation.detach()).sum(1, keepdim=True).relu()
     values = interpolate(cam, size=rows.shape[2:], mode="bilinear")[:, 0].float().cpu().numpy()

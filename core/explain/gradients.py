@@ -17,7 +17,7 @@ from core.explain.base import (
     require_choice,
     require_class,
 )
-from core.explain.relu import RULES, GuidedRelu, Rule
+from core.explain.relu import RULES, GuidedRelu, Rule, coverage
 from core.models.layers import captured_output
 from core.models.loaded import LoadedModel
 from core.types import FloatArray
@@ -128,18 +128,18 @@ def input_gradients(
         seen = {name: hooks.enter_context(captured_output(model.module, name)) for name in layers}
         logits = model.module(inputs)
         values, targets = _values(logits, seen, objectives)
-    mode = GuidedRelu(rule) if rule else None
-    with mode or nullcontext():
-        (gradient,) = torch.autograd.grad(values.sum(), inputs)
-    if mode:
-        mode.require_coverage()
+        total = torch.stack(values).sum()
+        guided = [coverage(value, rule) if rule else 0 for value in values]
+        with GuidedRelu(rule) if rule else nullcontext():
+            (gradient,) = torch.autograd.grad(total, inputs)
     return [
-        InputGradient(grad, row, target, float(value), mode.guided if mode else 0)
-        for grad, row, target, value in zip(
+        InputGradient(grad, row, target, float(value.detach()), count)
+        for grad, row, target, value, count in zip(
             gradient.float().cpu().contiguous().numpy(),
             logits.detach().float().cpu().numpy(),
             targets,
-            values.detach().cpu(),
+            values,
+            guided,
             strict=True,
         )
     ]
@@ -147,7 +147,7 @@ def input_gradients(
 
 def _values(
     logits: Tensor, seen: dict[str, list[Tensor]], objectives: Sequence[Objective]
-) -> tuple[Tensor, list[int | None]]:
+) -> tuple[list[Tensor], list[int | None]]:
     values: list[Tensor] = []
     targets: list[int | None] = []
     for number, objective in enumerate(objectives):
@@ -161,7 +161,7 @@ def _values(
         else:
             values.append(_unit(seen, number, objective))
             targets.append(None)
-    return torch.stack(values), targets
+    return values, targets
 
 
 def _unit(seen: dict[str, list[Tensor]], number: int, objective: LayerObjective) -> Tensor:

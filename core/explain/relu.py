@@ -1,8 +1,10 @@
 """Owns guided ReLU: what the backward pass of an activation lets through; touches no module."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.errors import MethodUnsupported
@@ -11,17 +13,25 @@ Rule = Literal["guided", "clamp-grad"]
 RULES: tuple[str, ...] = get_args(Rule)
 
 _aten = torch.ops.aten
-_RELUS = frozenset({_aten.threshold_backward, _aten.hardtanh_backward, _aten.leaky_relu_backward})
-_SMOOTH = frozenset(
-    {
-        _aten.gelu_backward,
-        _aten.silu_backward,
-        _aten.hardswish_backward,
-        _aten.elu_backward,
-        _aten.mish_backward,
-        _aten.softplus_backward,
-    }
-)
+# Operation of the backward pass -> names of the autograd nodes that run it. Gates (sigmoid,
+# hardsigmoid) are no activations and stay as they are.
+_RELUS: Mapping[object, frozenset[str]] = {
+    _aten.threshold_backward: frozenset({"ReluBackward0", "ThresholdBackward0"}),
+    _aten.hardtanh_backward: frozenset({"HardtanhBackward0"}),
+    _aten.leaky_relu_backward: frozenset({"LeakyReluBackward0"}),
+}
+_SMOOTH: Mapping[object, frozenset[str]] = {
+    _aten.gelu_backward: frozenset({"GeluBackward0"}),
+    _aten.silu_backward: frozenset({"SiluBackward0"}),
+    _aten.hardswish_backward: frozenset({"HardswishBackward0"}),
+    _aten.elu_backward: frozenset({"EluBackward0"}),
+    _aten.mish_backward: frozenset({"MishBackward0"}),
+    _aten.softplus_backward: frozenset({"SoftplusBackward0"}),
+}
+_OPERATIONS: Mapping[str, Mapping[object, frozenset[str]]] = {
+    "guided": _RELUS,
+    "clamp-grad": {**_RELUS, **_SMOOTH},
+}
 
 
 class GuidedRelu(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -35,34 +45,46 @@ class GuidedRelu(TorchDispatchMode):  # type: ignore[no-untyped-call]
         rule: "guided" clamps what enters the backward pass of the ReLU family; "clamp-grad" also
             that of smooth activations (GELU, SiLU ...), for which no paper claims anything.
 
-    Attributes:
-        guided: how many activations were guided: a report of coverage.
-
     Source: Springenberg et al. 2015, arXiv:1412.6806, section 3.4.
     """
 
-    def __init__(self, rule: Rule = "guided") -> None:
+    def __init__(self, rule: Rule) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.rule = rule
-        self.guided = 0
-        self._operations = _RELUS if rule == "guided" else _RELUS | _SMOOTH
+        self._operations = _OPERATIONS[rule]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func.overloadpacket in self._operations:
-            self.guided += 1
             args = (args[0].clamp(min=0), *args[1:])
         return func(*args, **(kwargs or {}))
 
-    def require_coverage(self) -> None:
-        """Raise MethodUnsupported if no activation was guided: the map would be the gradient."""
-        if self.guided == 0:
-            raise MethodUnsupported(
-                "guided backpropagation found no ReLU to guide in this network"
-                + (
-                    "; rule=clamp-grad guides GELU, SiLU and the like"
-                    if self.rule == "guided"
-                    else ""
-                )
-            )
+
+def coverage(output: Tensor, rule: Rule) -> int:
+    """How many activations between an output and the input the rule takes hold of.
+
+    Counted in the autograd graph, not while the backward pass runs: so that in a batch of mixed
+    objectives each has the count it would have alone.
+
+    Raises:
+        MethodUnsupported: none, so the map would be the plain gradient.
+    """
+    names = frozenset().union(*_OPERATIONS[rule].values())
+    count = sum(node.name() in names for node in _graph(output))
+    if count == 0:
+        raise MethodUnsupported(
+            "guided backpropagation found no ReLU to guide between this output and the input"
+            + ("; rule=clamp-grad guides GELU, SiLU and the like" if rule == "guided" else "")
+        )
+    return count
+
+
+def _graph(output: Tensor) -> set[Any]:
+    waiting = [output.grad_fn]
+    met = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        behind = {each for each, _ in node.next_functions if each is not None} if node else set()
+        waiting.extend(behind - met)
+        met |= behind
+    return met - {None}

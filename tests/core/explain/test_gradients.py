@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.errors import InvalidValue, MethodUnsupported, TargetOutOfRange, UnknownLayer
 from core.explain.base import ClassObjective, LayerObjective, Objective
+from core.explain.cam import grad_cam
 from core.explain.gradients import GuidedBackprop, Saliency, input_gradients
 from core.models.loaded import LoadedModel
 from tests.core.explain.guided_oracle import guided_gradient
@@ -144,6 +145,43 @@ def test_a_batch_of_mixed_objectives_equals_each_alone() -> None:
         assert relative(together[i].gradient, alone.gradient) < 1e-4
         assert together[i].value == pytest.approx(alone.value, rel=1e-4)
         assert together[i].target == alone.target
+
+
+def test_coverage_in_a_mixed_batch_is_that_of_each_alone() -> None:
+    model = tiny()
+    batch = rows(model, 3)
+    objectives: list[Objective] = [
+        ClassObjective(1),
+        LayerObjective("conv2", 3),
+        LayerObjective("hidden", 0),
+    ]
+    together = input_gradients(model, batch, objectives, "guided")
+    assert [each.guided for each in together] == [4, 2, 3]
+    for i, objective in enumerate(objectives):
+        (alone,) = input_gradients(model, batch[i : i + 1], [objective], "guided")
+        assert alone.guided == together[i].guided
+    with pytest.raises(MethodUnsupported):
+        input_gradients(model, batch[:2], [ClassObjective(1), LayerObjective("conv1")], "guided")
+
+
+def test_gradients_are_taken_also_where_the_caller_turned_them_off() -> None:
+    model = tiny()
+    batch = rows(model, 1)
+    with torch.no_grad():
+        (found,) = input_gradients(model, batch, [ClassObjective(1)], "guided")
+        (cam,) = grad_cam(model, batch, [1], "conv2")
+    assert np.abs(found.gradient).max() > 0
+    assert cam.values.shape == (32, 32)
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "mobilenet_v2"])
+def test_captums_hooks_miss_what_ours_reach(name: str) -> None:
+    # Why Captum is no oracle for guided backpropagation here: it gives the plain gradient.
+    model = network(name)
+    batch = rows(model, 1)
+    oracle = captum.attr.GuidedBackprop(model.module)
+    theirs = oracle.attribute(batch.clone().requires_grad_(), target=7)[0].detach().numpy()
+    assert relative(theirs, plain(model, batch, 7)) < 1e-4
 
 
 def test_a_unit_is_explained_as_autograd_would_by_hand() -> None:

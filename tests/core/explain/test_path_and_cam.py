@@ -1,4 +1,6 @@
 import itertools
+from collections.abc import Callable
+from contextlib import suppress
 
 import captum.attr
 import numpy as np
@@ -7,15 +9,17 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from core.errors import InvalidValue, MethodUnsupported
+from core.errors import InvalidValue, MethodUnsupported, SeethroughError
 from core.explain.base import ClassObjective, exhaust
 from core.explain.cam import grad_cam
 from core.explain.faithfulness import STEPS, faithfulness
 from core.explain.fill import filled
 from core.explain.gradients import input_gradients
+from core.explain.occlusion import Occlusion, occlude
 from core.explain.path import IntegratedGradients, SmoothGrad, integrated_gradients, smoothgrad
 from core.models.predictions import probabilities
 from tests.core.explain.networks import loaded, network, rows, tiny, view
+from tests.tinycnn import TinyCNN
 
 NAMES = ["lite0", "resnet18", "vgg11", "densenet121"]
 
@@ -138,6 +142,49 @@ def test_grad_cam_survives_an_in_place_relu_behind_its_layer() -> None:
     (found,) = grad_cam(model, rows(model, 1), [0], "conv1")
     assert found.values.shape == (32, 32)
     assert not model.module.conv1._forward_hooks  # type: ignore[union-attr]
+
+
+def test_randomised_weights_change_grad_cam() -> None:
+    # Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing.
+    model, other = tiny(), loaded(TinyCNN(seed=1))
+    batch = rows(model, 1)
+    ours, theirs = (grad_cam(each, batch, [0], "conv2")[0].values for each in (model, other))
+    assert np.abs(ours - theirs).max() > 0.1 * max(ours.max(), theirs.max())
+
+
+@pytest.mark.parametrize(
+    "explain",
+    [
+        lambda model, picture: grad_cam(model, rows(model, 1), [3], "conv2"),
+        lambda model, picture: grad_cam(model, rows(model, 1), [99], "conv2"),
+        lambda model, picture: grad_cam(model, rows(model, 1), [3], "hidden"),
+        lambda model, picture: exhaust(occlude(model, picture, Occlusion((16, 16), (16, 16)))),
+        lambda model, picture: exhaust(occlude(model, picture, Occlusion((99, 99), (16, 16)))),
+        lambda model, picture: exhaust(smoothgrad(model, picture, SmoothGrad(samples=2))),
+        lambda model, picture: exhaust(smoothgrad(model, picture, SmoothGrad(samples=2), 99)),
+        lambda model, picture: exhaust(
+            integrated_gradients(model, picture, IntegratedGradients(steps=2))
+        ),
+        lambda model, picture: next(integrated_gradients(model, picture, IntegratedGradients())),
+    ],
+)
+def test_no_method_leaves_a_trace_on_success_or_error(explain: Callable[..., object]) -> None:
+    model = tiny()
+    before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    picture = view(model)
+    copy = picture.clone()
+    with suppress(SeethroughError):
+        explain(model, picture)
+    for layer in model.module.modules():
+        assert not layer._forward_hooks
+        assert not layer._forward_pre_hooks
+        assert not layer._backward_hooks
+        assert not layer.training
+    for parameter in model.module.parameters():
+        assert parameter.grad is None
+        assert not parameter.requires_grad
+    assert all(torch.equal(v, before[n]) for n, v in model.module.state_dict().items())
+    assert torch.equal(picture, copy)
 
 
 def test_grad_cam_needs_feature_maps() -> None:
