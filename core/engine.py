@@ -17,7 +17,7 @@ from core.errors import (
     UnknownModel,
 )
 from core.explain.base import LayerObjective
-from core.explain.plan import Method, applicable
+from core.explain.plan import Method, prepare
 from core.explainer import Explainer
 from core.images import ImageLimits, decode
 from core.metrics import Metrics
@@ -110,7 +110,7 @@ class Engine:
         for name in names:
             load = Solo(partial(self._load, name, device))
             model = await self.bridge.run(load, None, Call())
-            methods = Solo(partial(applicable, model))
+            methods = Solo(partial(prepare, model))
             self._methods[name] = await self.bridge.run(methods, None, Call())
             self._models[name] = model
         self.bridge.open()

@@ -1,6 +1,7 @@
 """Owns occlusion: hide a window, look at the class's probability, go on to the next place."""
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from core.explain.adaptive import Surface, coarse, finer
 from core.explain.base import Steps, require_choice, require_class
 from core.explain.fill import FILLS, Fill, filled
 from core.explain.grid import Grid
+from core.models.incremental import ChangedWindows
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities, require_finite
 from core.types import FloatArray
@@ -19,8 +21,13 @@ from core.types import FloatArray
 Mode = Literal["exact", "adaptive"]
 MODES: tuple[str, ...] = get_args(Mode)
 
-# Windows per forward: enough for two cores, few enough that a classify need not wait long.
-_CHUNK_ROWS = 4
+# Windows of one piece of work: as many as take about so long, for a classify may be waiting.
+_PIECE_S = 0.07
+_FEWEST = 8
+_MOST = 16
+# Windows run both ways, when only what changes is computed, and by how much they may differ.
+_CHECKED = 3
+_MAX_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,21 @@ class Occlusion:
         return 1 + first + finer(grid.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How the windows were run, and how that compared with running them in full.
+
+    Attributes:
+        incremental: only what a window changes was computed; see `core.models.incremental`.
+        positions: windows that were run both ways.
+        max_difference: largest difference of any class's probability between the two.
+    """
+
+    incremental: bool
+    positions: int = 0
+    max_difference: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OcclusionMap:
     """What occlusion gives.
@@ -77,7 +99,8 @@ class OcclusionMap:
         baseline: the target's probability with nothing hidden.
         logits: (K,) float32, with nothing hidden.
         target: the class explained.
-        forwards: pictures run.
+        forwards: pictures run, those of the check not counted.
+        check: how they were run.
     """
 
     values: FloatArray
@@ -89,6 +112,7 @@ class OcclusionMap:
     logits: FloatArray
     target: int
     forwards: int
+    check: Check
 
 
 def occlude(
@@ -113,7 +137,8 @@ def occlude(
     numbers = range(math.prod(grid.shape))
     first = list(numbers) if parameters.mode == "exact" else coarse(grid.shape)
     total = parameters.forwards((view.shape[1], view.shape[2])) - 1
-    yield from sweep.run(first, surface, total)
+    yield from sweep.verify(first, surface)
+    yield from sweep.run([each for each in first if not surface.known[each]], surface, total)
     if parameters.mode == "adaptive":
         rest = surface.most_uncertain(finer(grid.shape))
         yield from sweep.run(rest, surface, total)
@@ -128,11 +153,12 @@ def occlude(
         logits=sweep.logits,
         target=sweep.target,
         forwards=1 + int(surface.known.sum()),
+        check=sweep.check,
     )
 
 
 class _Sweep:
-    """Forwards of one picture with windows hidden, a chunk at a time in one buffer."""
+    """Forwards of one picture with windows hidden, a piece at a time."""
 
     def __init__(
         self, model: LoadedModel, view: Tensor, fill: Fill, grid: Grid, target: int | None
@@ -142,34 +168,74 @@ class _Sweep:
         self._grid = grid
         self._row = normalise(view)
         self._fill = normalise(filled(view, fill))
-        self._buffer = self._row.repeat(_CHUNK_ROWS, 1, 1, 1)
+        self._buffer = self._row.repeat(_MOST, 1, 1, 1)
+        self._at_once = _FEWEST
+        self._changed = self._incremental()
+        self.check = Check(self._changed is not None)
         self.logits = model.forward(self._row[None]).logits[0]
         require_finite(self.logits)
         self.target = int(self.logits.argmax()) if target is None else target
         require_class(self.target, len(self.logits))
         self.baseline = float(probabilities(self.logits)[self.target])
 
+    def verify(self, numbers: list[int], surface: Surface) -> Steps[None]:
+        """Run a few windows both ways and note what they give in full; if it differs, go on so."""
+        if self._changed is None:
+            return
+        yield 0.0
+        places = np.linspace(0, len(numbers) - 1, min(_CHECKED, len(numbers))).astype(int)
+        few = [numbers[place] for place in places]
+        quick, full = self._partly(few), self._fully(few)
+        self._note(few, full, surface)
+        difference = float(np.abs(probabilities(quick) - probabilities(full)).max())
+        if not difference <= _MAX_DIFFERENCE:
+            self._changed = None
+        self.check = Check(self._changed is not None, len(few), difference)
+
     def run(self, numbers: list[int], surface: Surface, total: int) -> Steps[None]:
         """Look at these windows and note what was seen."""
-        for start in range(0, len(numbers), _CHUNK_ROWS):
+        left = list(numbers)
+        while left:
             yield float(surface.known.sum() / total)
-            chunk = numbers[start : start + _CHUNK_ROWS]
-            logits = self._logits(chunk)
-            surface.note(chunk, probabilities(logits)[:, self.target], logits.argmax(1))
+            piece, left = left[: self._at_once], left[self._at_once :]
+            start = time.perf_counter()
+            logits = self._fully(piece) if self._changed is None else self._partly(piece)
+            window_s = (time.perf_counter() - start) / len(piece)
+            self._at_once = min(_MOST, max(_FEWEST, int(_PIECE_S / window_s)))
+            self._note(piece, logits, surface)
 
-    def _logits(self, chunk: list[int]) -> FloatArray:
-        logits = self._model.forward(self._hidden(chunk)).logits
+    def _note(self, piece: list[int], logits: FloatArray, surface: Surface) -> None:
+        surface.note(piece, probabilities(logits)[:, self.target], logits.argmax(1))
+
+    def _incremental(self) -> ChangedWindows | None:
+        network, grid = self._model.incremental, self._grid
+        few = math.prod(grid.shape) <= 2 * _CHECKED
+        if network is None or few or not network.pays(grid.window):
+            return None
+        return ChangedWindows(network, self._row, grid.window, grid.tops, grid.lefts)
+
+    def _partly(self, piece: list[int]) -> FloatArray:
+        """Logits, only what a window changes computed."""
+        assert self._changed is not None
+        places = [divmod(number, self._grid.shape[1]) for number in piece]
+        logits = self._changed.logits(self._fill, places)
         require_finite(logits)
-        for number, row in zip(chunk, self._buffer, strict=False):
+        return logits
+
+    def _fully(self, piece: list[int]) -> FloatArray:
+        """Logits, the whole network run for each window."""
+        logits = self._model.forward(self._hidden(piece)).logits
+        require_finite(logits)
+        for number, row in zip(piece, self._buffer, strict=False):
             where = (slice(None), *self._grid.slices(number))
             row[where] = self._row[where]
         return logits
 
-    def _hidden(self, chunk: list[int]) -> Tensor:
-        for number, row in zip(chunk, self._buffer, strict=False):
+    def _hidden(self, piece: list[int]) -> Tensor:
+        for number, row in zip(piece, self._buffer, strict=False):
             where = (slice(None), *self._grid.slices(number))
             row[where] = self._fill[where]
-        return self._buffer[: len(chunk)]
+        return self._buffer[: len(piece)]
 
 
 def parse_extent(name: str, text: str) -> tuple[int, int]:

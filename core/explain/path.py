@@ -6,15 +6,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.explain.base import ClassObjective, Steps, require_choice, require_range
+from core.explain.base import (
+    ClassObjective,
+    Steps,
+    require_choice,
+    require_class,
+    require_range,
+)
 from core.explain.fill import FILLS, Fill, filled
 from core.explain.gradients import InputGradient, Saliency, input_gradients
 from core.models.loaded import LoadedModel
+from core.models.predictions import require_finite
 from core.types import FloatArray
 
-# Gradients of this many inputs at a time: larger batches gained nothing on a CPU, and other work
-# waits for a chunk to end.
-_CHUNK_ROWS = 2
+# Gradients of this many inputs at a time: on two cores 1 took 34 ms each, 2 28, 4 25, 8 26; other
+# work waits for a chunk to end.
+_CHUNK_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,10 @@ def integrated_gradients(
     """
     normalise = model.spec.preprocess.normalise
     row, start_row = normalise(view), normalise(filled(view, parameters.baseline))
-    whole, empty = _ends(model, row, start_row, target)
+    logits = model.forward(torch.stack((row, start_row))).logits
+    require_finite(logits)
+    target = int(logits[0].argmax()) if target is None else target
+    require_class(target, logits.shape[1])
     nodes, weights = np.polynomial.legendre.leggauss(parameters.steps)
     along = torch.from_numpy((nodes + 1) / 2).float()  # from -1..1 to 0..1
     total = np.zeros(row.shape, dtype=np.float64)
@@ -126,25 +136,16 @@ def integrated_gradients(
         yield start / parameters.steps
         share = along[start : start + _CHUNK_ROWS].view(-1, 1, 1, 1)
         points = start_row + share * (row - start_row)
-        objectives = [ClassObjective(whole.target)] * len(points)
+        objectives = [ClassObjective(target)] * len(points)
         found = input_gradients(model, points, objectives)
         for weight, each in zip(weights[start:], found, strict=False):
             total += weight / 2 * each.gradient
     values = (total * (row - start_row).numpy()).sum(0)
-    difference = whole.value - empty.value
-    assert whole.target is not None  # a class objective always has one
+    difference = float(logits[0, target]) - float(logits[1, target])
     return Integral(
         values.astype(np.float32),
-        whole.logits,
-        whole.target,
+        logits[0],
+        target,
         difference,
         abs(float(values.sum()) - difference),
     )
-
-
-def _ends(
-    model: LoadedModel, row: Tensor, start_row: Tensor, target: int | None
-) -> tuple[InputGradient, InputGradient]:
-    (whole,) = input_gradients(model, row[None], [ClassObjective(target)])
-    (empty,) = input_gradients(model, start_row[None], [ClassObjective(whole.target)])
-    return whole, empty

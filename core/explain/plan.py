@@ -1,7 +1,7 @@
 """Owns turning a method's parameters into work for the worker, and its result into a finding."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -74,9 +74,14 @@ def method_name(method: Method) -> str:
     return next(name for name, kind in METHODS.items() if kind is type(method))
 
 
-def applicable(model: LoadedModel) -> tuple[str, ...]:
-    """Names of the methods that apply to a network, found by trying guided backpropagation."""
+def prepare(model: LoadedModel) -> tuple[str, ...]:
+    """Make ready what explanations need; the names of the methods that apply to the network.
+
+    Guided backpropagation is tried. The parts that occlusion runs are compiled, so that the first
+    request does not keep the worker from others meanwhile.
+    """
     names = list(METHODS)
+    _ = model.incremental
     try:
         input_gradients(
             model, torch.zeros(1, *model.spec.input_shape), [ClassObjective()], "guided"
@@ -200,6 +205,7 @@ def _occluded(method: Occlusion, model: LoadedModel) -> Callable[[OcclusionMap],
             "labels": {str(index): labels[index] for index in sorted(set(found.class_map.flat))},
             "baseline": found.baseline,
             "forwards": found.forwards,
+            "check": asdict(found.check),
         }
         return Finding(found.values, found.logits, found.target, extras=extras)
 

@@ -28,6 +28,8 @@ _SMOOTH: Mapping[object, frozenset[str]] = {
     _aten.mish_backward: frozenset({"MishBackward0"}),
     _aten.softplus_backward: frozenset({"SoftplusBackward0"}),
 }
+# These pass a gradient or stop it: clamping what leaves is clamping what enters, and needs no copy.
+_GATES = frozenset({_aten.threshold_backward, _aten.hardtanh_backward})
 _OPERATIONS: Mapping[str, Mapping[object, frozenset[str]]] = {
     "guided": _RELUS,
     "clamp-grad": {**_RELUS, **_SMOOTH},
@@ -55,9 +57,11 @@ class GuidedRelu(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func.overloadpacket in self._operations:
-            args = (args[0].clamp(min=0), *args[1:])
-        return func(*args, **(kwargs or {}))
+        if func.overloadpacket not in self._operations:
+            return func(*args, **(kwargs or {}))
+        if func.overloadpacket in _GATES:
+            return func(*args, **(kwargs or {})).clamp_(min=0)
+        return func(args[0].clamp(min=0), *args[1:], **(kwargs or {}))
 
 
 def coverage(output: Tensor, rule: Rule) -> int:

@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
+from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from core.errors import ModelUnusable
+from core.models.incremental import Incremental
 from core.models.layers import (
     Pool,
     captured_output,
@@ -58,6 +60,7 @@ class LoadedModel:
     ) -> None:
         self.spec = spec
         self.device = device
+        self._threads = threads
         self.module = module.eval().requires_grad_(False)
         self.digest = _digest(module)
         probe = self._probe()
@@ -104,6 +107,20 @@ class LoadedModel:
         if not seen:
             raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
         return cast(FloatArray, pooled(seen[-1], pool).float().cpu().numpy())
+
+    @cached_property
+    def incremental(self) -> Incremental | None:
+        """The compiled network cut in two; None where that cannot be done or gains nothing.
+
+        Made on first use, which takes up to a second: the engine uses it while loading.
+        """
+        if not isinstance(self.runtime, OpenVinoRuntime):
+            return None
+        try:
+            return Incremental(self.runtime.converted, self._threads)
+        except (ValueError, RuntimeError) as error:  # OpenVINO raises RuntimeError for everything
+            _log.info("%s is not run incrementally: %s", self.spec.name, error)
+            return None
 
     def to_device(self, batch: Tensor) -> Tensor:
         """The batch where the torch module is, in its memory format."""

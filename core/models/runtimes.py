@@ -92,8 +92,8 @@ class Compiled:
         self._queue = openvino.AsyncInferQueue(dealt, self.streams)
         self._count = len(model.outputs)
 
-    def __call__(self, rows: FloatArray) -> list[FloatArray]:
-        """Each output (B, ...) for (B, ...) rows."""
+    def __call__(self, rows: FloatArray, at_once: int = 1) -> list[FloatArray]:
+        """Each output (B, ...) for (B, ...) rows, dealt out evenly, at most so many at a time."""
         if len(rows) == 1:
             self._whole.infer([rows], share_inputs=True)
             return self._outputs(self._whole)
@@ -103,10 +103,12 @@ class Compiled:
             done[number] = self._outputs(request)
 
         self._queue.set_callback(keep)
-        for number in range(len(rows)):
-            self._queue.start_async([rows[number : number + 1]], number, share_inputs=True)
+        rounds = -(-len(rows) // (at_once * self.streams))
+        hands = np.array_split(rows, min(len(rows), rounds * self.streams))
+        for number, hand in enumerate(hands):
+            self._queue.start_async([hand], number, share_inputs=True)
         self._queue.wait_all()
-        ordered = [done[number] for number in range(len(rows))]
+        ordered = [done[number] for number in range(len(hands))]
         return [np.concatenate(parts) for parts in zip(*ordered, strict=True)]
 
     def _outputs(self, request: openvino.InferRequest) -> list[FloatArray]:
@@ -115,12 +117,17 @@ class Compiled:
 
 
 class OpenVinoRuntime:
-    """The network compiled by OpenVINO for the CPU."""
+    """The network compiled by OpenVINO for the CPU.
+
+    Attributes:
+        converted: the graph that was compiled, for those who compile parts of it.
+    """
 
     name = "openvino"
 
     def __init__(self, network: LogitsAndFeatures, example: Tensor, threads: int = 0) -> None:
-        self._compiled = Compiled(_convert(network, example), threads)
+        self.converted = _convert(network, example)
+        self._compiled = Compiled(self.converted, threads)
         # Enough that the wait for the last row of a batch is small beside the batch.
         self.max_batch = 4 * self._compiled.streams
 

@@ -44,6 +44,16 @@ class GridPublic(Schema):
     lefts: list[int]
 
 
+class CheckPublic(Schema):
+    """How windows were run, and how that compared with running the network in full."""
+
+    incremental: bool = Field(description="Only what a window changes was computed.")
+    positions: int = Field(description="Windows that were run both ways.", examples=[4])
+    max_difference: float = Field(
+        description="Largest difference of any class's probability.", examples=[3e-7]
+    )
+
+
 class OcclusionPublic(ExplanationPublic):
     """The map is the drop of the target's probability, averaged where windows overlap."""
 
@@ -58,6 +68,7 @@ class OcclusionPublic(ExplanationPublic):
     labels: dict[str, str] = Field(description="Text of the classes in `class_map`.")
     baseline: float = Field(description="With nothing hidden.", examples=[0.9533])
     forwards: int = Field(description="Pictures the network was run on.", examples=[170])
+    check: CheckPublic
 
 
 class UnitPublic(Schema):
