@@ -48,7 +48,7 @@ class CheckPublic(Schema):
     """How windows were run, and how that compared with running the network in full."""
 
     incremental: bool = Field(description="Only what a window changes was computed.")
-    positions: int = Field(description="Windows that were run both ways.", examples=[4])
+    positions: int = Field(description="Windows that were run both ways.", examples=[3])
     max_difference: float = Field(
         description="Largest difference of any class's probability.", examples=[3e-7]
     )

@@ -10,6 +10,7 @@ from core.explain.base import exhaust
 from core.explain.fill import FILLS, filled
 from core.explain.grid import Grid
 from core.explain.occlusion import Occlusion, OcclusionMap, occlude, parse_extent
+from core.models.incremental import ChangedWindows
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities
 from tests.core.explain.networks import loaded, network, tiny, view
@@ -183,3 +184,35 @@ def test_extents_are_parsed(text: str, size: tuple[int, int]) -> None:
 def test_strange_extents_are_refused(text: str) -> None:
     with pytest.raises(InvalidValue, match="HxW"):
         parse_extent("window", text)
+
+
+def test_a_sweep_computes_what_changes_and_says_how_exact_that_was(lite0: LoadedModel) -> None:
+    photo_view = lite0.spec.preprocess.view(photo("coffee"))
+    found = exhaust(occlude(lite0, photo_view, Occlusion((32, 32), (32, 32), "blur")))
+    assert found.check.incremental
+    assert found.check.positions == 3
+    assert found.check.max_difference < 1e-5
+
+
+def test_a_sweep_that_disagrees_with_whole_forwards_goes_on_with_those(
+    lite0: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo_view = lite0.spec.preprocess.view(photo("coffee"))
+    parameters = Occlusion((64, 32), (64, 32))
+    expected = exhaust(occlude(lite0, photo_view, parameters))
+
+    def wrong(self: ChangedWindows, changed: Tensor, places: list[object]) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(len(places), 1000)).astype(np.float32)
+
+    monkeypatch.setattr(ChangedWindows, "logits", wrong)
+    found = exhaust(occlude(lite0, photo_view, parameters))
+    assert not found.check.incremental
+    assert found.check.max_difference > 1e-3
+    np.testing.assert_allclose(found.score_map, expected.score_map, atol=1e-5)
+
+
+def test_a_window_that_leaves_nothing_to_save_runs_in_full(lite0: LoadedModel) -> None:
+    photo_view = lite0.spec.preprocess.view(photo("coffee"))
+    found = exhaust(occlude(lite0, photo_view, Occlusion((160, 160), (16, 16))))
+    assert found.grid.shape == (5, 5)
+    assert not found.check.incremental
