@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -56,6 +57,7 @@ class EngineConfig:
         decode_threads: threads that decode pictures; 0 = one per core.
         threads: CPU threads of a forward; 0 = all.
         limit_forwards: the most forwards one occlusion may take.
+        models_dir: holds folders of networks of one's own; see `core.models.folder`.
         pretrained: False leaves torchvision and timm models at their random initialisation.
     """
 
@@ -67,6 +69,7 @@ class EngineConfig:
     decode_threads: int = 0
     threads: int = 0
     limit_forwards: int = 5000
+    models_dir: Path | None = None
     pretrained: bool = True
 
 
@@ -87,7 +90,7 @@ class Engine:
     ) -> None:
         self.config = config or EngineConfig()
         self.metrics = metrics or Metrics()
-        self._registry = registry or standard_registry()
+        self._registry = registry or standard_registry(self.config.models_dir)
         self._models: dict[str, LoadedModel] = {}
         self._methods: dict[str, tuple[str, ...]] = {}
         self.bridge = Bridge(self.config.queue_size, self.config.decode_threads, self.metrics)
@@ -373,6 +376,7 @@ class Engine:
             width=width,
             num_classes=model.num_classes,
             feature_layer=model.feature_layer,
+            feature_at=model.spec.feature_at,
             feature_dim=model.feature_dim,
             runtime=model.runtime.name,
             runtime_note=model.runtime_note,

@@ -143,6 +143,7 @@ class ModelCard:
     """What a client may know of a served model.
 
     Attributes:
+        feature_at: whether the features enter ("input") or leave ("output") the feature layer.
         runtime: what runs forwards that need no gradient: "openvino" or "torch".
         runtime_note: why the runtime is not the preferred one; empty when it is.
         digest: "sha256:..." of the weights.
@@ -156,6 +157,7 @@ class ModelCard:
     width: int
     num_classes: int
     feature_layer: str
+    feature_at: str
     feature_dim: int
     runtime: str
     runtime_note: str

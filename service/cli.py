@@ -103,7 +103,7 @@ def _add_classify(commands: Any) -> None:
     parser.add_argument("--model", help="a served model; the default one if left out")
     parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
-    _add_settings(parser, ("models", "device", "max_pixels"))
+    _add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 
 
 def _add_explain(commands: Any) -> None:
@@ -121,7 +121,7 @@ def _add_explain(commands: Any) -> None:
     parser.add_argument("--target", help="class index or exact label; the top one if left out")
     for name, kind in (("style", Style), ("size", Size)):
         parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
-    _add_settings(parser, ("models", "device", "max_pixels"))
+    _add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 
 
 def _add_models(commands: Any) -> None:
@@ -132,7 +132,7 @@ def _add_models(commands: Any) -> None:
         "Load the configured models and list them.",
         "seethrough models",
     )
-    _add_settings(parser, ("models", "default_model", "device"))
+    _add_settings(parser, ("models", "models_dir", "default_model", "device"))
 
 
 def _add_openapi(commands: Any) -> None:
@@ -200,7 +200,7 @@ def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     return (
-        f"Seethrough {__version__} is loading {', '.join(settings.models)}; then open\n"
+        f"Seethrough {__version__} is loading {', '.join(settings.all_models())}; then open\n"
         f"  {url}/      the explorer page\n"
         f"  {url}/docs  the API, to try out"
     )

@@ -60,11 +60,22 @@ async def drawing(
 
 async def occlusion(
     window: Annotated[
-        str, Query(max_length=20, description="Pixels, or HxW.", examples=["32"])
-    ] = "32",
+        str | None,
+        Query(
+            max_length=20,
+            description="Pixels, or HxW; if left out 32, or a seventh of the shorter side where "
+            "that is less.",
+            examples=["32"],
+        ),
+    ] = None,
     stride: Annotated[
-        str, Query(max_length=20, description="Pixels, or HxW.", examples=["16"])
-    ] = "16",
+        str | None,
+        Query(
+            max_length=20,
+            description="Pixels, or HxW; if left out 16, or half of the window where that is less.",
+            examples=["16"],
+        ),
+    ] = None,
     fill: Annotated[
         Fill, Query(description="What stands in for hidden pixels.", examples=["mean"])
     ] = "mean",
@@ -76,7 +87,11 @@ async def occlusion(
     ] = "exact",
 ) -> Occlusion:
     """Occlusion's parameters."""
-    return Occlusion(parse_extent("window", window), parse_extent("stride", stride), fill, mode)
+    return Occlusion(_extent("window", window), _extent("stride", stride), fill, mode)
+
+
+def _extent(name: str, text: str | None) -> tuple[int, int] | None:
+    return None if text is None else parse_extent(name, text)
 
 
 async def saliency(reduce: _Reduce = "max", signed: _Signed = False) -> Saliency:

@@ -1,5 +1,6 @@
 """Owns every setting: its name, default, bounds and meaning; read once, never at import."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -7,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.engine import EngineConfig
 from core.images import ImageLimits
+from core.models.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL
 
 PREFIX = "SEETHROUGH_"
@@ -28,7 +30,12 @@ class Settings(BaseSettings):
         (DEFAULT_MODEL,),
         min_length=1,
         description="Models to serve, separated by commas: efficientnet-lite0, torchvision:NAME, "
-        "timm:NAME.",
+        "timm:NAME, or the name of a folder in SEETHROUGH_MODELS_DIR; if unset, "
+        "efficientnet-lite0 and all of those folders.",
+    )
+    models_dir: Path | None = Field(
+        None,
+        description="Directory of networks of one's own: folders that each hold a model.toml.",
     )
     default_model: str | None = Field(
         None, description="Model used when a request names none; the first of the models if unset."
@@ -94,10 +101,21 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    def all_models(self) -> tuple[str, ...]:
+        """Names of the models to serve.
+
+        Raises:
+            ModelUnusable: the directory of models cannot be used.
+        """
+        if "models" in self.model_fields_set or self.models_dir is None:
+            return self.models
+        return (*self.models, *(folder.name for folder in model_folders(self.models_dir)))
+
     def engine_config(self) -> EngineConfig:
         """What the engine needs to know of these settings."""
         return EngineConfig(
-            models=self.models,
+            models=self.all_models(),
+            models_dir=self.models_dir,
             default_model=self.default_model,
             device=self.device,
             limits=ImageLimits(

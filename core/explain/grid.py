@@ -16,12 +16,14 @@ class Grid:
         tops: first pixel row of each row of windows, ascending.
         lefts: first pixel column of each column of windows, ascending.
         window: (height, width) in pixels.
+        stride: (vertical, horizontal) distance between windows.
         size: (height, width) of the picture.
     """
 
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
     window: tuple[int, int]
+    stride: tuple[int, int]
     size: tuple[int, int]
 
     @classmethod
@@ -44,7 +46,7 @@ class Grid:
                     f"1 to {_extent(window)}, the window: no pixel is left out",
                 )
         tops, lefts = map(_starts, size, window, stride)
-        return cls(tops, lefts, window, size)
+        return cls(tops, lefts, window, stride, size)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -21,6 +21,10 @@ from core.types import FloatArray
 Mode = Literal["exact", "adaptive"]
 MODES: tuple[str, ...] = get_args(Mode)
 
+_WINDOW_PX = 32
+_STRIDE_PX = 16
+_USUAL_SHARE = 7  # 32 of 224 pixels
+
 # Windows of one piece of work: as many as take about so long, for a classify may be waiting.
 _PIECE_S = 0.07
 _FEWEST = 8
@@ -35,8 +39,10 @@ class Occlusion:
     """How to hide parts of a picture.
 
     Attributes:
-        window: (height, width) of what is hidden, in pixels of the model's input.
-        stride: (vertical, horizontal) distance between windows, at most the window.
+        window: (height, width) of what is hidden, in pixels of the model's input; None = 32 x 32,
+            or a seventh of the shorter side where that is less.
+        stride: (vertical, horizontal) distance between windows, at most the window; None = 16 x
+            16, or half of the window where that is less.
         fill: what stands in for hidden pixels; see `core.explain.fill`.
         mode: "exact" looks at every window; "adaptive" at a coarse half and where it changes
             most, and interpolates the rest.
@@ -47,8 +53,8 @@ class Occlusion:
     Source: Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
     """
 
-    window: tuple[int, int] = (32, 32)
-    stride: tuple[int, int] = (16, 16)
+    window: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
     fill: Fill = "mean"
     mode: Mode = "exact"
 
@@ -58,7 +64,10 @@ class Occlusion:
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """Where the windows lie on a picture of (height, width) pixels."""
-        return Grid.over(size, self.window, self.stride)
+        side = min(_WINDOW_PX, max(1, min(size) // _USUAL_SHARE))
+        window = self.window or (side, side)
+        stride = self.stride or (_stride(window[0]), _stride(window[1]))
+        return Grid.over(size, window, stride)
 
     def forwards(self, size: tuple[int, int]) -> int:
         """What it costs: forwards of one picture each, the unhidden one included."""
@@ -236,6 +245,10 @@ class _Sweep:
             where = (slice(None), *self._grid.slices(number))
             row[where] = self._fill[where]
         return self._buffer[: len(piece)]
+
+
+def _stride(length: int) -> int:
+    return min(_STRIDE_PX, max(1, length // 2))
 
 
 def parse_extent(name: str, text: str) -> tuple[int, int]:

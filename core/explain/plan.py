@@ -141,7 +141,8 @@ def _cam_layer(model: LoadedModel, method: GradCam) -> str:
 def _check_cost(method: Occlusion, view: Tensor, limit_forwards: int) -> None:
     forwards = method.forwards((view.shape[1], view.shape[2]))
     if forwards > limit_forwards:
-        window, stride = ("x".join(map(str, each)) for each in (method.window, method.stride))
+        grid = method.grid((view.shape[1], view.shape[2]))
+        window, stride = ("x".join(map(str, each)) for each in (grid.window, grid.stride))
         raise CostTooHigh(
             "stride",
             stride,
@@ -193,8 +194,8 @@ def _occluded(method: Occlusion, model: LoadedModel) -> Callable[[OcclusionMap],
             "grid": {
                 "rows": rows,
                 "cols": cols,
-                "window": method.window,
-                "stride": method.stride,
+                "window": found.grid.window,
+                "stride": found.grid.stride,
                 "fill": method.fill,
                 "tops": found.grid.tops,
                 "lefts": found.grid.lefts,

@@ -67,7 +67,7 @@ class LoadedModel:
         self.feature_layer = spec.feature_layer or classifier_layer(module, probe)
         find_layer(module, self.feature_layer)
         self.last_convolution = next(reversed(executed_layers(module, probe, (nn.Conv2d,))), None)
-        network = LogitsAndFeatures(module, self.feature_layer).eval()
+        network = LogitsAndFeatures(module, self.feature_layer, spec.feature_at).eval()
         self.runtime, self.runtime_note = _fastest(network, probe, device, threads)
         self.module.to(device).to(memory_format=torch.channels_last)
         outputs = self.forward(probe)

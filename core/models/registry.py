@@ -1,11 +1,16 @@
 """Owns the names under which models can be loaded; refuses a name that is taken."""
 
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from core.errors import ModelUnusable, UnknownModel
+from core.models.folder import model_of_folder
 from core.models.loaded import LoadedModel
+from core.models.manifest import model_folders
 from core.models.sources import (
     DEFAULT_MODEL,
     Source,
@@ -13,6 +18,7 @@ from core.models.sources import (
     timm_model,
     torchvision_model,
 )
+from core.models.spec import ModelSpec
 
 
 class ModelRegistry:
@@ -61,10 +67,23 @@ class ModelRegistry:
         return LoadedModel(spec, module, device, threads=threads)
 
 
-def standard_registry() -> ModelRegistry:
-    """The registry with everything this project ships."""
+def standard_registry(models_dir: Path | None = None) -> ModelRegistry:
+    """The registry with everything this project ships, and the networks of a directory.
+
+    Args:
+        models_dir: each folder in it that holds a `model.toml` is a model of that name.
+
+    Raises:
+        ModelUnusable: there is no such directory, or a folder has a name that is taken.
+    """
     registry = ModelRegistry()
     registry.register(DEFAULT_MODEL, efficientnet_lite0)
     registry.register("torchvision:", torchvision_model)
     registry.register("timm:", timm_model)
+    for folder in model_folders(models_dir) if models_dir else ():
+        registry.register(folder.name, partial(_folder_source, folder))
     return registry
+
+
+def _folder_source(folder: Path, _name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module]:
+    return model_of_folder(folder, pretrained)

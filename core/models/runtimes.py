@@ -8,7 +8,8 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from core.models.layers import captured_input, pooled
+from core.models.layers import captured_input, captured_output, pooled
+from core.models.spec import FeatureAt
 from core.types import FloatArray
 
 MAX_RELATIVE_DIFFERENCE = 1e-3
@@ -38,16 +39,20 @@ class Runtime(Protocol):
 
 
 class LogitsAndFeatures(nn.Module):
-    """A classifier that also answers the input of its feature layer, from the same forward."""
+    """A classifier that also answers what enters or leaves its feature layer, from one forward."""
 
-    def __init__(self, module: nn.Module, feature_layer: str) -> None:
+    def __init__(
+        self, module: nn.Module, feature_layer: str, feature_at: FeatureAt = "input"
+    ) -> None:
         super().__init__()
         self.module = module
         self.feature_layer = feature_layer
+        self.feature_at = feature_at
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> logits (B, K), features (B, D)."""
-        with captured_input(self.module, self.feature_layer) as seen:
+        captured = captured_input if self.feature_at == "input" else captured_output
+        with captured(self.module, self.feature_layer) as seen:
             logits = self.module(batch)
         return logits, pooled(seen[-1], "avg")
 

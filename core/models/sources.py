@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -48,8 +48,13 @@ def efficientnet_lite0(_name: str, pretrained: bool) -> tuple[ModelSpec, nn.Modu
     return ModelSpec(DEFAULT_MODEL, preprocess, imagenet_labels()), module
 
 
-def torchvision_model(name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module]:
+def torchvision_model(name: str, pretrained: bool, **arguments: Any) -> tuple[ModelSpec, nn.Module]:
     """A classifier of torchvision with its default weights and the preprocessing they ask for.
+
+    Args:
+        name: as torchvision lists it.
+        pretrained: False leaves the random initialisation.
+        arguments: for what makes the network, such as `num_classes`.
 
     Raises:
         UnknownModel: torchvision has no such classifier.
@@ -62,7 +67,9 @@ def torchvision_model(name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module
         with warnings.catch_warnings():
             # GoogLeNet and Inception warn that their initialisation is slow.
             warnings.simplefilter("ignore", FutureWarning)
-            module = torchvision.models.get_model(name, weights=weights if pretrained else None)
+            module = torchvision.models.get_model(
+                name, weights=weights if pretrained else None, **arguments
+            )
     except (OSError, RuntimeError) as error:  # URLError, a broken download's hash mismatch
         raise _unavailable(f"torchvision:{name}", error) from error
     preset = weights.transforms()
@@ -79,8 +86,13 @@ def torchvision_model(name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module
     return ModelSpec(f"torchvision:{name}", preprocess, labels), module
 
 
-def timm_model(name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module]:
+def timm_model(name: str, pretrained: bool, **arguments: Any) -> tuple[ModelSpec, nn.Module]:
     """A classifier of timm with its default weights and the preprocessing they ask for.
+
+    Args:
+        name: as timm lists it.
+        pretrained: False leaves the random initialisation.
+        arguments: for what makes the network, such as `num_classes`.
 
     Raises:
         UnknownModel: timm has no such model.
@@ -90,7 +102,9 @@ def timm_model(name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module]:
         close = timm.list_models(f"*{name.split('_')[0]}*")[:20] or timm.list_models()[:20]
         raise UnknownModel(f"timm:{name}", [f"timm:{each}" for each in close])
     try:
-        module = timm.create_model(name, pretrained=pretrained)
+        module = timm.create_model(name, pretrained=pretrained, **arguments)
+    except TypeError:  # an argument it does not take: not for want of weights
+        raise
     except Exception as error:  # the hub's client has its own tree, and httpx's beneath it
         raise _unavailable(f"timm:{name}", error) from error
     config = resolve_model_data_config(module)

@@ -2,9 +2,13 @@
 
 import difflib
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
 from core.models.preprocess import Preprocessing
+
+FeatureAt = Literal["input", "output"]
+FEATURES_AT: tuple[str, ...] = get_args(FeatureAt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +19,9 @@ class ModelSpec:
         name: what clients call it.
         preprocess: the way from a picture to its input.
         labels: (K,) text of each class, by class index.
-        feature_layer: name of the layer whose input is the feature vector; None = found by
-            running the network: its last linear layer.
+        feature_layer: name of the layer where the feature vector is; None = found by running the
+            network: its last linear layer.
+        feature_at: whether the features enter or leave that layer.
 
     Raises:
         ModelUnusable: there are no labels.
@@ -26,6 +31,7 @@ class ModelSpec:
     preprocess: Preprocessing
     labels: tuple[str, ...]
     feature_layer: str | None = None
+    feature_at: FeatureAt = "input"
 
     def __post_init__(self) -> None:
         if not self.labels:

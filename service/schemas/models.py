@@ -22,7 +22,11 @@ class ModelPublic(Schema):
     input: InputPublic
     num_classes: int = Field(examples=[1000])
     feature_layer: str = Field(
-        description="The layer whose input is the feature vector.", examples=["classifier"]
+        description="The layer where the feature vector is.", examples=["classifier"]
+    )
+    feature_at: str = Field(
+        description="Whether it enters (`input`) or leaves (`output`) that layer.",
+        examples=["input"],
     )
     feature_dim: int = Field(examples=[1280])
     runtime: str = Field(

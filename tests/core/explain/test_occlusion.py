@@ -216,3 +216,20 @@ def test_a_window_that_leaves_nothing_to_save_runs_in_full(lite0: LoadedModel) -
     found = exhaust(occlude(lite0, photo_view, Occlusion((160, 160), (16, 16))))
     assert found.grid.shape == (5, 5)
     assert not found.check.incremental
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride"),
+    [
+        ((224, 224), (32, 32), (16, 16)),
+        ((299, 299), (32, 32), (16, 16)),
+        ((28, 28), (4, 4), (2, 2)),
+        ((4, 6), (1, 1), (1, 1)),
+    ],
+)
+def test_the_default_window_fits_small_pictures(
+    size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    grid = Occlusion().grid(size)
+    assert (grid.window, grid.stride) == (window, stride)
+    assert Occlusion(window=(2, 3)).grid(size).stride == (1, 1)

@@ -1,0 +1,152 @@
+"""Owns `seethrough check`: loads a network of one's own and tries everything on one picture."""
+
+import argparse
+import asyncio
+import io
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from core.call import Call
+from core.engine import Engine
+from core.errors import SeethroughError
+from core.explain.plan import METHODS
+from core.inspect.activations import Channels
+from core.inspect.unit import Position
+from core.models.manifest import MANIFEST
+from core.types import ModelCard
+from service.command import add_command, add_settings, complain, settings_of
+
+Try = Callable[[], Awaitable[str]]
+"""One capability: answers what it found, in a few words."""
+
+
+def add_check(commands: Any) -> None:
+    """The command and its options."""
+    parser = add_command(
+        commands,
+        "check",
+        _check,
+        f"Load a network of one's own, a folder with a {MANIFEST}, and try everything once.",
+        "seethrough check examples/fashion_mnist",
+    )
+    parser.add_argument("folder", metavar="MODEL_DIR", type=Path)
+    parser.add_argument("--image", type=Path, help="a picture to try it on; one is made up if not")
+    add_settings(parser, ("device", "threads"))
+
+
+def _check(options: argparse.Namespace) -> int:
+    folder = options.folder.resolve()
+    if not (folder / MANIFEST).is_file():
+        complain(f"{options.folder}: there is no {MANIFEST} in it")
+        return 1
+    options.setting_models = folder.name
+    options.setting_models_dir = str(folder.parent)
+    return asyncio.run(_checked(options))
+
+
+async def _checked(options: argparse.Namespace) -> int:
+    engine = Engine(settings_of(options).engine_config())
+    try:
+        await engine.start()
+        (card,) = engine.models()
+        print(
+            f"{card.name}: {card.channels} x {card.height} x {card.width} -> {card.num_classes} "
+            f"classes, {card.feature_dim} features ({card.feature_at} of {card.feature_layer}), "
+            f"{card.runtime} on {card.device}"
+        )
+        if card.runtime_note:
+            print(f"note: {card.runtime_note}")
+        picture = options.image.read_bytes() if options.image else _made_up(card)
+        results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
+    finally:
+        await engine.close()
+    failed = results.count(False)
+    print(
+        f"{len(results) - failed} of {len(results)} work" + ("" if failed else ": ready to serve")
+    )
+    return 1 if failed else 0
+
+
+async def _tried(name: str, capability: Try) -> bool:
+    start = time.perf_counter()
+    try:
+        found = await capability()
+    except SeethroughError as error:
+        print(f"FAIL  {name:<30} {error}")
+        return False
+    print(f"ok    {name:<30} {(time.perf_counter() - start) * 1000:6.0f} ms  {found}")
+    return True
+
+
+def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple[str, Try]]:
+    """Every capability of the network, by the name of its endpoint."""
+
+    async def classify() -> str:
+        found = await engine.classify(picture, top_k=1, call=Call())
+        return f"{found.predictions[0].label} {found.predictions[0].probability:.1%}"
+
+    async def features() -> str:
+        found = await engine.feature_vector(picture, call=Call())
+        return f"{len(found.vector)} values"
+
+    async def layers() -> str:
+        table = await engine.layers(card.name, Call())
+        totals = table.totals
+        return f"{len(table.rows)}, {totals.parameters} parameters, {totals.macs} multiply-adds"
+
+    async def convolutions() -> list[str]:
+        table = await engine.layers(card.name, Call())
+        return [row.name for row in table.rows if row.has_filters]
+
+    async def filters() -> str:
+        names = await convolutions()
+        if not names:
+            return "none: the network has no convolution"
+        found = await engine.filters(card.name, names[0], None, Call())
+        return f"{names[0]}: {' x '.join(map(str, found.weights.shape))}"
+
+    async def activations() -> str:
+        table = await engine.layers(card.name, Call())
+        name = table.rows[0].name
+        found = await engine.activations(picture, name, Channels(), call=Call())
+        return f"{name}: {' x '.join(map(str, found.found.values.shape))}"
+
+    async def unit() -> str:
+        names = await convolutions()
+        if not names:
+            return "none: the network has no convolution"
+        found = (await engine.unit(picture, Position(names[0], 0, 0, 0), call=Call())).found
+        return f"{names[0]}: products and bias {found.sum:.4g}, the layer {found.value:.4g}"
+
+    def explain(name: str) -> Try:
+        async def run() -> str:
+            found = await engine.explain(picture, METHODS[name](), call=Call())
+            return f"{found.values.min():.3g} to {found.values.max():.3g}"
+
+        return run
+
+    return [
+        ("classify", classify),
+        ("feature-vector", features),
+        *((f"explain/{name}", explain(name)) for name in card.explanations),
+        ("layers", layers),
+        ("layers/{layer}/filters", filters),
+        ("activations", activations),
+        ("activations/unit", unit),
+    ]
+
+
+def _made_up(card: ModelCard) -> bytes:
+    """A PNG file twice the input's size, with edges, flat parts and a slope."""
+    size = (2 * card.width, 2 * card.height)
+    slope = Image.linear_gradient("L").resize(size)
+    disc = Image.radial_gradient("L").resize(size).point(lambda level: 255 * (level < 96))
+    file = io.BytesIO()
+    Image.merge("RGB", (slope, disc, Image.eval(slope, lambda level: 255 - level))).save(
+        file, "PNG"
+    )
+    return file.getvalue()
