@@ -206,7 +206,8 @@ class _Sweep:
         left = list(numbers)
         while left:
             yield float(surface.known.sum() / total)
-            piece, left = left[: self._at_once], left[self._at_once :]
+            count = -(-len(left) // -(-len(left) // self._at_once))  # no small piece at the end
+            piece, left = left[:count], left[count:]
             start = time.perf_counter()
             logits = self._fully(piece) if self._changed is None else self._partly(piece)
             window_s = (time.perf_counter() - start) / len(piece)
