@@ -80,7 +80,9 @@ class Inspector:
         find_layer(model.module, layer)
         async with self._bridge.admitted(call):
             source, view, row = await self._look(content, model, call)
-            found = await self._run(partial(activations, model, row, layer, channels), call)
+            found = await self._run(
+                lambda: activations(model.module, model.to_device(row[None]), layer, channels), call
+            )
         return Inspection(model.spec.name, source, view, found)
 
     async def unit(
@@ -92,7 +94,9 @@ class Inspector:
             table = await self._table(model, call)
             position.check(table.row(position.layer).output_shape)
             source, view, row = await self._look(content, model, call)
-            found = await self._run(partial(unit, model, row, table, position), call)
+            found = await self._run(
+                lambda: unit(model.module, model.to_device(row[None]), table, position), call
+            )
         return Inspection(model.spec.name, source, view, found)
 
     async def draw(self, found: Inside, scaling: Scaling, call: Call) -> bytes:

@@ -6,13 +6,12 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import InvalidValue, ModelUnusable
 from core.inspect.selection import Selection
 from core.inspect.tiles import TITLE_PX, Scaling, brightness, sheet, span
 from core.models.layers import captured_output
-from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite
 from core.render import SEQUENTIAL, Scale, colorize
 from core.sheet import strip
@@ -87,11 +86,12 @@ class Activations:
     most_active: tuple[tuple[int, float, float], ...]
 
 
-def activations(model: LoadedModel, row: Tensor, layer: str, channels: Channels) -> Activations:
+def activations(module: nn.Module, batch: Tensor, layer: str, channels: Channels) -> Activations:
     """Run the network on one picture and keep what a layer puts out, in its last run.
 
     Args:
-        row: (C, H, W) float32, as `model.spec.preprocess` gives.
+        module: in eval mode; left as it is.
+        batch: (1, C, H, W) float32, one picture, where the module is.
 
     Raises:
         UnknownLayer: no such layer.
@@ -99,8 +99,8 @@ def activations(model: LoadedModel, row: Tensor, layer: str, channels: Channels)
         ModelUnusable: the layer did not run, or puts out no tensor.
         OutputNotFinite: a value is NaN or infinite.
     """
-    with torch.no_grad(), captured_output(model.module, layer) as seen:
-        model.module(model.to_device(row[None]))
+    with torch.no_grad(), captured_output(module, layer) as seen:
+        module(batch)
     if not seen:
         raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
     output = seen[-1].float().cpu().contiguous().numpy()

@@ -87,7 +87,7 @@ def _rows(found: Filters, scaling: Scaling) -> tuple[Pixels, str]:
     inputs = found.shape[1]
     shown = f"the first {columns} of {inputs}" if columns < inputs else f"{inputs}"
     said = f"{_said(found, rows)}: rows\n{shown} input channels: columns"
-    return sheet(list(tiles), columns=columns, side_px=24), said
+    return sheet(list(tiles), columns=columns, side_px=24, gap_px=3), said
 
 
 def _said(found: Filters, drawn: int) -> str:

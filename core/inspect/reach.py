@@ -98,7 +98,7 @@ def _windows(
     operation: Operation, kernel: Sequence[int], stride: Any, padding: Any, dilation: Any
 ) -> Reach:
     """A filter or pooling window that steps over the map."""
-    kernel, stride, padding, dilation = map(_pair, (kernel, stride or kernel, padding, dilation))
+    kernel, stride, padding, dilation = map(pair, (kernel, stride or kernel, padding, dilation))
 
     def change(spans: Spans, axis: int) -> Spans:
         starts = np.arange(operation.shape[axis - 2]) * stride[axis] - padding[axis]
@@ -107,7 +107,8 @@ def _windows(
     return _per_axis(operation.reaches[0], change)
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
+    """A measure along rows and columns, from one number, a list of one, or two."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * 2 if len(values) == 1 else values
 

@@ -61,6 +61,7 @@ def sheet(
     *,
     columns: int | None = None,
     side_px: int = 64,
+    gap_px: int = 1,
 ) -> Pixels:
     """Tiles in a grid, each enlarged or shrunk to about `side_px` and under its caption.
 
@@ -69,18 +70,19 @@ def sheet(
         captions: one per tile, or none at all.
         numbers: (H, W) per tile, written into its cells where they are wide enough; or none at all.
         columns: tiles per row; by default about a square.
+        gap_px: between tiles.
         side_px: of a tile's longer side, where the sheet stays under 1000 pixels with it.
     """
     columns = columns or int(np.ceil(np.sqrt(len(tiles))))
     rows = -(-len(tiles) // columns)
     head = CAPTION_PX if captions else 0
-    most = min(_MAX_SIDE_PX // columns, _MAX_SIDE_PX // rows - head) - 1
+    most = min(_MAX_SIDE_PX // columns, _MAX_SIDE_PX // rows - head) - gap_px
     shown = [_scaled(tile, max(1, min(side_px, most))) for tile in tiles]
     if numbers:
         shown = [_numbered(*each) for each in zip(shown, numbers, strict=True)]
     if captions:
         shown = [_captioned(*each) for each in zip(shown, captions, strict=True)]
-    return grid(shown, columns=columns)
+    return grid(shown, columns=columns, gap_px=gap_px)
 
 
 def _scaled(tile: Pixels, side_px: int) -> Pixels:

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.errors import InvalidValue, MethodUnsupported
-from core.inspect.reach import Reach
+from core.inspect.reach import Reach, pair
 from core.inspect.table import LayerTable, find_convolution
 from core.models.layers import first_tensor, removed
-from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite
 from core.types import FloatArray
 
@@ -87,7 +86,7 @@ class Unit:
     receptive_field_followed: bool
 
 
-def unit(model: LoadedModel, row: Tensor, table: LayerTable, position: Position) -> Unit:
+def unit(module: nn.Module, batch: Tensor, table: LayerTable, position: Position) -> Unit:
     """Run the network on one picture and take one convolution output apart.
 
     What is multiplied is read where torch multiplies it: the padded input and the weights that
@@ -95,8 +94,9 @@ def unit(model: LoadedModel, row: Tensor, table: LayerTable, position: Position)
     standardises its weights is taken apart as truly as a plain one.
 
     Args:
-        row: (C, H, W) float32, as `model.spec.preprocess` gives.
-        table: of this model.
+        module: in eval mode; left as it is.
+        batch: (1, C, H, W) float32, one picture, where the module is.
+        table: of this module.
 
     Raises:
         UnknownLayer: no such layer, or it never runs.
@@ -104,10 +104,9 @@ def unit(model: LoadedModel, row: Tensor, table: LayerTable, position: Position)
         MethodUnsupported: what it puts out is not that sum.
         OutputNotFinite: a value is NaN or infinite.
     """
-    layer = find_convolution(model.module, position.layer)
+    layer = find_convolution(module, position.layer)
     table.row(position.layer)
-    batch = model.to_device(row[None])
-    call, output = _watched(model.module, layer, batch)
+    call, output = _watched(module, layer, batch)
     position.check(tuple(output.shape))
     patch, weights, bias, first = _terms(call, position)
     products = patch * weights
@@ -121,7 +120,7 @@ def unit(model: LoadedModel, row: Tensor, table: LayerTable, position: Position)
             f"sum to {total:.6g}: it does more than a convolution"
         )
     reach = table.reaches[position.layer]
-    field = _field(reach, position, (int(row.shape[1]), int(row.shape[2])))
+    field = _field(reach, position, (int(batch.shape[2]), int(batch.shape[3])))
     return Unit(position, patch, weights, products, per_channel, first, bias, total, value, field,
                 reach is not None)  # fmt: skip
 
@@ -187,11 +186,11 @@ def _terms(
     first = position.channel // outputs * depth
     image = _array(call["input"][0, first : first + depth])
     bias = 0.0 if call["bias"] is None else float(call["bias"][position.channel])
+    stride, padding, dilation = (pair(call[name]) for name in ("stride", "padding", "dilation"))
     places = [
-        at * call["stride"][axis] - call["padding"][axis]
-        + np.arange(kernel[axis]) * call["dilation"][axis]
+        at * stride[axis] - padding[axis] + np.arange(kernel[axis]) * dilation[axis]
         for axis, at in enumerate((position.row, position.col))
-    ]  # fmt: skip
+    ]
     return _patch(image, *places), _array(weight), bias, first
 
 
