@@ -2,35 +2,36 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from core.bridge import Bridge
 from core.call import Call
-from core.errors import (
-    InvalidValue,
-    ModelUnusable,
-    SeethroughError,
-    UnknownModel,
-)
+from core.config import EngineConfig
+from core.device import device_named
+from core.errors import InvalidValue, SeethroughError, UnknownModel
 from core.explain.base import LayerObjective
 from core.explain.plan import Method, prepare
 from core.explainer import Explainer
-from core.images import ImageLimits, decode
+from core.images import decode
+from core.inspect.activations import Activations, Channels
+from core.inspect.filters import Filters
+from core.inspect.selection import Selection
+from core.inspect.table import LayerTable
+from core.inspect.tiles import Scaling
+from core.inspect.unit import Position, Unit
+from core.inspector import Inside, Inspection, Inspector
 from core.metrics import Metrics
 from core.models.batched import Forward, LayerVectors
+from core.models.card import card
 from core.models.layers import POOLS, Pool, find_layer
 from core.models.loaded import LoadedModel
-from core.models.predictions import require_finite, top_predictions
+from core.models.predictions import require_finite, require_top_k, top_predictions
 from core.models.registry import ModelRegistry, standard_registry
 from core.models.runtimes import Outputs
-from core.models.sources import DEFAULT_MODEL
-from core.render import Drawing, draw, png
-from core.sheet import strip
+from core.render import Drawing
 from core.types import (
     Classification,
     Explanation,
@@ -39,38 +40,8 @@ from core.types import (
     ImageSource,
     Judged,
     ModelCard,
-    Pixels,
 )
 from core.worker import Solo
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """What an engine serves and how much it takes on.
-
-    Attributes:
-        models: names to load, at least one.
-        default_model: the one used when a request names none; None = the first.
-        device: auto, cpu, cuda or cuda:N.
-        limits: what pictures are taken.
-        queue_size: requests that may be under way at once.
-        decode_threads: threads that decode pictures; 0 = one per core.
-        threads: CPU threads of a forward; 0 = all.
-        limit_forwards: the most forwards one occlusion may take.
-        models_dir: holds folders of networks of one's own; see `core.models.folder`.
-        pretrained: False leaves torchvision and timm models at their random initialisation.
-    """
-
-    models: tuple[str, ...] = (DEFAULT_MODEL,)
-    default_model: str | None = None
-    device: str = "auto"
-    limits: ImageLimits = field(default_factory=ImageLimits)
-    queue_size: int = 256
-    decode_threads: int = 0
-    threads: int = 0
-    limit_forwards: int = 5000
-    models_dir: Path | None = None
-    pretrained: bool = True
 
 
 class Engine:
@@ -95,6 +66,7 @@ class Engine:
         self._methods: dict[str, tuple[str, ...]] = {}
         self.bridge = Bridge(self.config.queue_size, self.config.decode_threads, self.metrics)
         self._explainer = Explainer(self.bridge, self.config.limits, self.config.limit_forwards)
+        self._inspector = Inspector(self.bridge, self.config.limits)
 
     # ---- life ----
 
@@ -105,7 +77,7 @@ class Engine:
             UnknownModel: a configured name is not known.
             ModelUnusable: a model cannot be served.
         """
-        device = _device(self.config.device)
+        device = device_named(self.config.device)
         names = self.config.models
         if self.default_model not in names:
             raise UnknownModel(self.default_model, names)
@@ -190,7 +162,7 @@ class Engine:
             DeadlinePassed: the deadline came first.
         """
         loaded = self._model(model)
-        _require_top_k(top_k, loaded)
+        require_top_k(top_k, loaded.num_classes)
         async with self.bridge.admitted(call):
             source, row = await self._prepare(content, loaded, call)
             outputs: Outputs = await self.bridge.run(Forward(loaded), row, call)
@@ -212,7 +184,7 @@ class Engine:
             InvalidValue: top_k is out of range.
             UnknownModel: the model is not served.
         """
-        _require_top_k(top_k, self._model(model))
+        require_top_k(top_k, self._model(model).num_classes)
 
         async def one(content: bytes) -> Classification | SeethroughError:
             try:
@@ -323,21 +295,63 @@ class Engine:
 
     async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
         """An explanation as a PNG file."""
-        return await self.bridge.draw(lambda: png(_drawn(found, drawing)), call)
+        return await self._explainer.draw(found, drawing, call)
 
     async def draw_strip(self, judged: Sequence[Judged], drawing: Drawing, call: Call) -> bytes:
         """Several explanations side by side as a PNG file, each with its name and faithfulness."""
-        first = judged[0].explanation
-        seen = first.view if first.original is None else first.original
-        panels = (
-            (
-                f"{each.explanation.method}\ndel {each.deletion:.2f}  ins {each.insertion:.2f}",
-                _drawn(each.explanation, drawing),
-            )
-            for each in judged
-        )
-        label = getattr(first.target, "label", "")
-        return await self.bridge.draw(lambda: png(strip([(label, seen), *panels])), call)
+        return await self._explainer.draw_strip(judged, drawing, call)
+
+    async def layers(self, model: str, call: Call) -> LayerTable:
+        """What a model is made of, layer by layer in order of execution.
+
+        Raises:
+            UnknownModel, Unavailable, DeadlinePassed.
+        """
+        return await self._inspector.layers(self._model(model), call)
+
+    async def filters(
+        self, model: str, layer: str, selection: Selection | None, call: Call
+    ) -> Filters:
+        """The weights of a convolution; all filters where none are selected.
+
+        Raises:
+            InvalidValue: the layer is not a convolution, or has no such filter.
+            UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        return await self._inspector.filters(self._model(model), layer, selection, call)
+
+    async def activations(
+        self,
+        content: bytes,
+        layer: str,
+        channels: Channels,
+        *,
+        model: str | None = None,
+        call: Call,
+    ) -> Inspection[Activations]:
+        """What a layer puts out for a picture.
+
+        Raises:
+            InvalidValue: the layer has no such channels.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        return await self._inspector.activations(self._model(model), content, layer, channels, call)
+
+    async def unit(
+        self, content: bytes, position: Position, *, model: str | None = None, call: Call
+    ) -> Inspection[Unit]:
+        """The arithmetic of one output of a convolution.
+
+        Raises:
+            InvalidValue: the layer is not a convolution, or puts out no such unit.
+            MethodUnsupported: the layer does more than a convolution.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        return await self._inspector.unit(self._model(model), content, position, call)
+
+    async def draw_inside(self, found: Inside, scaling: Scaling, call: Call) -> bytes:
+        """Filters, activations or a unit as a PNG file; a unit has no scaling to choose."""
+        return await self._inspector.draw(found, scaling, call)
 
     async def _prepare(
         self, content: bytes, model: LoadedModel, call: Call
@@ -367,52 +381,11 @@ class Engine:
         return self._models[name]
 
     def _card(self, model: LoadedModel) -> ModelCard:
-        channels, height, width = model.spec.input_shape
-        return ModelCard(
-            name=model.spec.name,
-            default=model.spec.name == self.default_model,
-            channels=channels,
-            height=height,
-            width=width,
-            num_classes=model.num_classes,
-            feature_layer=model.feature_layer,
-            feature_at=model.spec.feature_at,
-            feature_dim=model.feature_dim,
-            runtime=model.runtime.name,
-            runtime_note=model.runtime_note,
-            device=str(model.device),
-            digest=model.digest,
-            explanations=self._methods[model.spec.name],
-        )
-
-
-def _drawn(found: Explanation, drawing: Drawing) -> Pixels:
-    return draw(found.values, found.view, drawing, frame=found.frame, original=found.original)
+        name = model.spec.name
+        return card(model, self._methods[name], default=name == self.default_model)
 
 
 # The smallest picture there is: a 1 x 1 GIF.
 _PROBE_GIF = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90400000000002c000000000100010000020144003b"
 )
-
-
-def _require_top_k(top_k: int, model: LoadedModel) -> None:
-    if not 1 <= top_k <= model.num_classes:
-        raise InvalidValue("top_k", top_k, f"1 to {model.num_classes}, the number of classes")
-
-
-def _device(name: str) -> torch.device:
-    """The torch device of that name.
-
-    Raises:
-        ModelUnusable: the name is not one, or the device is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ModelUnusable(f"device {name!r} is not one of auto, cpu, cuda, cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelUnusable(f"device {name!r}: {torch.cuda.device_count()} CUDA devices are here")
-    return device

@@ -16,6 +16,8 @@ from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
 from core.models.predictions import prediction, probabilities, require_finite
 from core.models.preprocess import Frame, to_pixels
+from core.render import Drawing, draw, png
+from core.sheet import strip
 from core.types import Explanation, ImageSource, Judged, Pixels, Prediction, UnitValue
 
 
@@ -87,6 +89,24 @@ class Explainer:
                 judged.append(Judged(found, trust.deletion, trust.insertion))
         return judged
 
+    async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
+        """An explanation as a PNG file."""
+        return await self._bridge.draw(lambda: png(_drawn(found, drawing)), call)
+
+    async def draw_strip(self, judged: Sequence[Judged], drawing: Drawing, call: Call) -> bytes:
+        """Several explanations as a PNG file; see `Engine.draw_strip`."""
+        first = judged[0].explanation
+        seen = first.view if first.original is None else first.original
+        panels = (
+            (
+                f"{each.explanation.method}\ndel {each.deletion:.2f}  ins {each.insertion:.2f}",
+                _drawn(each.explanation, drawing),
+            )
+            for each in judged
+        )
+        label = getattr(first.target, "label", "")
+        return await self._bridge.draw(lambda: png(strip([(label, seen), *panels])), call)
+
     async def _find(
         self,
         model: LoadedModel,
@@ -128,6 +148,10 @@ class Explainer:
             return _Picture(image.source, view, preprocess.frame(height, width), original)
 
         return await self._bridge.decode(look, call)
+
+
+def _drawn(found: Explanation, drawing: Drawing) -> Pixels:
+    return draw(found.values, found.view, drawing, frame=found.frame, original=found.original)
 
 
 def _class(model: LoadedModel, target: str | None) -> int | None:

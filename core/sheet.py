@@ -52,7 +52,7 @@ def grid(
     return sheet
 
 
-def strip(panels: Iterable[tuple[str, Pixels]]) -> Pixels:
+def strip(panels: Iterable[tuple[str, Pixels]], *, font_px: int | None = None) -> Pixels:
     """Panels side by side on white, each under its label.
 
     A panel whose longer side is above MAX_PANEL_PX is shrunk to it, one below MIN_PANEL_PX enlarged
@@ -61,6 +61,7 @@ def strip(panels: Iterable[tuple[str, Pixels]]) -> Pixels:
 
     Args:
         panels: label, of one line or more, and (H, W, 3) picture; at least one.
+        font_px: of the labels; by default in proportion to the tallest panel.
 
     Returns:
         (height, width, 3) uint8.
@@ -77,7 +78,7 @@ def strip(panels: Iterable[tuple[str, Pixels]]) -> Pixels:
         raise ValueError("a strip of no panels")
     tallest = max(picture.shape[0] for picture in pictures)
     # Always a FreeType font, from inside Pillow, because a size is given.
-    font = ImageFont.load_default(min(48, max(12, tallest // 16)))
+    font = ImageFont.load_default(font_px or min(48, max(12, tallest // 16)))
     gap = max(6, tallest // 32)
     boxes = [_text_size(label, font) for label in labels]
     widths = [max(picture.shape[1], box[0]) for picture, box in zip(pictures, boxes, strict=True)]

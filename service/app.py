@@ -16,7 +16,7 @@ from core.engine import Engine
 from service.deps import KeyGuard
 from service.edge import Edge
 from service.errors import add_handlers
-from service.routers import explaining, models, operations, pages, seeing
+from service.routers import explaining, inspecting, models, operations, pages, seeing
 from service.schemas.uploads import components
 from service.settings import Settings
 
@@ -72,7 +72,7 @@ def create_app(
     app.state.engine = engine
     app.add_middleware(Edge, metrics=engine.metrics)
     add_handlers(app)
-    for api in (models.router, seeing.router, explaining.router):
+    for api in (models.router, seeing.router, inspecting.router, explaining.router):
         app.include_router(api, dependencies=[Depends(KeyGuard())])
     app.include_router(operations.router)
     pages.add_pages(app)

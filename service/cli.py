@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,11 +19,12 @@ from core.explain.plan import METHODS
 from core.render import Drawing, Size, Style
 from core.types import Prediction
 from service.app import create_app
+from service.cli_check import add_check
+from service.cli_inside import add_filters, add_layers
+from service.command import RAW, add_command, add_settings, complain, settings_of, with_engine
 from service.logs import configure
 from service.server import DrainingServer
 from service.settings import PREFIX, Settings
-
-_RAW = argparse.RawDescriptionHelpFormatter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         for each in error.errors():
             name = ".".join(map(str, each["loc"]))
-            _complain(f"{PREFIX}{name.upper()}={each['input']!r}: {each['msg']}")
+            complain(f"{PREFIX}{name.upper()}={each['input']!r}: {each['msg']}")
         return 2
     except (SeethroughError, OSError) as error:
-        _complain(str(error))
+        complain(str(error))
         return 1
     return result
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seethrough",
-        formatter_class=_RAW,
+        formatter_class=RAW,
         description="A trained image classifier behind a REST API, and what the network sees.",
         epilog="example:\n  seethrough serve --port 8000",
     )
@@ -61,38 +62,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_classify(commands)
     _add_explain(commands)
+    add_layers(commands)
+    add_filters(commands)
+    add_check(commands)
     _add_models(commands)
     _add_openapi(commands)
     return parser
 
 
-def _add(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog=f"example:\n  {example}",
-        formatter_class=_RAW,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
 def _add_serve(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "serve",
         _serve,
         "Serve over HTTP until SIGTERM or Ctrl-C.",
         "seethrough serve --port 8000 --models efficientnet-lite0,torchvision:resnet50",
     )
-    _add_settings(parser, Settings.model_fields)
+    add_settings(parser, Settings.model_fields)
 
 
 def _add_classify(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "classify",
         _classify,
@@ -103,11 +93,11 @@ def _add_classify(commands: Any) -> None:
     parser.add_argument("--model", help="a served model; the default one if left out")
     parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
-    _add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
+    add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 
 
 def _add_explain(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "explain",
         _explain,
@@ -121,22 +111,22 @@ def _add_explain(commands: Any) -> None:
     parser.add_argument("--target", help="class index or exact label; the top one if left out")
     for name, kind in (("style", Style), ("size", Size)):
         parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
-    _add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
+    add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 
 
 def _add_models(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "models",
         _models,
         "Load the configured models and list them.",
         "seethrough models",
     )
-    _add_settings(parser, ("models", "models_dir", "default_model", "device"))
+    add_settings(parser, ("models", "models_dir", "default_model", "device"))
 
 
 def _add_openapi(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "openapi",
         _openapi,
@@ -146,32 +136,8 @@ def _add_openapi(commands: Any) -> None:
     parser.add_argument("--output", type=Path, help="write it to this file instead")
 
 
-def _add_settings(parser: argparse.ArgumentParser, names: Any) -> None:
-    for name in names:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            dest=f"setting_{name}",
-            metavar="VALUE",
-            default=argparse.SUPPRESS,
-            help=f"{Settings.model_fields[name].description} [{PREFIX}{name.upper()}]".replace(
-                "%", "%%"
-            ),
-        )
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """Command line beats environment beats `.env`."""
-    prefix = "setting_"
-    given = {
-        name.removeprefix(prefix): value
-        for name, value in vars(options).items()
-        if name.startswith(prefix)
-    }
-    return Settings(**given)
-
-
 def _serve(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    settings = settings_of(options)
     configure(settings.log_level, settings.log_format)
     engine = Engine(settings.engine_config())
     failures: list[BaseException] = []
@@ -207,7 +173,7 @@ def _welcome(settings: Settings) -> str:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    return asyncio.run(_with_engine(options, lambda engine: _classify_files(engine, options)))
+    return asyncio.run(with_engine(options, lambda engine: _classify_files(engine, options)))
 
 
 async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
@@ -218,7 +184,7 @@ async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
                 file.read_bytes(), model=options.model, top_k=options.top_k, call=Call()
             )
         except (SeethroughError, OSError) as error:
-            _complain(f"{file}: {error}")
+            complain(f"{file}: {error}")
             failed = True
             continue
         rows = [(each.probability, each.label, each.class_index) for each in result.predictions]
@@ -233,7 +199,7 @@ async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    return asyncio.run(_with_engine(options, lambda engine: _explain_file(engine, options)))
+    return asyncio.run(with_engine(options, lambda engine: _explain_file(engine, options)))
 
 
 async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
@@ -253,7 +219,7 @@ async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    return asyncio.run(_with_engine(options, _list_models))
+    return asyncio.run(with_engine(options, _list_models))
 
 
 async def _list_models(engine: Engine) -> int:
@@ -267,17 +233,6 @@ async def _list_models(engine: Engine) -> int:
     return 0
 
 
-async def _with_engine(
-    options: argparse.Namespace, work: Callable[[Engine], Awaitable[int]]
-) -> int:
-    engine = Engine(_settings(options).engine_config())
-    try:
-        await engine.start()
-        return await work(engine)
-    finally:
-        await engine.close()
-
-
 def _openapi(options: argparse.Namespace) -> int:
     text = json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=2) + "\n"
     if options.output is None:
@@ -286,7 +241,3 @@ def _openapi(options: argparse.Namespace) -> int:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(text, encoding="utf-8")
     return 0
-
-
-def _complain(text: str) -> None:
-    print(f"seethrough: {text}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""Owns the query parameters of explanations: text in, the engine's own parameter objects out."""
+"""Owns the query parameters of explanations and of looks inside a network.
+
+Text in, the engine's own parameter objects out.
+"""
 
 from typing import Annotated
 
@@ -13,6 +16,10 @@ from core.explain.occlusion import Mode, Occlusion, parse_extent
 from core.explain.path import IntegratedGradients, SmoothGrad
 from core.explain.plan import METHODS, Method
 from core.explain.relu import Rule
+from core.inspect.activations import Channels
+from core.inspect.selection import Selection
+from core.inspect.tiles import Scaling
+from core.inspect.unit import Position
 from core.render import Drawing, Size, Style
 
 TargetQuery = Annotated[
@@ -198,7 +205,53 @@ async def methods(
     return [METHODS[name]() for name in names]
 
 
+LayerQuery = Annotated[
+    str, Query(max_length=200, description="A layer's name.", examples=["conv_stem"])
+]
+_Index = Annotated[int, Query(description="Counted from 0.", examples=[5])]
+_ChannelsText = Annotated[
+    str | None,
+    Query(
+        max_length=400,
+        description="Only these, as numbers and ranges.",
+        examples=["0-15,20"],
+    ),
+]
+FilterScaleQuery = Annotated[
+    Scaling,
+    Query(description="In a picture: each filter on its own scale, or one for all."),
+]
+MapScaleQuery = Annotated[
+    Scaling,
+    Query(description="In a picture: each map on its own scale, or one for the layer."),
+]
+
+
+async def selection(channels: _ChannelsText = None) -> Selection | None:
+    """The filters picked; None = all."""
+    return None if channels is None else Selection.parse(channels)
+
+
+async def channels(
+    channels: _ChannelsText = None,
+    top: Annotated[
+        int | None,
+        Query(description="Only so many channels, of the largest mean.", examples=[16]),
+    ] = None,
+) -> Channels:
+    """The channels picked, or the most active."""
+    return Channels(None if channels is None else Selection.parse(channels), top)
+
+
+async def position(layer: LayerQuery, channel: _Index, row: _Index, col: _Index) -> Position:
+    """One unit of a convolution's output."""
+    return Position(layer, channel, row, col)
+
+
 DrawingDep = Annotated[Drawing, Depends(drawing)]
+SelectionDep = Annotated[Selection | None, Depends(selection)]
+ChannelsDep = Annotated[Channels, Depends(channels)]
+PositionDep = Annotated[Position, Depends(position)]
 PartDep = Annotated[LayerObjective | None, Depends(part)]
 MethodsDep = Annotated[list[Method], Depends(methods)]
 OcclusionDep = Annotated[Occlusion, Depends(occlusion)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.engine import EngineConfig
+from core.config import EngineConfig
 from core.images import ImageLimits
 from core.models.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL

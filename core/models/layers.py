@@ -43,7 +43,7 @@ def executed_layers(
     with ExitStack() as hooks:
         for name, layer in module.named_modules():
             if isinstance(layer, kinds):
-                hooks.enter_context(_removed(layer.register_forward_pre_hook(recorder(name))))
+                hooks.enter_context(removed(layer.register_forward_pre_hook(recorder(name))))
         with torch.no_grad():
             module(example)
     return order
@@ -69,7 +69,7 @@ def captured_input(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
     """Collect what enters a layer while the block runs; no hook remains after it."""
     seen: list[Tensor] = []
     layer = find_layer(module, name)
-    with _removed(layer.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))):
+    with removed(layer.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))):
         yield seen
 
 
@@ -83,9 +83,9 @@ def captured_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
     layer = find_layer(module, name)
 
     def record(_module: nn.Module, _inputs: object, output: object) -> None:
-        seen.append(_first_tensor(output).clone())
+        seen.append(first_tensor(output).clone())
 
-    with _removed(layer.register_forward_hook(record)):
+    with removed(layer.register_forward_hook(record)):
         yield seen
 
 
@@ -99,10 +99,10 @@ def tapped_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
     layer = find_layer(module, name)
 
     def tap(_module: nn.Module, _inputs: object, output: object) -> Tensor:
-        seen.append(_first_tensor(output).detach().clone().requires_grad_(True))
+        seen.append(first_tensor(output).detach().clone().requires_grad_(True))
         return seen[-1].clone()
 
-    with _removed(layer.register_forward_hook(tap)):
+    with removed(layer.register_forward_hook(tap)):
         yield seen
 
 
@@ -127,17 +127,18 @@ def pooled(activation: Tensor, pool: Pool) -> Tensor:
     return activation.mean(axes) if pool == "avg" else activation.amax(axes)
 
 
-def _first_tensor(output: object) -> Tensor:
+def first_tensor(output: object) -> Tensor:
     """The activation; some layers (attention) answer a tuple that starts with it."""
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Sequence) and output:
-        return _first_tensor(output[0])
+        return first_tensor(output[0])
     raise ModelUnusable(f"a layer answered {type(output).__name__}, not a tensor")
 
 
 @contextmanager
-def _removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
+def removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
+    """Take the hook away after the block, also after an error."""
     try:
         yield
     finally:

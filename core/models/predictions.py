@@ -34,8 +34,7 @@ def top_predictions(
         InvalidValue: top_k is out of range.
         OutputNotFinite: a logit is NaN or infinite.
     """
-    if not 1 <= top_k <= len(labels):
-        raise InvalidValue("top_k", top_k, f"1 to {len(labels)}, the number of classes")
+    require_top_k(top_k, len(labels))
     require_finite(logits)
     likely = probabilities(logits)
     order = np.argsort(-logits, kind="stable")[:top_k]
@@ -47,6 +46,12 @@ def prediction(
 ) -> Prediction:
     """One class of a row whose probabilities are known."""
     return Prediction(index, labels[index], float(likely[index]), float(logits[index]))
+
+
+def require_top_k(top_k: int, classes: int) -> None:
+    """Raise InvalidValue unless 1 <= top_k <= classes."""
+    if not 1 <= top_k <= classes:
+        raise InvalidValue("top_k", top_k, f"1 to {classes}, the number of classes")
 
 
 def require_finite(values: FloatArray) -> None:

@@ -8,7 +8,7 @@ from core import __version__
 from service.cli import main
 from tests.pictures import jpeg
 
-COMMANDS = ("serve", "classify", "explain", "models", "openapi")
+COMMANDS = ("serve", "classify", "explain", "layers", "filters", "check", "models", "openapi")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -59,6 +59,42 @@ def test_explain_draws_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "grad-cam of cup (968)" in capsys.readouterr().out
     with Image.open(drawn) as why, Image.open(file) as cup:
         assert why.size == cup.size
+
+
+def test_layers_prints_a_table_that_ends_in_totals(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["layers", "efficientnet-lite0"]) == 0
+    head, first, *_, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["layer", "type", "input", "output", "parameters", "macs", "follows"]
+    assert first.split() == ["conv_stem", "Conv2dSame", "3x3", "/2", "3x224x224", "32x112x112",
+                             "864", "10,838,016", "input"]  # fmt: skip
+    assert last.split() == ["total", "4,652,008", "385,187,552"]
+    assert first.index("10,838,016") + 10 == head.index("macs") + 4 == last.index("385,") + 11
+
+
+def test_layers_as_json_is_what_the_api_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["layers", "efficientnet-lite0", "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["layers"][0]["padding"] == "same"
+    assert body["totals"]["macs"] == 385187552
+
+
+def test_filters_draws_the_first_convolution(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = tmp_path / "filters.png"
+    assert main(["filters", "efficientnet-lite0", "-o", str(drawn), "--scale", "shared"]) == 0
+    assert "32 of 32 filters of conv_stem, 3x3x3" in capsys.readouterr().out
+    with Image.open(drawn) as picture:
+        assert picture.mode == "RGB"
+
+
+def test_filters_of_another_layer_are_refused_with_the_convolutions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--layer", "classifier", "-o", str(tmp_path / "no.png")]
+    assert main(["filters", "efficientnet-lite0", *options]) == 1
+    assert "which a Linear is not; there are conv_stem" in capsys.readouterr().err
+    assert not (tmp_path / "no.png").exists()
 
 
 def test_models_lists_what_would_be_served(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,36 @@
+"""Owns what an engine is told before it starts; refuses to know where the settings come from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.images import ImageLimits
+from core.models.sources import DEFAULT_MODEL
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine serves and how much it takes on.
+
+    Attributes:
+        models: names to load, at least one.
+        default_model: the one used when a request names none; None = the first.
+        device: auto, cpu, cuda or cuda:N.
+        limits: what pictures are taken.
+        queue_size: requests that may be under way at once.
+        decode_threads: threads that decode pictures; 0 = one per core.
+        threads: CPU threads of a forward; 0 = all.
+        limit_forwards: the most forwards one occlusion may take.
+        models_dir: holds folders of networks of one's own; see `core.models.folder`.
+        pretrained: False leaves torchvision and timm models at their random initialisation.
+    """
+
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
+    default_model: str | None = None
+    device: str = "auto"
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    queue_size: int = 256
+    decode_threads: int = 0
+    threads: int = 0
+    limit_forwards: int = 5000
+    models_dir: Path | None = None
+    pretrained: bool = True

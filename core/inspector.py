@@ -1,0 +1,141 @@
+"""Owns the way into a network's inside: table, filters, activations, one unit; knows no HTTP."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from core.bridge import Bridge
+from core.call import Call
+from core.images import ImageLimits, decode
+from core.inspect.activations import Activations, Channels, activations, draw_activations
+from core.inspect.filters import Filters, draw_filters, filters
+from core.inspect.selection import Selection
+from core.inspect.table import LayerTable, find_convolution, layer_table
+from core.inspect.tiles import Scaling
+from core.inspect.unit import Position, Unit, unit
+from core.inspect.unit_sheet import draw_unit
+from core.models.layers import find_layer
+from core.models.loaded import LoadedModel
+from core.models.preprocess import to_pixels
+from core.render import png
+from core.types import ImageSource, Pixels
+from core.worker import Solo
+
+T = TypeVar("T")
+
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection(Generic[T]):
+    """What was found inside a network for one picture.
+
+    Attributes:
+        view: (H, W, 3) uint8, the picture the model saw.
+    """
+
+    model: str
+    image: ImageSource
+    view: Pixels
+    found: T
+
+
+Inside = Filters | Inspection[Activations] | Inspection[Unit]
+"""What can be drawn."""
+
+
+class Inspector:
+    """What `Engine.layers`, `filters`, `activations` and `unit` do once the model is known.
+
+    Args:
+        bridge: to the threads; only the worker's touches a model.
+        limits: what pictures are taken.
+    """
+
+    def __init__(self, bridge: Bridge, limits: ImageLimits) -> None:
+        self._bridge = bridge
+        self._limits = limits
+        self._tables: dict[str, LayerTable] = {}
+
+    async def layers(self, model: LoadedModel, call: Call) -> LayerTable:
+        """The model's table, made once; see `Engine.layers`."""
+        async with self._bridge.admitted(call):
+            return await self._table(model, call)
+
+    async def filters(
+        self, model: LoadedModel, layer: str, selection: Selection | None, call: Call
+    ) -> Filters:
+        """Filters of a convolution; see `Engine.filters`."""
+        async with self._bridge.admitted(call):
+            return await self._run(partial(filters, model.module, layer, selection), call)
+
+    async def activations(
+        self, model: LoadedModel, content: bytes, layer: str, channels: Channels, call: Call
+    ) -> Inspection[Activations]:
+        """What a layer puts out; see `Engine.activations`."""
+        find_layer(model.module, layer)
+        async with self._bridge.admitted(call):
+            source, view, row = await self._look(content, model, call)
+            found = await self._run(
+                lambda: activations(model.module, model.to_device(row[None]), layer, channels), call
+            )
+        return Inspection(model.spec.name, source, view, found)
+
+    async def unit(
+        self, model: LoadedModel, content: bytes, position: Position, call: Call
+    ) -> Inspection[Unit]:
+        """One unit's arithmetic; see `Engine.unit`."""
+        find_convolution(model.module, position.layer)
+        async with self._bridge.admitted(call):
+            table = await self._table(model, call)
+            position.check(table.row(position.layer).output_shape)
+            source, view, row = await self._look(content, model, call)
+            found = await self._run(
+                lambda: unit(model.module, model.to_device(row[None]), table, position), call
+            )
+        return Inspection(model.spec.name, source, view, found)
+
+    async def draw(self, found: Inside, scaling: Scaling, call: Call) -> bytes:
+        """A PNG file of filters, activations or a unit."""
+        return await self._bridge.draw(lambda: png(_drawn(found, scaling)), call)
+
+    async def _table(self, model: LoadedModel, call: Call) -> LayerTable:
+        name = model.spec.name
+        if name not in self._tables:
+            self._tables[name] = await self._run(partial(_tabulated, model), call)
+        return self._tables[name]
+
+    async def _run(self, work: Callable[[], T], call: Call) -> T:
+        found: T = await self._bridge.run(Solo(work), None, call)
+        return found
+
+    async def _look(
+        self, content: bytes, model: LoadedModel, call: Call
+    ) -> tuple[ImageSource, Pixels, Tensor]:
+        """Decode a picture: what was received, what the model sees, and its input (C, H, W)."""
+        preprocess = model.spec.preprocess
+
+        def look() -> tuple[ImageSource, Pixels, Tensor]:
+            image = decode(content, self._limits, min_side_px=preprocess.min_side_px)
+            view = preprocess.view(image.pixels)
+            return image.source, to_pixels(view), preprocess.normalise(view)
+
+        return await self._bridge.decode(look, call)
+
+
+def _tabulated(model: LoadedModel) -> LayerTable:
+    generator = torch.Generator().manual_seed(_SEED)
+    example = torch.randn(1, *model.spec.input_shape, generator=generator)
+    return layer_table(model.module, model.to_device(example))
+
+
+def _drawn(found: Inside, scaling: Scaling) -> Pixels:
+    if isinstance(found, Filters):
+        return draw_filters(found, scaling)
+    if isinstance(found.found, Unit):
+        return draw_unit(found.found, found.view)
+    return draw_activations(found.found, scaling)

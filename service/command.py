@@ -1,0 +1,66 @@
+"""Owns what the commands share: parser, settings, an engine; refuses to know any command."""
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from core.engine import Engine
+from service.settings import PREFIX, Settings
+
+RAW = argparse.RawDescriptionHelpFormatter
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+) -> argparse.ArgumentParser:
+    """A command's parser, which runs `run` and has an example in its help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"example:\n  {example}",
+        formatter_class=RAW,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Any) -> None:
+    """An option for each of these settings."""
+    for name in names:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"setting_{name}",
+            metavar="VALUE",
+            default=argparse.SUPPRESS,
+            help=f"{Settings.model_fields[name].description} [{PREFIX}{name.upper()}]".replace(
+                "%", "%%"
+            ),
+        )
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Command line beats environment beats `.env`."""
+    prefix = "setting_"
+    given = {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix)
+    }
+    return Settings(**given)
+
+
+async def with_engine(options: argparse.Namespace, work: Callable[[Engine], Awaitable[int]]) -> int:
+    """Run work on an engine that lives as long as it takes; what it answers is the exit code."""
+    engine = Engine(settings_of(options).engine_config())
+    try:
+        await engine.start()
+        return await work(engine)
+    finally:
+        await engine.close()
+
+
+def complain(text: str) -> None:
+    """Say on stderr what went wrong."""
+    print(f"seethrough: {text}", file=sys.stderr)
