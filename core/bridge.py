@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-import torch
-
 from core.call import Call
 from core.errors import DeadlinePassed, Draining, NotReady, QueueFull
 from core.explain.base import Task
@@ -49,10 +47,6 @@ class Bridge:
         self._decoders = ThreadPoolExecutor(
             decode_threads or os.cpu_count() or 1,
             thread_name_prefix="seethrough-decode",
-            # Else each decoder brings a team of torch threads of its own, and the worker's
-            # gradients took a fifth longer beside them.
-            initializer=torch.set_num_threads,
-            initargs=(1,),
         )
 
     def open(self) -> None:
