@@ -1,9 +1,6 @@
 """Owns the way of one picture through one or more explanation methods; refuses to know them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from torch import Tensor
 
 from core.bridge import Bridge
 from core.call import Call
@@ -11,24 +8,15 @@ from core.errors import InvalidValue
 from core.explain.base import ClassObjective, LayerObjective, Objective, Task
 from core.explain.faithfulness import faithfulness
 from core.explain.plan import Finding, Method, method_name, plan
-from core.images import ImageLimits, decode
+from core.images import ImageLimits
 from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
 from core.models.predictions import prediction, probabilities, require_finite
-from core.models.preprocess import Frame, to_pixels
+from core.models.preprocess import to_pixels
+from core.picture import Picture, look
 from core.render import Drawing, draw, png
 from core.sheet import strip
-from core.types import Explanation, ImageSource, Judged, Pixels, Prediction, UnitValue
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
-    """A decoded picture as one model sees it; `view` is (C, H, W) uint8."""
-
-    source: ImageSource
-    view: Tensor
-    frame: Frame
-    original: Pixels | None
+from core.types import Explanation, Judged, Pixels, Prediction, UnitValue
 
 
 class Explainer:
@@ -110,7 +98,7 @@ class Explainer:
     async def _find(
         self,
         model: LoadedModel,
-        picture: _Picture,
+        picture: Picture,
         method: Method,
         objective: Objective,
         call: Call,
@@ -135,19 +123,11 @@ class Explainer:
 
     async def _look(
         self, content: bytes, model: LoadedModel, keep_original: bool, call: Call
-    ) -> _Picture:
-        """Decode a picture in full and keep what the model sees of it."""
-        preprocess = model.spec.preprocess
-
-        def look() -> _Picture:
-            least = None if keep_original else preprocess.min_side_px
-            image = decode(content, self._limits, min_side_px=least)
-            height, width = image.pixels.shape[:2]
-            original = image.pixels if keep_original else None
-            view = preprocess.view(image.pixels)
-            return _Picture(image.source, view, preprocess.frame(height, width), original)
-
-        return await self._bridge.decode(look, call)
+    ) -> Picture:
+        return await self._bridge.decode(
+            lambda: look(content, self._limits, model.spec.preprocess, keep_original=keep_original),
+            call,
+        )
 
 
 def _drawn(found: Explanation, drawing: Drawing) -> Pixels:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.bridge import Bridge
 from core.call import Call
-from core.images import ImageLimits, decode
+from core.images import ImageLimits
 from core.inspect.activations import Activations, Channels, activations, draw_activations
 from core.inspect.filters import Filters, draw_filters, filters
 from core.inspect.selection import Selection
@@ -21,6 +21,7 @@ from core.inspect.unit_sheet import draw_unit
 from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
 from core.models.preprocess import to_pixels
+from core.picture import Picture, look
 from core.render import png
 from core.types import ImageSource, Pixels
 from core.worker import Solo
@@ -79,11 +80,11 @@ class Inspector:
         """What a layer puts out; see `Engine.activations`."""
         find_layer(model.module, layer)
         async with self._bridge.admitted(call):
-            source, view, row = await self._look(content, model, call)
+            picture = await self._look(content, model, call)
             found = await self._run(
-                lambda: activations(model.module, model.to_device(row[None]), layer, channels), call
+                lambda: activations(model.module, _batch(model, picture), layer, channels), call
             )
-        return Inspection(model.spec.name, source, view, found)
+        return _inspection(model, picture, found)
 
     async def unit(
         self, model: LoadedModel, content: bytes, position: Position, call: Call
@@ -93,11 +94,11 @@ class Inspector:
         async with self._bridge.admitted(call):
             table = await self._table(model, call)
             position.check(table.row(position.layer).output_shape)
-            source, view, row = await self._look(content, model, call)
+            picture = await self._look(content, model, call)
             found = await self._run(
-                lambda: unit(model.module, model.to_device(row[None]), table, position), call
+                lambda: unit(model.module, _batch(model, picture), table, position), call
             )
-        return Inspection(model.spec.name, source, view, found)
+        return _inspection(model, picture, found)
 
     async def draw(self, found: Inside, scaling: Scaling, call: Call) -> bytes:
         """A PNG file of filters, activations or a unit."""
@@ -113,18 +114,19 @@ class Inspector:
         found: T = await self._bridge.run(Solo(work), None, call)
         return found
 
-    async def _look(
-        self, content: bytes, model: LoadedModel, call: Call
-    ) -> tuple[ImageSource, Pixels, Tensor]:
-        """Decode a picture: what was received, what the model sees, and its input (C, H, W)."""
-        preprocess = model.spec.preprocess
+    async def _look(self, content: bytes, model: LoadedModel, call: Call) -> Picture:
+        return await self._bridge.decode(
+            lambda: look(content, self._limits, model.spec.preprocess), call
+        )
 
-        def look() -> tuple[ImageSource, Pixels, Tensor]:
-            image = decode(content, self._limits, min_side_px=preprocess.min_side_px)
-            view = preprocess.view(image.pixels)
-            return image.source, to_pixels(view), preprocess.normalise(view)
 
-        return await self._bridge.decode(look, call)
+def _inspection(model: LoadedModel, picture: Picture, found: T) -> Inspection[T]:
+    return Inspection(model.spec.name, picture.source, to_pixels(picture.view), found)
+
+
+def _batch(model: LoadedModel, picture: Picture) -> Tensor:
+    """(1, C, H, W), where the model is."""
+    return model.to_device(model.spec.preprocess.normalise(picture.view)[None])
 
 
 def _tabulated(model: LoadedModel) -> LayerTable:

@@ -18,7 +18,7 @@ from core.inspect.activations import Channels
 from core.inspect.unit import Position
 from core.models.manifest import MANIFEST
 from core.types import ModelCard
-from service.command import add_command, add_settings, complain, settings_of
+from service.command import add_command, add_settings, complain, with_engine
 
 Try = Callable[[], Awaitable[str]]
 """One capability: answers what it found, in a few words."""
@@ -43,40 +43,34 @@ def _check(options: argparse.Namespace) -> int:
     if not (folder / MANIFEST).is_file():
         complain(f"{options.folder}: there is no {MANIFEST} in it")
         return 1
-    options.setting_models = folder.name
+    options.setting_models = options.setting_default_model = folder.name
     options.setting_models_dir = str(folder.parent)
-    return asyncio.run(_checked(options))
+    return asyncio.run(with_engine(options, lambda engine: _try_all(engine, options)))
 
 
-async def _checked(options: argparse.Namespace) -> int:
-    engine = Engine(settings_of(options).engine_config())
-    try:
-        await engine.start()
-        (card,) = engine.models()
-        print(
-            f"{card.name}: {card.channels} x {card.height} x {card.width} -> {card.num_classes} "
-            f"classes, {card.feature_dim} features ({card.feature_at} of {card.feature_layer}), "
-            f"{card.runtime} on {card.device}"
-        )
-        if card.runtime_note:
-            print(f"note: {card.runtime_note}")
-        picture = options.image.read_bytes() if options.image else _made_up(card)
-        results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
-    finally:
-        await engine.close()
-    failed = results.count(False)
+async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
+    (card,) = engine.models()
     print(
-        f"{len(results) - failed} of {len(results)} work" + ("" if failed else ": ready to serve")
+        f"{card.name}: {card.channels} x {card.height} x {card.width} -> {card.num_classes} "
+        f"classes, {card.feature_dim} features ({card.feature_at} of {card.feature_layer}), "
+        f"{card.runtime} on {card.device}"
     )
-    return 1 if failed else 0
+    if card.runtime_note:
+        print(f"note: {card.runtime_note}")
+    picture = options.image.read_bytes() if options.image else _made_up(card)
+    results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
+    works = f"{sum(results)} of {len(results)} work"
+    print(f"{works}: ready to serve" if all(results) else works)
+    return 0 if all(results) else 1
 
 
 async def _tried(name: str, capability: Try) -> bool:
     start = time.perf_counter()
     try:
         found = await capability()
-    except SeethroughError as error:
-        print(f"FAIL  {name:<30} {error}")
+    except Exception as error:  # the operator's own code may raise anything; the rest is tried
+        told = str(error) if isinstance(error, SeethroughError) else repr(error)
+        print(f"FAIL  {name:<30} {told}")
         return False
     print(f"ok    {name:<30} {(time.perf_counter() - start) * 1000:6.0f} ms  {found}")
     return True
@@ -98,12 +92,8 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
         totals = table.totals
         return f"{len(table.rows)}, {totals.parameters} parameters, {totals.macs} multiply-adds"
 
-    async def convolutions() -> list[str]:
-        table = await engine.layers(card.name, Call())
-        return [row.name for row in table.rows if row.has_filters]
-
     async def filters() -> str:
-        names = await convolutions()
+        names = (await engine.layers(card.name, Call())).convolutions
         if not names:
             return "none: the network has no convolution"
         found = await engine.filters(card.name, names[0], None, Call())
@@ -116,7 +106,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
         return f"{name}: {' x '.join(map(str, found.found.values.shape))}"
 
     async def unit() -> str:
-        names = await convolutions()
+        names = (await engine.layers(card.name, Call())).convolutions
         if not names:
             return "none: the network has no convolution"
         found = (await engine.unit(picture, Position(names[0], 0, 0, 0), call=Call())).found

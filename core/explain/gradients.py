@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import InvalidValue, ModelUnusable
+from core.errors import InvalidValue, MethodUnsupported, ModelUnusable
 from core.explain.base import (
     ClassObjective,
     LayerObjective,
@@ -120,7 +120,8 @@ def input_gradients(
         TargetOutOfRange: the model has no such class.
         InvalidValue: the layer has no such channel or position.
         UnknownLayer: no such layer.
-        MethodUnsupported: a rule was asked for and found nothing to guide.
+        MethodUnsupported: a rule was asked for and found nothing to guide; or nothing between
+            picture and objective can be differentiated.
     """
     inputs = model.to_device(rows).detach().clone().requires_grad_(True)
     layers = {each.layer for each in objectives if isinstance(each, LayerObjective)}
@@ -131,7 +132,7 @@ def input_gradients(
         total = torch.stack(values).sum()
         guided = [coverage(value, rule) if rule else 0 for value in values]
         with GuidedRelu(rule) if rule else nullcontext():
-            (gradient,) = torch.autograd.grad(total, inputs)
+            gradient = _gradient(total, inputs)
     return [
         InputGradient(grad, row, target, float(value.detach()), count)
         for grad, row, target, value, count in zip(
@@ -143,6 +144,18 @@ def input_gradients(
             strict=True,
         )
     ]
+
+
+def _gradient(total: Tensor, inputs: Tensor) -> Tensor:
+    found = None
+    if total.requires_grad:
+        (found,) = torch.autograd.grad(total, inputs, allow_unused=True)
+    if found is None:
+        raise MethodUnsupported(
+            "what is explained has no gradient with respect to the picture: a part of the network "
+            "runs outside of torch's autograd"
+        )
+    return found
 
 
 def _values(

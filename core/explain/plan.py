@@ -20,6 +20,7 @@ from core.explain.path import (
     integrated_gradients,
     smoothgrad,
 )
+from core.explain.relu import Rule
 from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
 from core.types import FloatArray
@@ -77,18 +78,29 @@ def method_name(method: Method) -> str:
 def prepare(model: LoadedModel) -> tuple[str, ...]:
     """Make ready what explanations need; the names of the methods that apply to the network.
 
-    Guided backpropagation is tried. The parts that occlusion runs are compiled, so that the first
-    request does not keep the worker from others meanwhile.
+    Gradients are tried, plain and guided. The parts that occlusion runs are compiled, so that the
+    first request does not keep the worker from others meanwhile.
     """
-    names = list(METHODS)
     _ = model.incremental
+    plain = _differentiable(model, None)
+    lacking = {
+        GuidedBackprop: not (plain and _differentiable(model, "guided")),
+        GradCam: not plain or model.last_convolution is None,
+    }
+    return tuple(
+        name
+        for name, kind in METHODS.items()
+        if kind is Occlusion or not lacking.get(kind, not plain)
+    )
+
+
+def _differentiable(model: LoadedModel, rule: Rule | None) -> bool:
+    row = torch.zeros(1, *model.spec.input_shape)
     try:
-        input_gradients(
-            model, torch.zeros(1, *model.spec.input_shape), [ClassObjective()], "guided"
-        )
+        input_gradients(model, row, [ClassObjective()], rule)
     except MethodUnsupported:
-        names.remove("guided-backprop")
-    return tuple(names)
+        return False
+    return True
 
 
 def plan(

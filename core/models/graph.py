@@ -21,7 +21,7 @@ _WRITE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Stencil:
     """Which cells of its input one output cell sees, along one axis.
 
     Attributes:
@@ -47,8 +47,8 @@ class Operation:
         size: (height, width) of its output map.
         channels: of its output map.
         work: on a whole map; see `work`.
-        run: (N, C, h, w) tensors to one; where it has a reach, without any padding.
-        reach: along height and width; None = it works cell by cell.
+        run: (N, C, h, w) tensors to one; where it has stencils, without any padding.
+        stencils: along height and width; None = it works cell by cell.
         padding_value: what lies outside the map.
     """
 
@@ -58,7 +58,7 @@ class Operation:
     channels: int
     work: float
     run: Callable[..., Tensor]
-    reach: tuple[Reach, Reach] | None = None
+    stencils: tuple[Stencil, Stencil] | None = None
     padding_value: float = 0.0
 
 
@@ -171,7 +171,7 @@ def _operation(node: openvino.Node) -> Operation:
 
 
 _Made = tuple[Callable[..., Tensor], tuple[Any, ...]]
-"""How to run it, and (reach, padding value) or nothing."""
+"""How to run it, and (stencils, padding value) or nothing."""
 
 
 def _convolution(node: openvino.Node) -> _Made:
@@ -184,8 +184,8 @@ def _convolution(node: openvino.Node) -> _Made:
     kernel = torch.from_numpy(weight).contiguous(memory_format=torch.channels_last)
     stride, dilation = attributes["strides"], attributes["dilations"]
     run = partial(_convolve, kernel, list(stride), list(dilation), groups)
-    reach = _reach(weight.shape[2:], attributes, dilation)
-    return run, () if set(reach) == {Reach(1, 1, 0, 0)} else (reach, 0.0)
+    stencils = _stencils(weight.shape[2:], attributes, dilation)
+    return run, () if set(stencils) == {Stencil(1, 1, 0, 0)} else (stencils, 0.0)
 
 
 def _convolve(
@@ -201,7 +201,7 @@ def _max_pool(node: openvino.Node) -> _Made:
         raise Unsupported("a pooling whose indices are read")
     kernel, stride = list(attributes["kernel"]), list(attributes["strides"])
     run = partial(F.max_pool2d, kernel_size=kernel, stride=stride, dilation=list(dilation))
-    return run, (_reach(kernel, attributes, dilation), -math.inf)
+    return run, (_stencils(kernel, attributes, dilation), -math.inf)
 
 
 def _average_pool(node: openvino.Node) -> _Made:
@@ -213,7 +213,7 @@ def _average_pool(node: openvino.Node) -> _Made:
         raise Unsupported("an average that leaves cells beyond the map out")
     kernel, stride = list(attributes["kernel"]), list(attributes["strides"])
     run = partial(F.avg_pool2d, kernel_size=kernel, stride=stride)
-    return run, (_reach(kernel, attributes, (1, 1)), 0.0)
+    return run, (_stencils(kernel, attributes, (1, 1)), 0.0)
 
 
 def _pad(node: openvino.Node) -> _Made:
@@ -223,8 +223,8 @@ def _pad(node: openvino.Node) -> _Made:
     if any(begin[:2]) or any(end[:2]) or min(*begin, *end) < 0:
         raise Unsupported("padding of channels, or cropping")
     value = float(_constant(node, 3)) if node.get_input_size() > 3 else 0.0
-    reach = tuple(Reach(1, 1, *each) for each in zip(begin[2:], end[2:], strict=True))
-    return torch.clone, (reach, value)
+    stencils = tuple(Stencil(1, 1, *each) for each in zip(begin[2:], end[2:], strict=True))
+    return torch.clone, (stencils, value)
 
 
 def _clamp(node: openvino.Node) -> _Made:
@@ -280,13 +280,13 @@ _MAKERS: dict[str, Callable[[openvino.Node], _Made]] = {
 }
 
 
-def _reach(
+def _stencils(
     kernel: Sequence[int], attributes: dict[str, Any], dilation: Sequence[int]
-) -> tuple[Reach, ...]:
+) -> tuple[Stencil, ...]:
     if attributes["auto_pad"] not in ("explicit", "notset", "valid"):
         raise Unsupported("padding that depends on the size")
     return tuple(
-        Reach((size - 1) * spread + 1, stride, before, after)
+        Stencil((size - 1) * spread + 1, stride, before, after)
         for size, spread, stride, before, after in zip(
             kernel,
             dilation,

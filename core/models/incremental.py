@@ -105,7 +105,7 @@ class ChangedWindows:
         """
         patches = {self._input: self._cropped(_channels_last(changed[None]), self._input, places)}
         for operation in self._operations:
-            if operation.reach is None:
+            if operation.stencils is None:
                 seen = [self._grown(operation, name, patches, places) for name in operation.inputs]
             else:
                 seen = [self._surrounded(operation, patches, places)]
@@ -150,12 +150,12 @@ class ChangedWindows:
         self, operation: Operation, patches: Mapping[str, Tensor], places: Sequence[Place]
     ) -> Tensor:
         """What an operation sees of its input to put out what changes, unchanged cells around."""
-        assert operation.reach is not None
+        assert operation.stencils is not None
         (name,), (whole,) = operation.inputs, self._seen[operation.name]
-        vertical, horizontal = operation.reach
+        vertical, horizontal = operation.stencils
         height, width = (
-            (axis[operation.name].length - 1) * reach.stride + reach.extent
-            for axis, reach in zip(self._spans, operation.reach, strict=True)
+            (axis[operation.name].length - 1) * stencil.stride + stencil.extent
+            for axis, stencil in zip(self._spans, operation.stencils, strict=True)
         )
         rows = torch.empty(
             (len(places), whole.shape[1], height, width), memory_format=torch.channels_last
@@ -180,12 +180,16 @@ def _paste(row: Tensor, patch: Tensor, top: int, left: int) -> None:
 
 
 def _padded(whole: Tensor, operation: Operation) -> Tensor:
-    if operation.reach is None:
+    if operation.stencils is None:
         return whole
     margins: list[int] = []
-    for reach, side, cells in zip(operation.reach, whole.shape[2:], operation.size, strict=True):
-        seen = (cells - 1) * reach.stride + reach.extent - reach.before  # more, with ceil_mode
-        margins = [reach.before, max(reach.after, seen - side), *margins]
+    for stencil, side, cells in zip(
+        operation.stencils, whole.shape[2:], operation.size, strict=True
+    ):
+        seen = (
+            (cells - 1) * stencil.stride + stencil.extent - stencil.before
+        )  # more, with ceil_mode
+        margins = [stencil.before, max(stencil.after, seen - side), *margins]
     return F.pad(whole, margins, value=operation.padding_value) if any(margins) else whole
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.models.graph import Beginning, Reach, Size
+from core.models.graph import Beginning, Size, Stencil
 
 # What work on a part of a map costs, by torch, for one of a whole map, compiled: parts are small,
 # and the cells around them are copied.
@@ -38,10 +38,10 @@ def spans(beginning: Beginning, side: int, axis: int, windows: Span) -> dict[str
     found = {beginning.input: windows}
     for operation in beginning.operations:
         inputs, cells = [found[name] for name in operation.inputs], operation.size[axis]
-        if operation.reach is None:
+        if operation.stencils is None:
             found[operation.name] = _united(inputs, cells)
         else:
-            found[operation.name] = _reached(inputs[0], operation.reach[axis], cells)
+            found[operation.name] = _reached(inputs[0], operation.stencils[axis], cells)
     return found
 
 
@@ -66,12 +66,12 @@ def gain(beginning: Beginning, size: Size, window: Size, whole: float) -> float:
     return whole / (whole - saved + _COST_ON_PARTS * on_parts)
 
 
-def _reached(span: Span, reach: Reach, cells: int) -> Span:
+def _reached(span: Span, stencil: Stencil, cells: int) -> Span:
     """The output cells, of so many, that see any of these input cells."""
     firsts, stops = [], []
     for start in span.starts:
-        first = -(-(start + reach.before - reach.extent + 1) // reach.stride)
-        last = (start + span.length - 1 + reach.before) // reach.stride
+        first = -(-(start + stencil.before - stencil.extent + 1) // stencil.stride)
+        last = (start + span.length - 1 + stencil.before) // stencil.stride
         firsts.append(max(0, first))
         stops.append(min(cells, last + 1))
     return _even(firsts, stops, cells)
