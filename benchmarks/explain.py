@@ -20,28 +20,26 @@ from functools import partial
 from pathlib import Path
 
 import captum.attr
-import numpy as np
 import torch
-from scipy.stats import spearmanr
-from skimage.transform import resize
 from torch import Tensor, nn
 
 from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
 from benchmarks.photos import arrays, photos
+from benchmarks.trust import adaptive_ranks, mosaics
 from benchmarks.wrk import drive, script
 from core.explain.base import ClassObjective, exhaust
-from core.explain.cam import grad_cam
 from core.explain.fill import filled
 from core.explain.gradients import Saliency, input_gradients
 from core.explain.occlusion import Occlusion, occlude
 from core.explain.path import IntegratedGradients, integrated_gradients
 from core.models.loaded import LoadedModel
 from core.models.registry import standard_registry
-from core.types import FloatArray, Pixels
 
 _RESULTS = Path(__file__).parent / "results" / "explain.md"
 _PORT = 8751
+EXACT, ADAPTIVE = "occlusion, exact, 169 windows", "occlusion, adaptive"
+SALIENCY = "saliency of 8 requests"
 _CPU = torch.device("cpu")
 
 
@@ -52,37 +50,42 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 class Duel:
-    """The same job done by us and by peers, in turn; a peer may have several ways to do it."""
+    """The same job done by us, in one way or several, and by peers, in turn."""
 
     def __init__(
         self,
-        name: str,
-        ours: Callable[[], object],
+        ours: dict[str, Callable[[], object]],
         peers: dict[str, list[Callable[[], object]]],
-        target: str = "",
     ):
-        self.name = name
         self._ours = ours
         self._peers = peers
-        self._target = target
-        self.ours_s: list[float] = []
-        self.peers_s: dict[str, list[float]] = {peer: [] for peer in peers}
+        self._ours_s: dict[str, list[float]] = {name: [] for name in ours}
+        self._peers_s: dict[str, list[float]] = {peer: [] for peer in peers}
 
     def round(self) -> None:
         """Once each; of several ways of a peer the fastest counts."""
-        self.ours_s.append(_seconds(self._ours))
+        for name, work in self._ours.items():
+            self._ours_s[name].append(_seconds(work))
         for peer, ways in self._peers.items():
-            self.peers_s[peer].append(min(map(_seconds, ways)))
+            self._peers_s[peer].append(min(map(_seconds, ways)))
 
-    def row(self) -> list[str]:
-        """Ratios first, a pair of columns for each peer."""
-        ours_ms = f"{statistics.median(self.ours_s) * 1000:.0f}"
-        ratios, times = [], []
-        for theirs in self.peers_s.values():
-            ratio = statistics.median(t / o for o, t in zip(self.ours_s, theirs, strict=True))
-            ratios.append(f"{ratio:.2f}")
-            times.append(f"{statistics.median(theirs) * 1000:.0f}")
-        return [self.name, *ratios, self._target, ours_ms, *times]
+    def rows(self, model: str, targets: dict[str, str]) -> list[list[str]]:
+        """Ratios first, a pair of columns for each peer; a row for each of our ways."""
+        return [
+            [f"{model}: {name}", *self._ratios(ours_s), targets.get(name, "")]
+            + [_milliseconds(each) for each in (ours_s, *self._peers_s.values())]
+            for name, ours_s in self._ours_s.items()
+        ]
+
+    def _ratios(self, ours_s: list[float]) -> list[str]:
+        return [
+            f"{statistics.median(t / o for o, t in zip(ours_s, theirs, strict=True)):.2f}"
+            for theirs in self._peers_s.values()
+        ]
+
+
+def _milliseconds(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds) * 1000:.0f}"
 
 
 def _captum_occlusion(
@@ -102,7 +105,7 @@ def _captum_occlusion(
     return found
 
 
-def _duels(model: LoadedModel, view: Tensor, name: str, targets: dict[str, str]) -> list[Duel]:
+def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
     row = model.spec.preprocess.normalise(view)[None]
     target = int(model.forward(row).logits.argmax())
     eight = row.repeat(8, 1, 1, 1)
@@ -141,106 +144,32 @@ def _duels(model: LoadedModel, view: Tensor, name: str, targets: dict[str, str])
     def captum_occlusion(module: nn.Module, at_once: int) -> None:
         _captum_occlusion(module, model, view, target, at_once)
 
-    jobs: list[tuple[str, Callable[[], object], dict[str, list[Callable[[], object]]]]] = [
-        (
-            "occlusion, exact, 169 windows",
-            lambda: exhaust(occlude(model, view, Occlusion(), target)),
+    return [
+        Duel(
+            {
+                EXACT: lambda: exhaust(occlude(model, view, Occlusion(), target)),
+                ADAPTIVE: lambda: exhaust(occlude(model, view, Occlusion(mode="adaptive"), target)),
+            },
             peers(captum_occlusion, ((1,), (4,), (8,))),
         ),
-        (
-            "occlusion, adaptive",
-            lambda: exhaust(occlude(model, view, Occlusion(mode="adaptive"), target)),
-            peers(captum_occlusion, ((1,), (4,), (8,))),
-        ),
-        ("saliency of 8 requests", saliency_of_eight, peers(captum_saliency_of_eight)),
-        (
-            "guided backpropagation",
-            lambda: input_gradients(model, row, objectives[:1], "guided"),
+        Duel({SALIENCY: saliency_of_eight}, peers(captum_saliency_of_eight)),
+        Duel(
+            {
+                "guided backpropagation": lambda: input_gradients(
+                    model, row, objectives[:1], "guided"
+                )
+            },
             peers(captum_guided),
         ),
-        (
-            "integrated gradients, 32 steps",
-            lambda: exhaust(integrated_gradients(model, view, IntegratedGradients(), target)),
+        Duel(
+            {
+                "integrated gradients, 32 steps": lambda: exhaust(
+                    integrated_gradients(model, view, IntegratedGradients(), target)
+                )
+            },
             peers(captum_integrated, ((1,), (4,))),
         ),
     ]
-    return [Duel(f"{name}: {job}", *rest, targets.get(job, "")) for job, *rest in jobs]
-
-
-def _crops(count: int) -> list[Pixels]:
-    """Seeded crops of the photos."""
-    random = np.random.default_rng(0)
-    found = []
-    for number in range(count):
-        whole = arrays()[number % len(arrays())]
-        height, width = (int(side * random.uniform(0.5, 1)) for side in whole.shape[:2])
-        top = random.integers(0, whole.shape[0] - height + 1)
-        left = random.integers(0, whole.shape[1] - width + 1)
-        found.append(np.ascontiguousarray(whole[top : top + height, left : left + width]))
-    return found
-
-
-def _adaptive(model: LoadedModel) -> list[list[str]]:
-    """Rank correlation of adaptive to exact occlusion over 20 photos."""
-    maps, scores, forwards = [], [], 0
-    for pixels in _crops(20):
-        view = model.spec.preprocess.view(pixels)
-        exact = exhaust(occlude(model, view, Occlusion()))
-        fast = exhaust(occlude(model, view, Occlusion(mode="adaptive")))
-        maps.append(spearmanr(exact.values.ravel(), fast.values.ravel())[0])
-        scores.append(spearmanr(exact.score_map.ravel(), fast.score_map.ravel())[0])
-        forwards = fast.forwards
-    return [
-        [f"per-pixel map ({forwards} of 170 forwards)", f"{np.mean(maps):.3f}", f"{min(maps):.3f}"],
-        ["score_map, window by window", f"{np.mean(scores):.3f}", f"{min(scores):.3f}"],
-    ]
-
-
-def _mosaics(model: LoadedModel, count: int) -> list[list[str]]:
-    """Mean share of the positive mass that lies on the quadrants of the class explained."""
-    height, width = model.spec.preprocess.height, model.spec.preprocess.width
-    tiles = [
-        (resize(pixels, (height // 2, width // 2), anti_aliasing=True) * 255).astype(np.uint8)
-        for pixels in arrays()
-    ]
-    whole = torch.stack([model.spec.preprocess(pixels) for pixels in arrays()])
-    tops = model.forward(whole).logits.argmax(1)
-    random = np.random.default_rng(1)
-    shares: dict[str, list[float]] = {}
-    for _ in range(count):
-        first, second = random.choice(len(tiles), 2, replace=False)
-        layout = random.permutation([True, True, False, False]).reshape(2, 2)
-        rows = [
-            np.concatenate([tiles[first if of_first else second] for of_first in row], axis=1)
-            for row in layout
-        ]
-        mosaic = np.concatenate(rows, axis=0)
-        view = torch.from_numpy(mosaic).permute(2, 0, 1)
-        inside = np.kron(layout, np.ones((height // 2, width // 2), bool))
-        for name, values in _maps(model, view, int(tops[first])).items():
-            positive = np.clip(values, 0, None)
-            shares.setdefault(name, []).append(
-                float(positive[inside].sum() / max(positive.sum(), 1e-12))
-            )
-    return [
-        [name, f"{np.mean(each):.2f}", f"{np.median(each):.2f}"] for name, each in shares.items()
-    ]
-
-
-def _maps(model: LoadedModel, view: Tensor, target: int) -> dict[str, FloatArray]:
-    row = model.spec.preprocess.normalise(view)[None]
-    (plain,) = input_gradients(model, row, [ClassObjective(target)])
-    (guided,) = input_gradients(model, row, [ClassObjective(target)], "guided")
-    assert model.last_convolution is not None
-    return {
-        "occlusion": exhaust(occlude(model, view, Occlusion(), target)).values,
-        "grad-cam": grad_cam(model, row, [target], model.last_convolution)[0].values,
-        "integrated-gradients": exhaust(
-            integrated_gradients(model, view, IntegratedGradients(), target)
-        ).values,
-        "saliency": Saliency()(plain.gradient),
-        "guided-backprop": Saliency()(guided.gradient),
-    }
 
 
 def _latency(seconds: int, rounds: int) -> list[list[str]]:
@@ -286,27 +215,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of each latency run")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # Captum's, about its own hooks
-    exact, adaptive_job = "occlusion, exact, 169 windows", "occlusion, adaptive"
     networks = {
-        "efficientnet-lite0": {
-            exact: ">= 3.5",
-            adaptive_job: ">= 8",
-            "saliency of 8 requests": ">= 1.3",
-        },
-        "torchvision:resnet50": {exact: ">= 2.5"},
+        "efficientnet-lite0": {EXACT: ">= 3.5", ADAPTIVE: ">= 8", SALIENCY: ">= 1.3"},
+        "torchvision:resnet50": {EXACT: ">= 2.5"},
     }
     rows, registry = [], standard_registry()
     for name, targets in networks.items():
         model = registry.load(name, _CPU, pretrained=name == "efficientnet-lite0")
         view = model.spec.preprocess.view(arrays()[0])
         _ = model.incremental  # made at start-up, as the service does
-        for duel in _duels(model, view, name, targets):
-            print(duel.name, file=sys.stderr, flush=True)
+        for duel in _duels(model, view):
             for _ in range(options.rounds):
                 duel.round()
-            rows.append(duel.row())
+            rows += duel.rows(name, targets)
+            print(rows[-1], file=sys.stderr, flush=True)
         if name == "efficientnet-lite0":
-            adaptive, mosaics = _adaptive(model), _mosaics(model, 20)
+            ranks, shares = adaptive_ranks(model), mosaics(model, 20)
     latency = _latency(options.seconds, options.rounds)
     packages = ("torch", "openvino", "captum", "timm")
     text = "\n".join(
@@ -339,11 +263,11 @@ def main() -> None:
             table(["load", "ratio", "target", "with, ms", "without, ms"], latency),
             "Adaptive against exact occlusion, Spearman's rank correlation over 20 photos:",
             "",
-            table(["of", "mean", "worst"], adaptive),
+            table(["of", "mean", "worst"], ranks),
             "Mosaics: 2 x 2 photos, two of class A, two of B, A explained; share of the positive "
             "mass on A's half, 20 mosaics (0.5 = chance):",
             "",
-            table(["method", "mean", "median"], mosaics),
+            table(["method", "mean", "median"], shares),
         ]
     )
     _RESULTS.write_text(text)
