@@ -14,15 +14,23 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     ├── MethodUnsupported            the method does not apply to this network
     ├── UnknownName                  no such model, layer ...; names the valid ones
     │   ├── UnknownModel
-    │   └── UnknownLayer
+    │   ├── UnknownLayer
+    │   ├── UnknownCollection
+    │   └── UnknownItem
+    ├── Conflict                     what is stored does not allow it
+    │   ├── VersionMismatch          the item has changed since the caller saw it
+    │   └── ModelMismatch            the collection's network is not the one that is served
+    ├── StorageFull                  no space on the disk; nothing was changed
     ├── Unavailable                  not now; says when to come back
     │   ├── NotReady                 models are still loading
     │   ├── QueueFull                as much work waits as is allowed to wait
-    │   └── Draining                 the process is shutting down
+    │   ├── Draining                 the process is shutting down
+    │   └── NotYetApplied            the change asked for has not been seen yet
     ├── DeadlinePassed               the caller's deadline came first
     ├── OutputNotFinite              the network answered NaN or infinity for this picture
-    └── ModelUnusable                an operator's problem, found when a model is loaded
-        └── WeightsUnavailable       the pretrained weights could not be fetched
+    ├── ModelUnusable                an operator's problem, found when a model is loaded
+    │   └── WeightsUnavailable       the pretrained weights could not be fetched
+    └── GalleryUnusable              an operator's problem, found when the gallery is opened
 
 What a model raises during a forward is none of these: it reaches its own ticket unchanged.
 """
@@ -121,6 +129,40 @@ class UnknownLayer(UnknownName):
     kind = "layer"
 
 
+class UnknownCollection(UnknownName):
+    """There is no such collection."""
+
+    kind = "collection"
+
+
+class UnknownItem(UnknownName):
+    """The collection holds no such item."""
+
+    kind = "item"
+
+    def __init__(self, name: str, collection: str) -> None:
+        SeethroughError.__init__(
+            self, f"no item {shown(name)} in the collection {shown(collection)}"
+        )
+        self.name = name
+
+
+class Conflict(SeethroughError):
+    """What is stored does not allow the change."""
+
+
+class VersionMismatch(Conflict):
+    """The item has changed since the caller saw it."""
+
+
+class ModelMismatch(Conflict):
+    """The collection belongs to a network that is not served, or not with these weights."""
+
+
+class StorageFull(SeethroughError):
+    """There is no space on the disk; nothing was changed."""
+
+
 class Unavailable(SeethroughError):
     """The work cannot be taken now.
 
@@ -146,6 +188,10 @@ class Draining(Unavailable):
     """The process is shutting down."""
 
 
+class NotYetApplied(Unavailable):
+    """The change the caller asks for has not been seen here yet."""
+
+
 class DeadlinePassed(SeethroughError):
     """The caller's deadline came before the answer."""
 
@@ -160,3 +206,7 @@ class ModelUnusable(SeethroughError):
 
 class WeightsUnavailable(ModelUnusable):
     """The pretrained weights could not be fetched."""
+
+
+class GalleryUnusable(SeethroughError):
+    """What is stored cannot be opened: in use by another process, or not a gallery."""

@@ -1,0 +1,154 @@
+"""Owns `Gallery`, what the engine needs of stored pictures; refuses to know any database.
+
+Every method may be called from any thread. Reads answer at once; writes answer a future that is
+done when the change is on disk and every later read and search sees it.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.gallery.records import (
+    Collection,
+    CollectionSpec,
+    Fault,
+    Idempotency,
+    Item,
+    Neighbors,
+    Page,
+    Query,
+    Write,
+    Written,
+)
+from core.types import FloatArray, Pixels
+
+
+class Gallery(Protocol):
+    """Collections of pictures, their vectors, and the nearest of them."""
+
+    @property
+    def seq(self) -> int:
+        """Number of the last change that every read and search sees."""
+
+    def collections(self) -> list[Collection]:
+        """Every collection, by name."""
+
+    def collection(self, name: str) -> Collection:
+        """One collection.
+
+        Raises:
+            UnknownCollection: there is none of that name.
+        """
+
+    def create(self, spec: CollectionSpec) -> "Future[Collection]":
+        """Make an empty collection.
+
+        Raises:
+            Conflict: the name is taken.
+            StorageFull: there is no space on the disk.
+        """
+
+    def drop(self, name: str) -> "Future[Collection]":
+        """Take a collection away with all that is in it; answers what it was.
+
+        Raises:
+            UnknownCollection: there is none of that name.
+        """
+
+    def rebind(self, spec: CollectionSpec, vectors: "Iterator[tuple[str, FloatArray]]") -> None:
+        """Give a collection another network: new vectors for all its items, or nothing changes.
+
+        Args:
+            spec: with the collection's name; metric, pixel_space and keep_originals as they are.
+            vectors: id and (D,) float32 of each item.
+        """
+
+    def write(self, write: Write) -> "Future[Written]":
+        """Store, change or remove one item.
+
+        Raises (from the future):
+            UnknownCollection, UnknownItem: there is none of that name or id.
+            Conflict: the id is taken, the bytes are here already, a reused idempotency key.
+            VersionMismatch: the item has another version than `if_match`.
+            InvalidValue: the vector's length is not the collection's.
+            StorageFull: there is no space on the disk; nothing was changed.
+        """
+
+    def replay(self, collection: str, idempotency: Idempotency) -> Written | None:
+        """The answer to an earlier request with this key; None if there was none.
+
+        Raises:
+            Conflict: there was one, and it said something else.
+        """
+
+    def item(self, collection: str, id: str) -> Item:
+        """One item.
+
+        Raises:
+            UnknownCollection, UnknownItem: there is none of that name or id.
+        """
+
+    def items(
+        self,
+        collection: str,
+        *,
+        label: str | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Items in the order in which they were stored; any page costs as much as the first.
+
+        Args:
+            collection: its name.
+            label: only items with this label.
+            text: only items whose id, label or predicted label holds it, ignoring case.
+            cursor: of the page before; None = the first page.
+            limit: items on a page, at least 1.
+
+        Raises:
+            UnknownCollection: there is none of that name.
+            InvalidValue: the cursor is not one of ours.
+        """
+
+    def labels(self, collection: str) -> list[tuple[str | None, int]]:
+        """Every label and how many items have it, most frequent first."""
+
+    def thumbnail(self, collection: str, id: str) -> bytes:
+        """An item's thumbnail, a JPEG file."""
+
+    def vector(self, collection: str, id: str) -> FloatArray:
+        """(D,) float32, an item's vector."""
+
+    def pixels(self, collection: str, id: str) -> Pixels | None:
+        """(32, 32, 3) uint8, an item's pixels; None where the collection has no pixel space."""
+
+    def original(self, collection: str, id: str) -> bytes | None:
+        """An item's file as it was received; None where originals are not kept."""
+
+    def vectors(
+        self, collection: str, ids: Sequence[str] | None = None
+    ) -> "Iterator[tuple[list[Item], NDArray[np.float32]]]":
+        """Items and their vectors, (n, D) float32, in blocks; all where no ids are given."""
+
+    def nearest(self, collection: str, query: Query) -> Neighbors:
+        """The nearest items to a vector.
+
+        Raises:
+            UnknownCollection: there is none of that name.
+            InvalidValue: the vector has another length, or the collection has no pixel space.
+            NotYetApplied: `min_seq` lies in the future.
+        """
+
+    def backup(self, file: Path) -> None:
+        """A copy of all that is stored, while everything goes on."""
+
+    def verify(self, queries: int = 20) -> list[Fault]:
+        """Compare store, index and brute force; an empty list means that all agree."""
+
+    def close(self) -> None:
+        """Finish what is being written, save what helps the next start, let go of the files."""

@@ -1,0 +1,291 @@
+"""Owns what a gallery stores and answers, frozen; refuses to know how or where it is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal
+
+from core.types import FloatArray, Pixels
+
+Metric = Literal["l2", "l1", "cosine"]
+"""Euclidean distance, sum of absolute differences, 1 - cosine of the angle."""
+
+Space = Literal["features", "pixels"]
+"""The network's feature space, or the space of the pictures' own pixels."""
+
+OnDuplicate = Literal["keep", "reject", "replace"]
+"""What to do with bytes that the collection already holds under another id."""
+
+PIXEL_SIDE = 32
+"""Pixel space compares pictures of this size, stretched, RGB."""
+
+PIXEL_DIM = PIXEL_SIDE * PIXEL_SIDE * 3
+
+THUMBNAIL_SIDE_PX = 320
+"""The longer side of a stored thumbnail, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """What a collection is bound to for good.
+
+    Attributes:
+        model: the network's name.
+        digest: "sha256:..." of its weights: vectors of two networks never meet.
+        layer: the layer whose input or output the vectors are.
+        at: "input" or "output" of that layer.
+        pool: how an activation of that layer became a vector: avg, max or flatten.
+        dim: numbers in a vector, D.
+        metric: how distance is measured, in both spaces.
+        pixel_space: whether the pictures' pixels are kept and can be compared.
+        keep_originals: whether the pictures' files are kept, so that they can be embedded anew.
+    """
+
+    name: str
+    model: str
+    digest: str
+    layer: str
+    at: str
+    pool: str
+    dim: int
+    metric: Metric
+    pixel_space: bool = False
+    keep_originals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection as it stands.
+
+    Attributes:
+        key: its number in this gallery, never given to another.
+        count: items in it.
+        seq: number of the last change to it.
+    """
+
+    key: int
+    spec: CollectionSpec
+    count: int
+    seq: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """The most probable class when the picture was stored."""
+
+    class_index: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewItem:
+    """A picture about to be stored.
+
+    Attributes:
+        id: None = one is made.
+        label: the caller's own word for it; None = none.
+        metadata: any JSON object.
+        sha256: hex digest of the picture's file.
+        width: pixels, of the upright picture.
+        height: pixels, of the upright picture.
+        vector: (D,) float32, finite.
+        pixels: (32, 32, 3) uint8; None where the collection has no pixel space.
+        thumbnail: a JPEG file of at most 320 px.
+        original: the picture's file; None where originals are not kept.
+    """
+
+    id: str | None
+    label: str | None
+    metadata: Mapping[str, Any]
+    sha256: str
+    width: int
+    height: int
+    prediction: StoredPrediction
+    vector: FloatArray
+    pixels: Pixels | None
+    thumbnail: bytes
+    original: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A stored picture, without its arrays.
+
+    Attributes:
+        number: of its vector in this gallery: a new one each time the picture is replaced, and
+            never given to another.
+        version: 1, 2, ...: counts every change of the item.
+    """
+
+    id: str
+    number: int
+    label: str | None
+    metadata: Mapping[str, Any]
+    sha256: str
+    width: int
+    height: int
+    prediction: StoredPrediction
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's promise that two requests with the same key are one.
+
+    Attributes:
+        fingerprint: digest of all the request says; the same key with another is a conflict.
+    """
+
+    key: str
+    fingerprint: str
+
+
+class Unset(Enum):
+    """Stands for "leave it as it is" where None means "none"."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store a picture.
+
+    Attributes:
+        upsert: an item of this id is replaced; False: it is a conflict.
+        if_match: only if the item of this id exists and has this version; None = whatever it is.
+    """
+
+    collection: str
+    item: NewItem
+    upsert: bool = False
+    on_duplicate: OnDuplicate = "keep"
+    if_match: int | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Change an item's label or metadata, or both; the picture stays."""
+
+    collection: str
+    id: str
+    label: str | Unset | None = UNSET
+    metadata: Mapping[str, Any] | Unset = UNSET
+    if_match: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take an item out."""
+
+    collection: str
+    id: str
+    if_match: int | None = None
+
+
+Write = Put | Patch | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A write that is on disk.
+
+    Attributes:
+        item: as it now stands; of a removal, as it stood.
+        seq: the number of the change; whoever asks with `min_seq` of this sees it.
+        created: whether the item is new.
+        replayed: whether this is the answer of an earlier request with the same idempotency key.
+    """
+
+    item: Item
+    seq: int
+    created: bool = False
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items, in the order in which they were stored.
+
+    Attributes:
+        next_cursor: where the next page begins; None = there is none.
+        total: items that match, on all pages.
+    """
+
+    items: tuple[Item, ...]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """A search for the nearest items.
+
+    Attributes:
+        vector: (D,) float32 in the space asked for; pixels as (3072,) in 0..1.
+        k: how many neighbours, at most.
+        label: only items with this label; None = any.
+        max_per_label: no more neighbours of one label than this; None = any number.
+        exclude: the id of an item that is no neighbour, such as the query itself.
+        exact: never approximate, however long it takes.
+        min_seq: answer only from a state that has this change.
+    """
+
+    vector: FloatArray
+    k: int = 10
+    space: Space = "features"
+    label: str | None = None
+    max_per_label: int | None = None
+    exclude: str | None = None
+    exact: bool = False
+    min_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """One of the nearest items.
+
+    Attributes:
+        distance: by the collection's metric, >= 0.
+        similarity: 1 = the same, towards 0 the farther.
+    """
+
+    item: Item
+    distance: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """The nearest items, nearest first, ties by id.
+
+    Attributes:
+        exact: whether no item can be nearer than those listed.
+        recall: of approximate answers, the share of true neighbours found, measured on exact
+            queries of this index; None for exact ones.
+        seq: the last change the answer has seen.
+    """
+
+    metric: Metric
+    space: Space
+    exact: bool
+    recall: float | None
+    seq: int
+    found: tuple[Neighbor, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that store, index and brute force do not agree on."""
+
+    collection: str
+    space: Space | None
+    text: str
