@@ -21,17 +21,19 @@ FROM python:${PYTHON}-slim
 LABEL org.opencontainers.image.title="Seethrough" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --system --uid 10001 --home-dir /tmp --shell /usr/sbin/nologin seethrough
-# For the weights of further models, on a volume; owned so that a new volume is, too.
-RUN install -d -o 10001 /cache
+# For stored pictures and the weights of further models; owned so that a new volume is, too.
+RUN install -d -o 10001 /data /cache
 COPY --from=build /opt/seethrough /opt/seethrough
 ENV PATH=/opt/seethrough/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     SEETHROUGH_HOST=0.0.0.0 \
     SEETHROUGH_PORT=8000 \
+    SEETHROUGH_DATA_DIR=/data \
     SEETHROUGH_LOG_FORMAT=json
 USER 10001
 WORKDIR /tmp
+VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['SEETHROUGH_PORT']}/health/ready\", timeout=8)"]

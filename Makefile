@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install check format lint types test openapi serve bench soak
+.PHONY: help install check format lint types test openapi serve bench soak crash-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## install the package with everything development needs
 	$(PYTHON) -m pip install -e '.[dev]'
@@ -31,9 +31,13 @@ openapi: ## write openapi/openapi.json
 serve: ## serve on port 8000
 	$(PYTHON) -m service serve
 
-bench: ## measure serving and explanations against their peers (needs wrk and the extra `bench`)
+bench: ## measure serving, explanations and neighbours against peers (needs wrk, the extra `bench`)
 	$(PYTHON) -m benchmarks.serving
 	$(PYTHON) -m benchmarks.explain
+	$(PYTHON) -m benchmarks.neighbors
 
 soak: ## 10 000 requests, many of them bad
 	$(PYTHON) -m benchmarks.soak
+
+crash-test: ## kill a busy server 50 times and look whether anything is lost
+	$(PYTHON) -m tests.crash --rounds 50 --output benchmarks/results/crash.md

@@ -21,6 +21,7 @@ class EngineConfig:
         threads: CPU threads of a forward; 0 = all.
         limit_forwards: the most forwards one occlusion may take.
         models_dir: holds folders of networks of one's own; see `core.models.folder`.
+        data_dir: where pictures are stored; None = none are.
         pretrained: False leaves torchvision and timm models at their random initialisation.
     """
 
@@ -33,4 +34,5 @@ class EngineConfig:
     threads: int = 0
     limit_forwards: int = 5000
     models_dir: Path | None = None
+    data_dir: Path | None = None
     pretrained: bool = True

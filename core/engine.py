@@ -10,11 +10,14 @@ from torch import Tensor
 from core.bridge import Bridge
 from core.call import Call
 from core.config import EngineConfig
+from core.curator import Curator
 from core.device import device_named
 from core.errors import InvalidValue, SeethroughError, UnknownModel
 from core.explain.base import LayerObjective
 from core.explain.plan import Method, prepare
 from core.explainer import Explainer
+from core.finder import Finder
+from core.gallery.local import LocalGallery
 from core.images import decode
 from core.inspect.activations import Activations, Channels
 from core.inspect.filters import Filters
@@ -51,6 +54,10 @@ class Engine:
         config: what to serve.
         registry: where models come from; None = all that this project ships.
         metrics: where to count; None = new ones.
+
+    Attributes:
+        curator: keeps pictures.
+        finder: finds the nearest of them.
     """
 
     def __init__(
@@ -67,6 +74,8 @@ class Engine:
         self.bridge = Bridge(self.config.queue_size, self.config.decode_threads, self.metrics)
         self._explainer = Explainer(self.bridge, self.config.limits, self.config.limit_forwards)
         self._inspector = Inspector(self.bridge, self.config.limits)
+        self.curator = Curator(self.bridge, self.config.limits, self._model)
+        self.finder = Finder(self.bridge, self.curator)
 
     # ---- life ----
 
@@ -76,6 +85,7 @@ class Engine:
         Raises:
             UnknownModel: a configured name is not known.
             ModelUnusable: a model cannot be served.
+            GalleryUnusable: what is stored cannot be opened.
         """
         device = device_named(self.config.device)
         names = self.config.models
@@ -88,6 +98,9 @@ class Engine:
             methods = Solo(partial(prepare, model))
             self._methods[name] = await self.bridge.run(methods, None, Call())
             self._models[name] = model
+        if self.config.data_dir is not None:
+            gallery = partial(LocalGallery, self.config.data_dir)
+            await self.curator.open(gallery, self._models[self.default_model])
         self.bridge.open()
 
     def drain(self) -> None:
@@ -100,7 +113,9 @@ class Engine:
         Returns:
             Whether the worker ended within the timeout.
         """
-        return await self.bridge.close(timeout_s)
+        ended = await self.bridge.close(timeout_s)
+        await self.curator.close()
+        return ended
 
     async def probe(self, call: Call) -> None:
         """Send a tiny picture through decoding, queue and forward of every model.

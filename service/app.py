@@ -16,7 +16,19 @@ from core.engine import Engine
 from service.deps import KeyGuard
 from service.edge import Edge
 from service.errors import add_handlers
-from service.routers import explaining, inspecting, models, operations, pages, seeing
+from service.routers import (
+    batch,
+    collections,
+    explaining,
+    inspecting,
+    items,
+    models,
+    neighbors,
+    operations,
+    pages,
+    seeing,
+)
+from service.schemas.gallery import line_components
 from service.schemas.uploads import components
 from service.settings import Settings
 
@@ -72,8 +84,8 @@ def create_app(
     app.state.engine = engine
     app.add_middleware(Edge, metrics=engine.metrics)
     add_handlers(app)
-    for api in (models.router, seeing.router, inspecting.router, explaining.router):
-        app.include_router(api, dependencies=[Depends(KeyGuard())])
+    for api in (models, seeing, inspecting, explaining, collections, batch, items, neighbors):
+        app.include_router(api.router, dependencies=[Depends(KeyGuard())])
     app.include_router(operations.router)
     pages.add_pages(app)
     _describe(app)
@@ -108,7 +120,7 @@ def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generated()
         schemas = document["components"]["schemas"]
-        schemas |= components()
+        schemas |= components() | line_components()
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return document

@@ -3,6 +3,7 @@
 import asyncio
 import binascii
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from python_multipart.exceptions import MultipartParseError
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from core.call import Call
 from core.errors import DeadlinePassed, InvalidValue, RequestUnreadable, shown
+from core.finder import ImageSeed, ItemSeed, Seed, VectorSeed
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MediaTypeUnsupported
 
 if TYPE_CHECKING:
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 _FIELD = "image"
 _WHITESPACE = {ord(each): None for each in " \t\r\n"}
+_BASE64 = '"<base64 or data: URI>"'
 _RAW = "application/octet-stream"
 _FORM = "multipart/form-data"
 _JSON = "application/json"
+_LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 _TAKEN = f"image/* or {_RAW} (the picture itself), {_FORM} (field {_FIELD!r}), {_JSON}"
 
 
@@ -59,6 +63,26 @@ async def read_images(
     if not 1 <= len(parts) <= limit_files:
         raise InvalidValue(_FIELD, f"{len(parts)} files", f"1 to {limit_files} files")
     return [(part.file_name, bytes(part.content)) for part in parts]
+
+
+def is_lines(request: Request) -> bool:
+    """Whether the body is JSON lines."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in _LINES
+
+
+async def read_seed(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> Seed:
+    """What to find neighbours of: a picture as in read_image, or JSON with a vector or an item.
+
+    Raises:
+        As read_image.
+    """
+    media_type, options = _media_type(request)
+    body = await _read(request, call, limit_bytes, timeout_s)
+    if media_type == _FORM:
+        return ImageSeed(_only_image(_parts(body, options)))
+    if media_type == _JSON:
+        return _json_seed(body)
+    return ImageSeed(body)
 
 
 def _media_type(request: Request) -> tuple[str, dict[bytes, bytes]]:
@@ -188,17 +212,45 @@ def _require_field_names(parts: list[_Part]) -> None:
 
 
 def _json_image(body: bytes) -> bytes:
+    _, value = _only_field(body, {_FIELD: _BASE64})
+    return decoded(value)
+
+
+def _json_seed(body: bytes) -> Seed:
+    name, value = _only_field(body, {_FIELD: _BASE64, "vector": "[0.1, ...]", "item": '"<id>"'})
+    if name == _FIELD:
+        return ImageSeed(decoded(value))
+    if name == "item":
+        if not isinstance(value, str):
+            raise InvalidValue("item", value, "a string: the id of a stored item")
+        return ItemSeed(value)
+    if not isinstance(value, list):
+        raise InvalidValue("vector", value, "a list of numbers")
+    return VectorSeed(value)
+
+
+def _only_field(body: bytes, taken: Mapping[str, str]) -> tuple[str, Any]:
+    """Name and value of the one field of a JSON object."""
     try:
         fields: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise RequestUnreadable("the body is not JSON, though its Content-Type says so") from error
-    if not isinstance(fields, dict) or set(fields) != {_FIELD}:
+    if not isinstance(fields, dict) or len(fields) != 1 or not set(fields) <= set(taken):
         found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
-        raise InvalidValue("body", found, f'an object {{"{_FIELD}": "<base64 or data: URI>"}}')
-    text = fields[_FIELD]
-    if not isinstance(text, str):
-        raise InvalidValue(_FIELD, text, "a string: base64 or a data: URI")
-    return _base64(text)
+        forms = " or ".join(f'{{"{name}": {what}}}' for name, what in taken.items())
+        raise InvalidValue("body", found, f"an object {forms}")
+    return next(iter(fields.items()))
+
+
+def decoded(value: object) -> bytes:
+    """The bytes of a picture written as base64 or as a data: URI.
+
+    Raises:
+        InvalidValue: it is not.
+    """
+    if not isinstance(value, str):
+        raise InvalidValue(_FIELD, value, "a string: base64 or a data: URI")
+    return _base64(value)
 
 
 def _base64(text: str) -> bytes:

@@ -19,7 +19,9 @@ from core.explain.plan import METHODS
 from core.render import Drawing, Size, Style
 from core.types import Prediction
 from service.app import create_app
+from service.cli_care import add_care
 from service.cli_check import add_check
+from service.cli_gallery import add_index, add_neighbors
 from service.cli_inside import add_filters, add_layers
 from service.command import RAW, add_command, add_settings, complain, settings_of, with_engine
 from service.logs import configure
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None = the process's own.
 
     Returns:
-        The exit code: 0 = done, 1 = it failed, 2 = it was called wrongly.
+        The exit code: 0 = done, 1 = it failed, 2 = it was called wrongly, 130 = Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -47,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SeethroughError, OSError) as error:
         complain(str(error))
         return 1
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
     return result
 
 
@@ -65,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     add_layers(commands)
     add_filters(commands)
     add_check(commands)
+    add_index(commands)
+    add_neighbors(commands)
+    add_care(commands)
     _add_models(commands)
     _add_openapi(commands)
     return parser

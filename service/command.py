@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from core.engine import Engine
@@ -51,9 +52,18 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(**given)
 
 
-async def with_engine(options: argparse.Namespace, work: Callable[[Engine], Awaitable[int]]) -> int:
-    """Run work on an engine that lives as long as it takes; what it answers is the exit code."""
-    engine = Engine(settings_of(options).engine_config())
+async def with_engine(
+    options: argparse.Namespace, work: Callable[[Engine], Awaitable[int]], *, stored: bool = False
+) -> int:
+    """Run work on an engine that lives as long as it takes; what it answers is the exit code.
+
+    Args:
+        options: of the command.
+        work: what to do.
+        stored: whether it needs what is stored, which no other process may have then.
+    """
+    config = settings_of(options).engine_config()
+    engine = Engine(config if stored else replace(config, data_dir=None))
     try:
         await engine.start()
         return await work(engine)

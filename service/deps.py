@@ -36,7 +36,13 @@ async def get_engine(request: Request) -> Engine:
     return _engine(request)
 
 
+async def get_settings(request: Request) -> Settings:
+    """As a dependency."""
+    return _settings(request)
+
+
 EngineDep = Annotated[Engine, Depends(get_engine)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
 
 
 class KeyGuard(HTTPBearer):

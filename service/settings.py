@@ -37,6 +37,10 @@ class Settings(BaseSettings):
         None,
         description="Directory of networks of one's own: folders that each hold a model.toml.",
     )
+    data_dir: Path = Field(
+        Path("seethrough-data"),
+        description="Directory of stored pictures: database and indexes. One process may have it.",
+    )
     default_model: str | None = Field(
         None, description="Model used when a request names none; the first of the models if unset."
     )
@@ -58,9 +62,7 @@ class Settings(BaseSettings):
     max_aspect: float = Field(
         50.0, ge=1, le=10_000, description="Most elongated picture: longer side / shorter side."
     )
-    max_files: int = Field(
-        64, ge=1, le=4096, description="Most pictures in one request to /v1/classify/batch."
-    )
+    max_files: int = Field(64, ge=1, le=4096, description="Most pictures in one multipart request.")
     max_forwards: int = Field(
         5000, ge=2, le=1_000_000, description="Most forwards one occlusion may take."
     )
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
         return EngineConfig(
             models=self.all_models(),
             models_dir=self.models_dir,
+            data_dir=self.data_dir,
             default_model=self.default_model,
             device=self.device,
             limits=ImageLimits(

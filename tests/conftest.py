@@ -1,6 +1,8 @@
 """Fixtures that cost something: the real default model, loaded once."""
 
+import time
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -33,8 +35,15 @@ def registry(lite0: LoadedModel) -> ModelRegistry:
 
 
 def settings(**given: object) -> Settings:
-    """Settings that do not depend on the machine's environment."""
+    """Settings that do not depend on the machine's environment, with a new place for data."""
+    if "data_dir" not in given:
+        folder = TemporaryDirectory(prefix="seethrough-")
+        _FOLDERS.append(folder)  # as long as the tests run
+        given["data_dir"] = folder.name
     return Settings(_env_file=None, **given)  # type: ignore[call-arg]
+
+
+_FOLDERS: list[TemporaryDirectory[str]] = []
 
 
 def wait_until_ready(client: TestClient, engine: Engine) -> None:
@@ -43,6 +52,7 @@ def wait_until_ready(client: TestClient, engine: Engine) -> None:
         if engine.bridge.state is State.READY:
             return
         client.get("/health/live")
+        time.sleep(0.02)  # a busy machine loads slowly
     raise AssertionError(f"the engine is still {engine.bridge.state}")
 
 

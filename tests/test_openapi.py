@@ -97,7 +97,7 @@ def test_a_generated_client_works_on_a_file(tmp_path: Path) -> None:
             str(Path(sys.executable).with_name("openapi-python-client")),
             *("generate", "--path", str(ROOT / "openapi" / "openapi.json")),
             *("--meta", "none", "--output-path", str(tmp_path / "made_client"), "--overwrite"),
-            "--fail-on-warning",
+            *("--config", str(ROOT / "openapi" / "client.yml"), "--fail-on-warning"),
         ],
         capture_output=True,
         text=True,

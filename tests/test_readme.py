@@ -39,7 +39,7 @@ def shape(text: str) -> object:
 
 def _blurred(value: object) -> object:
     if isinstance(value, dict):
-        hidden = ("request_id", "digest", "sha256")
+        hidden = ("request_id", "digest", "sha256", "created_at", "updated_at")
         return {k: "..." if k in hidden else _blurred(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_blurred(each) for each in value]

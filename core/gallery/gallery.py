@@ -16,11 +16,11 @@ from core.gallery.records import (
     Collection,
     CollectionSpec,
     Fault,
-    Idempotency,
     Item,
     Neighbors,
     Page,
     Query,
+    Reembedded,
     Write,
     Written,
 )
@@ -59,12 +59,15 @@ class Gallery(Protocol):
             UnknownCollection: there is none of that name.
         """
 
-    def rebind(self, spec: CollectionSpec, vectors: "Iterator[tuple[str, FloatArray]]") -> None:
+    def rebind(self, spec: CollectionSpec, anew: Iterator[Reembedded]) -> None:
         """Give a collection another network: new vectors for all its items, or nothing changes.
 
         Args:
             spec: with the collection's name; metric, pixel_space and keep_originals as they are.
-            vectors: id and (D,) float32 of each item.
+            anew: what the network makes of each item.
+
+        Raises:
+            Conflict: an item was stored meanwhile, and has no new vector.
         """
 
     def write(self, write: Write) -> "Future[Written]":
@@ -76,13 +79,6 @@ class Gallery(Protocol):
             VersionMismatch: the item has another version than `if_match`.
             InvalidValue: the vector's length is not the collection's.
             StorageFull: there is no space on the disk; nothing was changed.
-        """
-
-    def replay(self, collection: str, idempotency: Idempotency) -> Written | None:
-        """The answer to an earlier request with this key; None if there was none.
-
-        Raises:
-            Conflict: there was one, and it said something else.
         """
 
     def item(self, collection: str, id: str) -> Item:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from core.types import FloatArray, Pixels
 
@@ -16,6 +16,10 @@ Space = Literal["features", "pixels"]
 
 OnDuplicate = Literal["keep", "reject", "replace"]
 """What to do with bytes that the collection already holds under another id."""
+
+METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
+SPACES: Final[tuple[Space, ...]] = get_args(Space)
+ON_DUPLICATE: Final[tuple[OnDuplicate, ...]] = get_args(OnDuplicate)
 
 PIXEL_SIDE = 32
 """Pixel space compares pictures of this size, stretched, RGB."""
@@ -110,6 +114,19 @@ class NewItem:
     original: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reembedded:
+    """What another network makes of a stored picture.
+
+    Attributes:
+        vector: (D,) float32 of that network.
+    """
+
+    id: str
+    vector: FloatArray
+    prediction: StoredPrediction
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A stored picture, without its arrays.
@@ -117,7 +134,8 @@ class Item:
     Attributes:
         number: of its vector in this gallery: a new one each time the picture is replaced, and
             never given to another.
-        version: 1, 2, ...: counts every change of the item.
+        version: number of the last change of the item, so that no two versions of an id are the
+            same, not even of one that was removed and stored again.
     """
 
     id: str

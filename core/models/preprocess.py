@@ -18,6 +18,8 @@ STRETCH: Final[Stretch] = "stretch"
 # ITU-R 601-2 luma, the weights Pillow's convert("L") uses.
 _LUMA = (0.299, 0.587, 0.114)
 
+_LEAST_SIDE_PX = 320
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -78,9 +80,13 @@ class Preprocessing:
 
     @property
     def min_side_px(self) -> int:
-        """Shorter side below which a decoder must not shrink: twice what the resize asks for."""
+        """Shorter side below which a decoder must not shrink: twice what the resize asks for.
+
+        And never less than a thumbnail needs, so that one decoding does for both and the network
+        sees the same pixels whether a picture is stored or not.
+        """
         longest = max(self.height, self.width) if self.resize == STRETCH else self.resize
-        return 2 * longest
+        return max(2 * longest, _LEAST_SIDE_PX)
 
     def frame(self, height: int, width: int) -> Frame:
         """Where the model's view of a picture of this size (pixels) lies."""

@@ -31,15 +31,19 @@ _MEANING = {
     400: "The body is empty, cut off, not what its header says, or a damaged picture.",
     401: "An API key is needed.",
     403: "The API key may not call.",
-    404: "No such model, class or layer; the answer names those that exist.",
+    404: "No such model, class, layer, collection or item.",
     406: "None of the forms asked for can be made.",
+    409: "What is stored does not allow it: a name or id that is taken, the same bytes, another "
+    "model.",
     408: "The body took too long to arrive.",
+    412: "The item has changed since you saw it.",
     413: "Too many bytes or pixels.",
     415: "Not a picture we take, or not sent in a way we take.",
     422: "A parameter's value is not allowed; the answer names it and what is.",
     500: "Something went wrong on our side; the request id leads to it in the log.",
     503: "Full, still loading or shutting down; Retry-After says when to come back.",
     504: "The deadline (X-Deadline-Ms) passed.",
+    507: "No space on the disk; nothing was changed.",
 }
 
 KEYED = (401, 403)

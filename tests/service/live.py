@@ -10,21 +10,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import IO
 
 START_TIMEOUT_S = 90
 
 
 class LiveServer:
-    """`python -m service serve` with some settings."""
+    """`python -m service serve`, or another module's `serve`, with some settings."""
 
-    def __init__(self, log: IO[str], **settings: str) -> None:
+    def __init__(self, log: IO[str], module: str = "service", **settings: str) -> None:
         self.port = _free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SEETHROUGH_")}
         environment |= {f"SEETHROUGH_{name.upper()}": value for name, value in settings.items()}
         environment["SEETHROUGH_PORT"] = str(self.port)
+        self.folder = TemporaryDirectory(prefix="seethrough-")
+        environment.setdefault("SEETHROUGH_DATA_DIR", self.folder.name)
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "service", "serve"],
+            [sys.executable, "-W", "ignore", "-m", module, "serve"],
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -70,8 +73,8 @@ class LiveServer:
 
 
 @contextmanager
-def running(log: IO[str], **settings: str) -> Iterator[LiveServer]:
-    server = LiveServer(log, **settings)
+def running(log: IO[str], module: str = "service", **settings: str) -> Iterator[LiveServer]:
+    server = LiveServer(log, module, **settings)
     try:
         server.wait_until_ready()
         yield server
@@ -79,6 +82,7 @@ def running(log: IO[str], **settings: str) -> Iterator[LiveServer]:
         if server.process.poll() is None:
             server.process.kill()
             server.process.wait(30)
+        server.folder.cleanup()
 
 
 def raw_request(body: bytes, length: int | None = None, path: str = "/v1/classify") -> bytes:

@@ -8,7 +8,8 @@ from core import __version__
 from service.cli import main
 from tests.pictures import jpeg
 
-COMMANDS = ("serve", "classify", "explain", "layers", "filters", "check", "models", "openapi")
+COMMANDS = ("serve", "classify", "explain", "layers", "filters", "check", "index", "neighbors",
+    "export", "import", "backup", "verify", "reindex", "models", "openapi")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

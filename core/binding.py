@@ -1,0 +1,100 @@
+"""Owns which network, weights and layer a collection belongs to; refuses to store anything."""
+
+from dataclasses import replace
+from typing import Final, cast
+
+from core.errors import ModelMismatch
+from core.gallery.gallery import Gallery
+from core.gallery.records import CollectionSpec, Metric
+from core.models.layers import Pool
+from core.models.loaded import LoadedModel
+
+DEFAULT_COLLECTION: Final = "default"
+"""The collection that always exists, of the default model."""
+
+
+def features_of(
+    model: LoadedModel,
+    name: str = DEFAULT_COLLECTION,
+    metric: Metric = "l2",
+    *,
+    pixel_space: bool = True,
+    keep_originals: bool = False,
+) -> CollectionSpec:
+    """A collection of a model's feature vectors."""
+    return CollectionSpec(
+        name,
+        model.spec.name,
+        model.digest,
+        model.feature_layer,
+        model.spec.feature_at,
+        "avg",
+        model.feature_dim,
+        metric,
+        pixel_space,
+        keep_originals,
+    )
+
+
+def output_of(spec: CollectionSpec, layer: str, pool: Pool, dim: int) -> CollectionSpec:
+    """The same collection, of the pooled output of another layer."""
+    return replace(spec, layer=layer, at="output", pool=pool, dim=dim)
+
+
+def rebound(spec: CollectionSpec, model: LoadedModel, dim: int | None) -> CollectionSpec:
+    """The same collection of another network: the layer of that name, or its feature vector.
+
+    Args:
+        spec: as it was.
+        model: the other network.
+        dim: of the layer's output there; None = the collection holds feature vectors.
+    """
+    if dim is None:
+        keeps = {"pixel_space": spec.pixel_space, "keep_originals": spec.keep_originals}
+        return features_of(model, spec.name, spec.metric, **keeps)
+    other = replace(spec, model=model.spec.name, digest=model.digest)
+    return output_of(other, spec.layer, cast(Pool, spec.pool), dim)
+
+
+def takes_features(spec: CollectionSpec, model: LoadedModel) -> bool:
+    """Whether a collection's vectors are what every forward gives beside the logits."""
+    return (spec.layer, spec.at, spec.pool) == (model.feature_layer, model.spec.feature_at, "avg")
+
+
+def require_same_weights(spec: CollectionSpec, model: LoadedModel) -> None:
+    """Raise ModelMismatch unless the model has the weights that made the collection's vectors."""
+    if model.digest != spec.digest:
+        raise ModelMismatch(
+            f"the collection {spec.name!r} holds vectors of {spec.model!r} with the weights "
+            f"{_short(spec.digest)}, and now it has {_short(model.digest)}: bring those weights "
+            f"back, {_advice(spec)}"
+        )
+
+
+def not_served(spec: CollectionSpec) -> ModelMismatch:
+    """The collection's network is not there."""
+    return ModelMismatch(
+        f"the collection {spec.name!r} holds vectors of {spec.model!r}, which is not served: "
+        f"add it to SEETHROUGH_MODELS, {_advice(spec)}"
+    )
+
+
+def ensure_default(gallery: Gallery, spec: CollectionSpec) -> None:
+    """The default collection is there, and follows the default model while it is empty."""
+    for collection in gallery.collections():
+        if collection.spec.name == DEFAULT_COLLECTION:
+            same = (collection.spec.model, collection.spec.digest) == (spec.model, spec.digest)
+            if same or collection.count:
+                return
+            gallery.drop(DEFAULT_COLLECTION).result()
+    gallery.create(spec).result()
+
+
+def _short(digest: str) -> str:
+    return digest[:19] + "…"
+
+
+def _advice(spec: CollectionSpec) -> str:
+    if spec.keep_originals:
+        return f"or embed its pictures anew: seethrough reindex {spec.name} --model NAME"
+    return "or make another collection and store the pictures anew: this one keeps no originals"

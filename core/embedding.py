@@ -1,0 +1,126 @@
+"""Owns making a vector of a picture for a collection; refuses to know where it is stored."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.binding import takes_features
+from core.bridge import Bridge
+from core.call import Call
+from core.gallery.records import CollectionSpec, StoredPrediction
+from core.gallery.reduced import Reduced, reduce
+from core.images import ImageLimits, decode
+from core.models.batched import Forward, LayerVectors
+from core.models.layers import Pool, find_layer
+from core.models.loaded import LoadedModel
+from core.models.predictions import require_finite, top_predictions
+from core.models.runtimes import Outputs
+from core.types import FloatArray, ImageSource
+from core.worker import Lane
+
+_SIDEWAYS = 5
+"""From this EXIF orientation on, width and height change places."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A picture as a collection sees it.
+
+    Attributes:
+        width: pixels, upright.
+        height: pixels, upright.
+        vector: (D,) float32.
+    """
+
+    source: ImageSource
+    width: int
+    height: int
+    reduced: Reduced
+    prediction: StoredPrediction
+    vector: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    source: ImageSource
+    reduced: Reduced
+    row: Tensor
+
+
+class Embedder:
+    """Turns pictures into vectors on the engine's own threads.
+
+    Args:
+        bridge: to the threads.
+        limits: what pictures are taken.
+    """
+
+    def __init__(self, bridge: Bridge, limits: ImageLimits) -> None:
+        self._bridge = bridge
+        self._limits = limits
+
+    async def embed(
+        self,
+        content: bytes,
+        model: LoadedModel,
+        spec: CollectionSpec,
+        call: Call,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> Embedding:
+        """Decode a picture, run the model once, keep what the collection needs.
+
+        Args:
+            content: the picture's file.
+            model: the collection's.
+            spec: the collection's.
+            call: the request's deadline and stopwatch.
+            lane: bulk work lets single requests go first.
+
+        Raises:
+            ImageRefused, Unavailable, DeadlinePassed, OutputNotFinite.
+        """
+
+        def prepare() -> _Prepared:
+            image = decode(content, self._limits, min_side_px=model.spec.preprocess.min_side_px)
+            small = reduce(image.pixels, pixel_space=spec.pixel_space)
+            return _Prepared(image.source, small, model.spec.preprocess(image.pixels))
+
+        prepared = await self._bridge.decode(prepare, call)
+        outputs: Outputs = await self._bridge.run(Forward(model), prepared.row, call, lane)
+        vector = outputs.features
+        if not takes_features(spec, model):
+            layer = LayerVectors(model, spec.layer, cast(Pool, spec.pool))
+            vector = await self._bridge.run(layer, prepared.row, call, lane)
+        require_finite(vector)
+        return _embedding(prepared, outputs, vector, model)
+
+    async def dim(self, model: LoadedModel, layer: str, pool: Pool, call: Call) -> int:
+        """How many numbers a layer's vector has: found by running it.
+
+        Raises:
+            UnknownLayer: the model has no such layer.
+        """
+        find_layer(model.module, layer)
+        blank = torch.zeros(model.spec.input_shape)
+        vector = await self._bridge.run(LayerVectors(model, layer, pool), blank, call)
+        return len(vector)
+
+
+def _embedding(
+    prepared: _Prepared, outputs: Outputs, vector: FloatArray, model: LoadedModel
+) -> Embedding:
+    best = top_predictions(outputs.logits, model.spec.labels, 1)[0]
+    source = prepared.source
+    size = (source.width, source.height)
+    width, height = size[::-1] if source.orientation >= _SIDEWAYS else size
+    return Embedding(
+        source,
+        width,
+        height,
+        prepared.reduced,
+        StoredPrediction(best.class_index, best.label, best.probability),
+        np.array(vector, dtype=np.float32),  # a copy: a row would keep its whole batch alive
+    )

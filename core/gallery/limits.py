@@ -1,0 +1,105 @@
+"""Owns what a caller may name and write down: collection names, item ids, labels, metadata."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from core.errors import InvalidValue
+
+MAX_K: Final = 1000
+MAX_PAGE: Final = 1000
+MAX_ID_CHARS: Final = 200
+MAX_LABEL_CHARS: Final = 200
+MAX_METADATA_BYTES: Final = 16_384
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+# What follows an item's id in a path, and what clients take out of paths.
+_RESERVED: Final = ("thumbnail", "vector", "original", ".", "..", "")
+
+
+def require_name(name: str) -> str:
+    """A collection's name.
+
+    Raises:
+        InvalidValue: it is not one.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidValue(
+            "name", name, "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+        )
+    return name
+
+
+def require_id(id: str) -> str:
+    """An item's id: any text that can stand in a path, slashes included.
+
+    Raises:
+        InvalidValue: it cannot.
+    """
+    if not 1 <= len(id) <= MAX_ID_CHARS or _UNPRINTABLE.search(id):
+        raise InvalidValue("id", id, f"1 to {MAX_ID_CHARS} characters, none of them control ones")
+    *folders, last = id.split("/")
+    if last in _RESERVED or any(part in (".", "..", "") for part in folders):
+        allowed = "no empty part, no '.' or '..', and not ending in " + ", ".join(_RESERVED[:3])
+        raise InvalidValue("id", id, f"parts between slashes: {allowed}")
+    return id
+
+
+def require_label(label: str | None) -> str | None:
+    """A label; an empty one is none.
+
+    Raises:
+        InvalidValue: it is too long or unprintable.
+    """
+    if not label:
+        return None
+    if len(label) > MAX_LABEL_CHARS or _UNPRINTABLE.search(label):
+        raise InvalidValue(
+            "label", label, f"at most {MAX_LABEL_CHARS} characters, none of them control ones"
+        )
+    return label
+
+
+def require_metadata(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Metadata small enough to be kept with an item.
+
+    Raises:
+        InvalidValue: it is too large, or holds NaN or infinity.
+    """
+    try:
+        length = len(json.dumps(metadata, allow_nan=False).encode("utf-8", "strict"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidValue("metadata", metadata, f"a JSON object ({error})") from error
+    if length > MAX_METADATA_BYTES:
+        raise InvalidValue("metadata", metadata, f"at most {MAX_METADATA_BYTES} bytes as JSON")
+    return metadata
+
+
+def parse_metadata(text: str | None) -> Mapping[str, Any]:
+    """Metadata from JSON text; None = none.
+
+    Raises:
+        InvalidValue: it is not a JSON object, or too large.
+    """
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidValue("metadata", text, f"a JSON object ({error})") from error
+    if not isinstance(found, dict):
+        raise InvalidValue("metadata", text, "a JSON object")
+    return require_metadata(found)
+
+
+def require_k(k: int) -> int:
+    """How many neighbours may be asked for.
+
+    Raises:
+        InvalidValue: k is out of range.
+    """
+    if not 1 <= k <= MAX_K:
+        raise InvalidValue("k", k, f"1 to {MAX_K}")
+    return k

@@ -1,0 +1,271 @@
+"""Owns a collection as one Parquet file; refuses to know how a gallery keeps it."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from core.errors import InvalidValue, QueueFull, UnknownCollection
+from core.gallery.gallery import Gallery
+from core.gallery.limits import parse_metadata, require_id, require_label, require_name
+from core.gallery.records import (
+    METRICS,
+    PIXEL_DIM,
+    PIXEL_SIDE,
+    CollectionSpec,
+    Item,
+    NewItem,
+    Put,
+    StoredPrediction,
+    Written,
+)
+from core.types import Pixels
+
+_SPEC: Final = b"seethrough.collection"
+_GROUP_ROWS: Final = 1024
+_GROUP_BYTES: Final = 32 * 2**20
+"""Of files in one row group: it is held in memory, by whoever writes and by whoever reads."""
+_AT_ONCE: Final = 64
+# Only data pages have a checksum, dictionaries have none; and few values but these come twice.
+_WRITTEN: Final = {
+    "compression": "zstd", "write_page_checksum": True, "use_dictionary": ["label", "class_label"],
+}  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def export_collection(gallery: Gallery, collection: str, file: Path) -> int:
+    """Write a collection: a row per item, with its vector, and its files where they are kept.
+
+    Columns: id, label, metadata (JSON text), sha256, width, height, class_index, class_label,
+    probability, created_at, vector (a list of D float32), pixels (32 x 32 x 3 bytes, or null),
+    thumbnail (a JPEG file), original (the file as it was received, or null). What the collection
+    is bound to is in the schema's metadata, as JSON.
+
+    Args:
+        gallery: holds it.
+        collection: its name.
+        file: to write; it is there whole, or not at all.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        UnknownCollection: there is none of that name.
+        OSError: the file cannot be written.
+    """
+    schema = _schema(gallery.collection(collection).spec)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    count = 0
+    try:
+        with unfinished.open("wb") as out:
+            with pq.ParquetWriter(out, schema, **_WRITTEN) as writer:
+                for rows in _groups(gallery, collection):
+                    writer.write_table(pa.Table.from_pylist(rows, schema))
+                    count += len(rows)
+            os.fsync(out.fileno())
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count
+
+
+def import_collection(gallery: Gallery, file: Path, name: str | None = None) -> int:
+    """Read a file that `export_collection` wrote; no picture is embedded anew.
+
+    Items of the same id are replaced. The collection is made if it is missing.
+
+    Args:
+        gallery: where to.
+        file: to read.
+        name: of the collection; None = as it was called.
+
+    Returns:
+        Rows read.
+
+    Raises:
+        InvalidValue: the file is not such a one, or the collection there is of another network.
+        StorageFull: there is no space on the disk; what was acknowledged stays.
+    """
+    with _opened(file) as table:
+        spec = _spec(table.schema_arrow, file)
+        spec = spec if name is None else replace(spec, name=require_name(name))
+        there = _made(gallery, spec, file)
+        waiting: deque[Future[Written]] = deque()
+        count = 0
+        for row in _rows(table, file):
+            if len(waiting) == _AT_ONCE:
+                waiting.popleft().result()
+            _write(gallery, Put(spec.name, _new_item(row, there), upsert=True), waiting)
+            count += 1
+        for future in waiting:
+            future.result()
+    return count
+
+
+def _groups(gallery: Gallery, collection: str) -> Iterator[list[Row]]:
+    """Every item's row, as many at a time as may be held in memory."""
+    rows: list[Row] = []
+    size_bytes = 0
+    for items, vectors in gallery.vectors(collection):
+        for item, vector in zip(items, vectors, strict=True):
+            rows.append(_row(gallery, collection, item, vector))
+            size_bytes += len(rows[-1]["thumbnail"]) + len(rows[-1]["original"] or b"")
+            if len(rows) == _GROUP_ROWS or size_bytes > _GROUP_BYTES:
+                yield rows
+                rows, size_bytes = [], 0
+    if rows:
+        yield rows
+
+
+def _rows(table: pq.ParquetFile, file: Path) -> Iterator[Row]:
+    batches = table.iter_batches(_AT_ONCE)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidValue(
+                "file", str(file), f"a file that is not damaged ({error})"
+            ) from error
+        yield from batch.to_pylist()
+
+
+def _write(gallery: Gallery, put: Put, waiting: "deque[Future[Written]]") -> None:
+    """Hand an item over; where it would be one too many, those before it come first."""
+    while True:
+        try:
+            waiting.append(gallery.write(put))
+            return
+        except QueueFull:
+            if not waiting:
+                raise
+            waiting.popleft().result()
+
+
+_NEEDED: Final = (
+    "id", "metadata", "sha256", "width", "height", "class_index", "class_label", "probability",
+    "vector", "thumbnail",
+)  # fmt: skip
+
+
+def _schema(spec: CollectionSpec) -> pa.Schema:
+    fields = {
+        "id": pa.string(),
+        "label": pa.string(),
+        "metadata": pa.string(),
+        "sha256": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "class_index": pa.int32(),
+        "class_label": pa.string(),
+        "probability": pa.float64(),
+        "created_at": pa.timestamp("us", tz="UTC"),
+        "vector": pa.list_(pa.float32(), spec.dim),
+        "pixels": pa.binary(),
+        "thumbnail": pa.binary(),
+        "original": pa.binary(),
+    }
+    return pa.schema(list(fields.items()), {_SPEC: json.dumps(asdict(spec)).encode()})
+
+
+def _row(gallery: Gallery, collection: str, item: Item, vector: NDArray[np.float32]) -> Row:
+    pixels = gallery.pixels(collection, item.id)
+    return {
+        "id": item.id,
+        "label": item.label,
+        "metadata": json.dumps(item.metadata),
+        "sha256": item.sha256,
+        "width": item.width,
+        "height": item.height,
+        "class_index": item.prediction.class_index,
+        "class_label": item.prediction.label,
+        "probability": item.prediction.probability,
+        "created_at": item.created_at,
+        "vector": vector,
+        "pixels": None if pixels is None else pixels.tobytes(),
+        "thumbnail": gallery.thumbnail(collection, item.id),
+        "original": gallery.original(collection, item.id),
+    }
+
+
+def _new_item(row: Row, spec: CollectionSpec) -> NewItem:
+    """The item of a row, which other programs may have written as well."""
+    missing = sorted(name for name in _NEEDED if row[name] is None)
+    if missing:
+        raise InvalidValue(missing[0], None, f"a value in the row of {row['id']!r}")
+    return NewItem(
+        require_id(row["id"]),
+        require_label(row["label"]),
+        parse_metadata(row["metadata"]),
+        row["sha256"],
+        row["width"],
+        row["height"],
+        StoredPrediction(row["class_index"], row["class_label"], row["probability"]),
+        np.array(row["vector"], dtype=np.float32),
+        _pixels(row["pixels"], row["id"]) if spec.pixel_space else None,
+        row["thumbnail"],
+        row["original"] if spec.keep_originals else None,
+    )
+
+
+def _pixels(content: bytes | None, id: str) -> Pixels:
+    if content is None or len(content) != PIXEL_DIM:
+        length = None if content is None else len(content)
+        raise InvalidValue("pixels", length, f"{PIXEL_DIM} bytes in the row of {id!r}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(PIXEL_SIDE, PIXEL_SIDE, 3)
+
+
+def _opened(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system, not of what is in the file
+        raise InvalidValue("file", str(file), "a Parquet file") from error
+
+
+def _spec(schema: pa.Schema, file: Path) -> CollectionSpec:
+    written = (schema.metadata or {}).get(_SPEC)
+    if written is None:
+        raise InvalidValue("file", str(file), "a file that `seethrough export` wrote")
+    try:
+        spec = CollectionSpec(**json.loads(written))
+        known = spec.metric in METRICS and schema.equals(_schema(spec))
+        require_name(spec.name)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidValue("file", str(file), "a collection that this version knows") from error
+    if not known:
+        raise InvalidValue("file", str(file), "the columns that `seethrough export` writes")
+    return spec
+
+
+def _made(gallery: Gallery, spec: CollectionSpec, file: Path) -> CollectionSpec:
+    """The collection as it is in the gallery: it takes vectors of the file's network and layer."""
+    try:
+        there = gallery.collection(spec.name).spec
+    except UnknownCollection:
+        return gallery.create(spec).result().spec
+    for name in ("model", "digest", "layer", "at", "pool", "dim"):
+        if getattr(there, name) != getattr(spec, name):
+            raise InvalidValue(
+                name,
+                getattr(spec, name),
+                f"{getattr(there, name)}, as the collection {spec.name!r} has it; {file} can go "
+                "into a collection of another name",
+            )
+    if there.pixel_space and not spec.pixel_space:
+        raise InvalidValue("pixel_space", False, f"True, as the collection {spec.name!r} has it")
+    if there.keep_originals and not spec.keep_originals:
+        raise InvalidValue("keep_originals", False, f"True, as the collection {spec.name!r} has it")
+    return there

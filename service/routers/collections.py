@@ -1,0 +1,65 @@
+"""Owns collections: made, listed, taken away."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from service.answers import APPLIED, json_answer
+from service.deps import CallDep, EngineDep
+from service.gallery_parameters import AppliedDep
+from service.schemas.gallery import CollectionCreate, CollectionPublic, CollectionsPublic
+from service.schemas.problems import KEYED, problems
+
+router = APIRouter(prefix="/v1/collections", tags=["Collections"])
+
+
+@router.post(
+    "",
+    summary="Make a collection",
+    status_code=201,
+    response_model=CollectionPublic,
+    responses=problems(*KEYED, 404, 409, 503, 504, 507),
+)
+async def create_collection(engine: EngineDep, call: CallDep, wanted: CollectionCreate) -> Response:
+    """An empty collection, bound for good to a model's weights, a layer and a metric."""
+    made = await engine.curator.create(**wanted.model_dump(), call=call)
+    headers = {"Location": f"/v1/collections/{made.spec.name}", APPLIED: str(made.seq)}
+    return json_answer(CollectionPublic.of(made), 201, headers)
+
+
+@router.get(
+    "",
+    summary="List the collections",
+    response_model=CollectionsPublic,
+    responses=problems(*KEYED, 503),
+)
+async def list_collections(engine: EngineDep, seq: AppliedDep) -> Response:
+    """Every collection, by name. The one named `default` always exists."""
+    found = await engine.curator.read(engine.curator.gallery.collections)
+    public = CollectionsPublic(collections=[CollectionPublic.of(each) for each in found])
+    return json_answer(public, headers={APPLIED: str(seq)})
+
+
+@router.get(
+    "/{collection}",
+    summary="Show one collection",
+    response_model=CollectionPublic,
+    responses=problems(*KEYED, 404, 503),
+)
+async def get_collection(engine: EngineDep, seq: AppliedDep, collection: str) -> Response:
+    """What a collection is bound to, how many items it holds, and their labels."""
+    gallery = engine.curator.gallery
+    found = await engine.curator.read(gallery.collection, collection)
+    labels = await engine.curator.read(gallery.labels, collection)
+    return json_answer(CollectionPublic.of(found, labels), headers={APPLIED: str(seq)})
+
+
+@router.delete(
+    "/{collection}",
+    summary="Delete a collection",
+    status_code=204,
+    responses=problems(*KEYED, 404, 503, 507),
+)
+async def delete_collection(engine: EngineDep, collection: str) -> Response:
+    """Takes it away with all its items. The one named `default` comes back, empty."""
+    await engine.curator.drop(collection)
+    return Response(status_code=204, headers={APPLIED: str(engine.curator.gallery.seq)})

@@ -1,0 +1,321 @@
+"""Owns what clients say and hear of collections, items and neighbours."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.curator import Stored
+from core.errors import SeethroughError
+from core.finder import Found
+from core.gallery.records import (
+    UNSET,
+    Collection,
+    Item,
+    Metric,
+    Neighbor,
+    Page,
+    Patch,
+    Space,
+    StoredPrediction,
+    Written,
+)
+from core.models.layers import Pool
+from service.errors import answer_of, problem_of
+from service.schemas.base import Schema
+from service.schemas.problems import Problem
+from service.schemas.seeing import ImagePublic
+
+_STAMP = "2026-01-31T12:00:00.123456Z"
+
+
+class CollectionCreate(BaseModel):
+    """A collection to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(examples=["cats"])
+    model: str | None = Field(
+        None, description="The default one if left out.", examples=["efficientnet-lite0"]
+    )
+    layer: str | None = Field(
+        None,
+        description="Whose output is stored; if left out, the model's feature vector.",
+        examples=[None],
+    )
+    pool: Pool = Field(
+        "avg",
+        description="How a convolutional layer's activation becomes a vector.",
+        examples=["avg"],
+    )
+    metric: Metric = Field(
+        "l2",
+        description="Euclidean distance, sum of absolute differences, or 1 - cosine.",
+        examples=["l2"],
+    )
+    pixel_space: bool = Field(
+        False, description="Also keep 32 x 32 copies of the pictures, to compare pixels."
+    )
+    keep_originals: bool = Field(
+        False, description="Also keep the files, so that they can be embedded anew."
+    )
+
+
+class LabelPublic(Schema):
+    """A label and how many items have it."""
+
+    label: str | None = Field(examples=["cat"])
+    count: int = Field(examples=[12])
+
+
+class CollectionPublic(Schema):
+    """A collection, bound to one network's weights, a layer and a metric."""
+
+    name: str = Field(examples=["cats"])
+    model: str = Field(examples=["efficientnet-lite0"])
+    digest: str = Field(description="Of the weights.", examples=["sha256:0a1b…"])
+    layer: str = Field(examples=["classifier"])
+    at: str = Field(
+        description="Whether the vectors enter or leave that layer.", examples=["input"]
+    )
+    pool: str = Field(examples=["avg"])
+    dim: int = Field(examples=[1280])
+    metric: Metric = Field(examples=["l2"])
+    pixel_space: bool
+    keep_originals: bool
+    count: int = Field(description="Items in it.", examples=[42])
+    seq: int = Field(description="Number of the last change to it.", examples=[57])
+    created_at: datetime = Field(examples=[_STAMP])
+    labels: list[LabelPublic] | None = Field(
+        None, description="Only where one collection is asked for; most frequent first."
+    )
+
+    @classmethod
+    def of(
+        cls, collection: Collection, labels: list[tuple[str | None, int]] | None = None
+    ) -> "CollectionPublic":
+        """The engine's record as clients see it."""
+        spec = collection.spec
+        return cls(
+            **{name: getattr(spec, name) for name in spec.__slots__},
+            count=collection.count,
+            seq=collection.seq,
+            created_at=collection.created_at,
+            labels=None
+            if labels is None
+            else [LabelPublic(label=label, count=count) for label, count in labels],
+        )
+
+
+class CollectionsPublic(Schema):
+    """Every collection, by name."""
+
+    collections: list[CollectionPublic]
+
+
+class StoredPredictionPublic(Schema):
+    """The most probable class when the picture was stored."""
+
+    class_index: int = Field(examples=[282])
+    label: str = Field(examples=["tiger cat"])
+    probability: float = Field(examples=[0.4127])
+
+
+class ItemPublic(Schema):
+    """A stored picture."""
+
+    id: str = Field(examples=["chelsea"])
+    label: str | None = Field(description="The caller's own.", examples=["cat"])
+    metadata: dict[str, Any] = Field(examples=[{"source": "scikit-image"}])
+    sha256: str = Field(description="Of the file.", examples=["9d8c3a…"])
+    width: int = Field(description="Pixels, upright.", examples=[451])
+    height: int = Field(description="Pixels, upright.", examples=[300])
+    prediction: StoredPredictionPublic
+    created_at: datetime = Field(examples=[_STAMP])
+    updated_at: datetime = Field(examples=[_STAMP])
+    version: int = Field(description="Also the ETag, in quotes.", examples=[57])
+
+    @classmethod
+    def of(cls, item: Item) -> "ItemPublic":
+        """The engine's record as clients see it."""
+        return cls(**_item_fields(item))
+
+
+def _item_fields(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "label": item.label,
+        "metadata": dict(item.metadata),
+        "sha256": item.sha256,
+        "width": item.width,
+        "height": item.height,
+        "prediction": _prediction(item.prediction),
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        "version": item.version,
+    }
+
+
+def _prediction(prediction: StoredPrediction) -> StoredPredictionPublic:
+    return StoredPredictionPublic.model_validate(prediction)
+
+
+class ItemStored(ItemPublic):
+    """An item that is on disk, and the picture as it was received."""
+
+    collection: str = Field(examples=["cats"])
+    seq: int = Field(
+        description="Number of the change: ask with `min_seq` of this and you see it.",
+        examples=[57],
+    )
+    image: ImagePublic
+
+    @classmethod
+    def stored(cls, collection: str, stored: Stored) -> "ItemStored":
+        """What became of a picture."""
+        return cls(
+            **_item_fields(stored.written.item),
+            collection=collection,
+            seq=stored.written.seq,
+            image=ImagePublic.model_validate(stored.image),
+        )
+
+
+class ItemPatch(BaseModel):
+    """What to change of an item; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: str | None = Field(None, description="null takes the label away.", examples=["dog"])
+    metadata: dict[str, Any] = Field({}, description="Replaces all of it.", examples=[{"x": 1}])
+
+    def patch(self, collection: str, id: str, if_match: int | None) -> Patch:
+        """What the engine is asked for."""
+        given = self.model_fields_set
+        return Patch(
+            collection,
+            id,
+            self.label if "label" in given else UNSET,
+            self.metadata if "metadata" in given else UNSET,
+            if_match,
+        )
+
+
+class ItemsPublic(Schema):
+    """A page of items, in the order in which they were stored."""
+
+    items: list[ItemPublic]
+    next_cursor: str | None = Field(description="Of the next page; null = this is the last.")
+    total: int = Field(description="Items that match, on all pages.", examples=[42])
+
+    @classmethod
+    def of(cls, page: Page) -> "ItemsPublic":
+        """The engine's page as clients see it."""
+        items = [ItemPublic.of(item) for item in page.items]
+        return cls(items=items, next_cursor=page.next_cursor, total=page.total)
+
+
+class BatchLine(Schema):
+    """What became of one of many pictures; one line of the answer."""
+
+    index: int = Field(description="Counted from 0, in the order sent.", examples=[0])
+    name: str | None = Field(None, description="The file's name, if it was sent.")
+    status: int = Field(description="The status it would have had alone.", examples=[201])
+    item: ItemStored | None = None
+    problem: Problem | None = None
+
+    @classmethod
+    def of(
+        cls, index: int, name: str | None, collection: str, result: Stored | SeethroughError
+    ) -> "BatchLine":
+        """One picture's result, good or bad."""
+        if isinstance(result, SeethroughError):
+            problem = Problem.model_validate(problem_of(result))
+            status = answer_of(result).status
+            return cls(index=index, name=name, status=status, problem=problem)
+        return cls(
+            index=index,
+            name=name,
+            status=status_of(result.written),
+            item=ItemStored.stored(collection, result),
+        )
+
+
+def status_of(written: Written) -> int:
+    """201 for a new item, 200 for one that was replaced."""
+    return 201 if written.created else 200
+
+
+class VectorPublic(Schema):
+    """An item's vector."""
+
+    id: str = Field(examples=["chelsea"])
+    dim: int = Field(examples=[1280])
+    vector: list[float]
+
+
+class NeighborPublic(Schema):
+    """One of the nearest items."""
+
+    id: str = Field(examples=["chelsea"])
+    distance: float = Field(description="By the collection's metric.", examples=[11.37])
+    similarity: float = Field(
+        description="1 = the same, towards 0 the farther: 1 - d / 2 for cosine, else 1 / (1 + d).",
+        examples=[0.081],
+    )
+    label: str | None = Field(examples=["cat"])
+    metadata: dict[str, Any]
+    prediction: StoredPredictionPublic
+
+    @classmethod
+    def of(cls, neighbor: Neighbor) -> "NeighborPublic":
+        """The engine's neighbour as clients see it."""
+        item = neighbor.item
+        return cls(
+            id=item.id,
+            distance=neighbor.distance,
+            similarity=neighbor.similarity,
+            label=item.label,
+            metadata=dict(item.metadata),
+            prediction=_prediction(item.prediction),
+        )
+
+
+class NeighborsPublic(Schema):
+    """The nearest items, nearest first, ties by id."""
+
+    collection: str = Field(examples=["cats"])
+    metric: Metric = Field(examples=["l2"])
+    space: Space = Field(examples=["features"])
+    exact: bool = Field(description="Whether no item can be nearer than those listed.")
+    recall: float | None = Field(
+        description="Of approximate answers: the share of true neighbours that this index finds, "
+        "measured on exact queries; null for exact ones.",
+        examples=[None],
+    )
+    seq: int = Field(description="The last change this answer has seen.", examples=[57])
+    neighbors: list[NeighborPublic]
+    image: ImagePublic | None = Field(None, description="The query, if it was a picture.")
+
+    @classmethod
+    def of(cls, found: Found) -> "NeighborsPublic":
+        """The engine's result as clients see it."""
+        near = found.neighbors
+        return cls(
+            collection=found.collection,
+            metric=near.metric,
+            space=near.space,
+            exact=near.exact,
+            recall=near.recall,
+            seq=near.seq,
+            neighbors=[NeighborPublic.of(each) for each in near.found],
+            image=None if found.image is None else ImagePublic.model_validate(found.image),
+        )
+
+
+def line_components() -> dict[str, Any]:
+    """The schema of a line of a batch's answer, which FastAPI does not see, and all it needs."""
+    line = BatchLine.model_json_schema(
+        ref_template="#/components/schemas/{model}", mode="serialization"
+    )
+    return {**line.pop("$defs"), "BatchLine": line}

@@ -1,0 +1,192 @@
+"""Rounds of load, SIGKILL, damage, restart and checks on one data folder that lives on."""
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.crash import checks
+from tests.crash.api import Api
+from tests.crash.damage import KINDS, damage, keep_copies
+from tests.crash.ledger import Ledger
+from tests.crash.network import NAME, network_folder
+from tests.crash.writers import Writer
+from tests.service.live import LiveServer, running
+
+_SERVER = "tests.crash.server"
+_MADE_ANEW = "is made from the stored vectors"
+
+
+@dataclass(frozen=True)
+class Blow:
+    """What was done to the server and its files.
+
+    Attributes:
+        kind: of damage to the indexes' files; empty = none.
+        broken: files that cannot be believed any more.
+    """
+
+    after_s: float
+    acknowledged: Counter[str]
+    in_flight: int
+    kind: str = ""
+    broken: tuple[Path, ...] = ()
+
+
+@dataclass
+class Campaign:
+    """A data folder and what clients were told of it.
+
+    Attributes:
+        folder: holds all of it; look there when something failed.
+        seed: of every decision; threads still meet in their own way.
+        writers: client threads.
+        longest_s: until the server is killed, at most.
+        damaged_share: rounds in which the indexes' files are damaged.
+        say: takes a line per round.
+    """
+
+    folder: Path
+    seed: int
+    writers: int = 6
+    longest_s: float = 3.0
+    damaged_share: float = 0.4
+    say: Callable[[str], None] = print
+    ledger: Ledger = field(default_factory=Ledger)
+    totals: Counter[str] = field(default_factory=Counter)
+
+    def run(self, rounds: int) -> Counter[str]:
+        """All rounds, and `seethrough verify` at the end.
+
+        Raises:
+            AssertionError: something was lost, doubled, or came back.
+        """
+        network_folder(self.folder / "models")
+        with self._server(0) as server:
+            api = Api(server.port)
+            api.create()
+            api.close()
+            blow = self._strike(server, 1)
+        for number in range(1, rounds + 1):
+            with self._server(number) as server:
+                self.say(self._survey(server, number, blow))
+                if number < rounds:
+                    blow = self._strike(server, number + 1)
+                else:
+                    assert server.terminate() == 0
+        self.say(self._sum(rounds))
+        self.say(self._verify())
+        return self.totals
+
+    @contextmanager
+    def _server(self, number: int) -> Iterator[LiveServer]:
+        with (
+            self._log(number).open("w") as log,
+            running(
+                log,
+                _SERVER,
+                models=NAME,
+                models_dir=str(self.folder / "models"),
+                data_dir=str(self.folder / "data"),
+            ) as server,
+        ):
+            yield server
+
+    def _log(self, number: int) -> Path:
+        return self.folder / f"server-{number}.log"
+
+    def _strike(self, server: LiveServer, number: int) -> Blow:
+        """Load, SIGKILL, and maybe damage."""
+        random = np.random.default_rng([self.seed, number])
+        self.ledger.acknowledged.clear()
+        seeds = [[self.seed, number, index] for index in range(self.writers)]
+        threads = [Writer(server.port, self.ledger, seed[2], seed) for seed in seeds]
+        for thread in threads:
+            thread.start()
+        after_s = float(random.uniform(0.2, self.longest_s))
+        time.sleep(after_s)
+        all_write = all(thread.writes for thread in threads)
+        server.process.kill()
+        server.process.wait(30)
+        for thread in threads:
+            thread.join()
+            if thread.failed is not None:
+                raise thread.failed
+        assert all_write, "a client lost its connection before the server was killed"
+        acknowledged = Counter(self.ledger.acknowledged)
+        blow = Blow(after_s, acknowledged, self.ledger.in_flight)
+        return self._damaged(blow, random) if random.random() < self.damaged_share else blow
+
+    def _damaged(self, blow: Blow, random: np.random.Generator) -> Blow:
+        indexes, copies = self.folder / "data" / "index", self.folder / "copies"
+        kind = str(random.choice(KINDS))
+        files = sorted(indexes.glob("*.index"))
+        broken = tuple(file for file in files if damage(file, kind, copies, random))
+        keep_copies(indexes, copies)
+        return Blow(blow.after_s, blow.acknowledged, blow.in_flight, kind if files else "", broken)
+
+    def _survey(self, server: LiveServer, number: int, blow: Blow) -> str:
+        """Everything that has to be true; answers the round's line."""
+        random = np.random.default_rng([self.seed, number, 1000])
+        api = Api(server.port)
+        found = checks.listed(api)
+        done, left = self.ledger.settle(found)
+        checks.check_rows(self.folder / "data" / "seethrough.db", len(found))
+        checks.check_deleted(api, self.ledger, random)
+        checks.check_promises(api, self.ledger, random)
+        api.close()
+        approximate = checks.check_neighbors(server.port, self.ledger, random)
+        anew = self._check_log(number, blow)
+        drafts = list((self.folder / "data" / "index").glob("*.draft.*"))
+        assert not drafts, f"left behind: {drafts}"
+        assert server.get("/health/ready")[0] == 200
+        self._count(blow, done, left, approximate, anew)
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(blow.acknowledged.items()))
+        answers = "exact and approximate" if approximate else "exact"
+        return (
+            f"round {number}: killed after {blow.after_s:.2f} s; acknowledged {counts or 'nothing'}"
+            f"; in flight {blow.in_flight}: {done} done, {left} not; indexes "
+            f"{blow.kind or 'untouched'}, made anew {anew or 'none'}; {len(found)} items, "
+            f"neighbours {answers}"
+        )
+
+    def _check_log(self, number: int, blow: Blow) -> list[str]:
+        """A file that cannot be believed is said to be; answers what was said of each."""
+        lines = self._log(number).read_text().splitlines()
+        anew = [line for line in lines if _MADE_ANEW in line]
+        for file in blow.broken:
+            assert any(str(file) in line for line in anew), f"{file} was {blow.kind}: no log line"
+        return [line.partition(f"{_MADE_ANEW}: ")[2] for line in anew]
+
+    def _count(self, blow: Blow, done: int, left: int, approximate: bool, anew: list[str]) -> None:
+        self.totals.update(blow.acknowledged)
+        self.totals["in flight, done"] += done
+        self.totals["in flight, not done"] += left
+        self.totals["rounds with damaged indexes"] += bool(blow.kind)
+        self.totals["rounds with approximate answers"] += approximate
+        self.totals["indexes made anew"] += len(anew)
+
+    def _sum(self, rounds: int) -> str:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.totals.items()))
+        return f"{rounds} rounds, seed {self.seed}: {counts}; nothing lost, doubled or come back"
+
+    def _verify(self) -> str:
+        """`seethrough verify` on the folder, once as it is built and once with small indexes."""
+        said = []
+        for module in ("service", _SERVER):
+            command = ["-W", "ignore", "-m", module, "verify", "--data-dir"]
+            done = subprocess.run(
+                [sys.executable, *command, str(self.folder / "data")],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            said.append(done.stdout.strip())
+        return said[-1]

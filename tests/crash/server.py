@@ -1,0 +1,24 @@
+"""The command `seethrough`, with indexes so small that lists, files and rebuilds come at once."""
+
+import sys
+from functools import partial
+
+from core.gallery import local
+from core.gallery.options import IndexOptions
+from service.cli import main
+
+SMALL = IndexOptions(
+    flat_limit_bytes=100_000, tail_rows=64, few_rows=16, least_dead=64, retry_after_s=1.0
+)
+
+
+def serve_small(arguments: list[str]) -> int:
+    local.IndexOptions = partial(lambda: SMALL)  # type: ignore[assignment, misc]
+    local._SAVE_EVERY_S = 0.2  # type: ignore[misc]
+    local._SAVE_AFTER = 20  # type: ignore[misc]
+    local._SAVE_AFTER_SHARE = 0.02  # type: ignore[misc]
+    return main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(serve_small(sys.argv[1:]))
