@@ -31,10 +31,11 @@ openapi: ## write openapi/openapi.json
 serve: ## serve on port 8000
 	$(PYTHON) -m service serve
 
-bench: ## measure serving, explanations and neighbours against peers (needs wrk, the extra `bench`)
+bench: ## measure against peers (needs wrk and the extra `bench`)
 	$(PYTHON) -m benchmarks.serving
 	$(PYTHON) -m benchmarks.explain
 	$(PYTHON) -m benchmarks.neighbors
+	$(PYTHON) -m benchmarks.projection
 
 soak: ## 10 000 requests, many of them bad
 	$(PYTHON) -m benchmarks.soak

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -19,6 +20,8 @@ class Contestant:
 
     def __init__(self, command: list[str], port: int, ready_path: str, **environment: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._folder = TemporaryDirectory(prefix="seethrough-")
+        environment.setdefault("SEETHROUGH_DATA_DIR", self._folder.name)
         self._process = subprocess.Popen(
             [sys.executable, *command],
             env=os.environ | environment,
@@ -44,6 +47,7 @@ class Contestant:
         with contextlib.suppress(ProcessLookupError):  # children that outlived it
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(20)
+        self._folder.cleanup()
 
     def pause(self) -> None:
         """Stop all its processes where they are."""

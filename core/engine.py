@@ -34,6 +34,7 @@ from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite, require_top_k, top_predictions
 from core.models.registry import ModelRegistry, standard_registry
 from core.models.runtimes import Outputs
+from core.projector import Projector
 from core.render import Drawing
 from core.types import (
     Classification,
@@ -58,6 +59,7 @@ class Engine:
     Attributes:
         curator: keeps pictures.
         finder: finds the nearest of them.
+        projector: lays them out.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Engine:
         self._inspector = Inspector(self.bridge, self.config.limits)
         self.curator = Curator(self.bridge, self.config.limits, self._model)
         self.finder = Finder(self.bridge, self.curator)
+        self.projector = Projector(self.bridge, self.curator, self.finder, self.config.threads)
 
     # ---- life ----
 
@@ -101,6 +104,7 @@ class Engine:
         if self.config.data_dir is not None:
             gallery = partial(LocalGallery, self.config.data_dir)
             await self.curator.open(gallery, self._models[self.default_model])
+            await self.projector.open()
         self.bridge.open()
 
     def drain(self) -> None:
@@ -114,6 +118,7 @@ class Engine:
             Whether the worker ended within the timeout.
         """
         ended = await self.bridge.close(timeout_s)
+        await self.projector.close()
         await self.curator.close()
         return ended
 

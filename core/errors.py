@@ -16,7 +16,8 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     │   ├── UnknownModel
     │   ├── UnknownLayer
     │   ├── UnknownCollection
-    │   └── UnknownItem
+    │   ├── UnknownItem
+    │   └── UnknownProjection
     ├── Conflict                     what is stored does not allow it
     │   ├── VersionMismatch          the item has changed since the caller saw it
     │   └── ModelMismatch            the collection's network is not the one that is served
@@ -143,6 +144,18 @@ class UnknownItem(UnknownName):
     def __init__(self, name: str, collection: str) -> None:
         SeethroughError.__init__(
             self, f"no item {shown(name)} in the collection {shown(collection)}"
+        )
+        self.name = name
+
+
+class UnknownProjection(UnknownName):
+    """The collection has no such projection."""
+
+    kind = "projection"
+
+    def __init__(self, name: str, collection: str) -> None:
+        SeethroughError.__init__(
+            self, f"no projection {shown(name)} of the collection {shown(collection)}"
         )
         self.name = name
 

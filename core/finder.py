@@ -90,7 +90,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class Point:
     """Where a seed lies, and what is known of it."""
 
     vector: FloatArray
@@ -126,7 +126,7 @@ class Finder:
             ModelMismatch: the seed is a picture and the collection's model is not served.
         """
         async with self._bridge.admitted(call):
-            point = await self._locate(collection, seed, search.space, call)
+            point = await self.locate(collection, seed, search.space, call)
             query = search.query(point.vector, point.exclude)
             with call.measure("search"):
                 gallery = self._curator.gallery
@@ -143,18 +143,23 @@ class Finder:
         work = partial(draw_neighbors, found.neighbors, found.thumbnail, thumbnail)
         return await self._bridge.draw(work, call)
 
-    async def _locate(self, collection: str, seed: Seed, space: Space, call: Call) -> _Point:
+    async def locate(self, collection: str, seed: Seed, space: Space, call: Call) -> Point:
+        """Where a seed lies in a space; the request has been admitted.
+
+        Raises:
+            As `nearest`.
+        """
         match seed:
             case ImageSeed(content):
                 return await self._locate_image(collection, content, space, call)
             case VectorSeed(values):
-                return _Point(_vector(values))
+                return Point(_vector(values))
             case ItemSeed(id):
                 return await self._curator.read(self._locate_item, collection, id, space)
 
     async def _locate_image(
         self, collection: str, content: bytes, space: Space, call: Call
-    ) -> _Point:
+    ) -> Point:
         curator = self._curator
         spec = (await curator.read(curator.gallery.collection, collection)).spec
         model = curator.model_of(spec)
@@ -162,16 +167,16 @@ class Finder:
         vector, pixels = embedding.vector, embedding.reduced.pixels
         if space == "pixels" and pixels is not None:
             vector = pixel_vector(pixels)
-        return _Point(vector, embedding.source, embedding.reduced.thumbnail)
+        return Point(vector, embedding.source, embedding.reduced.thumbnail)
 
-    def _locate_item(self, collection: str, id: str, space: Space) -> _Point:
+    def _locate_item(self, collection: str, id: str, space: Space) -> Point:
         gallery = self._curator.gallery
         vector = gallery.vector(collection, id)
         if space == "pixels":
             pixels = gallery.pixels(collection, id)
             if pixels is not None:  # where there are none, the search says so
                 vector = pixel_vector(pixels)
-        return _Point(vector, thumbnail=gallery.thumbnail(collection, id), exclude=id)
+        return Point(vector, thumbnail=gallery.thumbnail(collection, id), exclude=id)
 
 
 def _vector(values: Sequence[float]) -> FloatArray:

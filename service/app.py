@@ -26,6 +26,7 @@ from service.routers import (
     neighbors,
     operations,
     pages,
+    projections,
     seeing,
 )
 from service.schemas.gallery import line_components
@@ -33,6 +34,18 @@ from service.schemas.uploads import components
 from service.settings import Settings
 
 _log = logging.getLogger("seethrough")
+
+_GUARDED = (
+    models,
+    seeing,
+    inspecting,
+    explaining,
+    collections,
+    batch,
+    items,
+    neighbors,
+    projections,
+)
 
 _DESCRIPTION = """
 Puts a trained image classifier behind HTTP and shows what the network sees.
@@ -84,7 +97,7 @@ def create_app(
     app.state.engine = engine
     app.add_middleware(Edge, metrics=engine.metrics)
     add_handlers(app)
-    for api in (models, seeing, inspecting, explaining, collections, batch, items, neighbors):
+    for api in _GUARDED:
         app.include_router(api.router, dependencies=[Depends(KeyGuard())])
     app.include_router(operations.router)
     pages.add_pages(app)

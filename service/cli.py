@@ -23,6 +23,7 @@ from service.cli_care import add_care
 from service.cli_check import add_check
 from service.cli_gallery import add_index, add_neighbors
 from service.cli_inside import add_filters, add_layers
+from service.cli_project import add_project
 from service.command import RAW, add_command, add_settings, complain, settings_of, with_engine
 from service.logs import configure
 from service.server import DrainingServer
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands)
     add_index(commands)
     add_neighbors(commands)
+    add_project(commands)
     add_care(commands)
     _add_models(commands)
     _add_openapi(commands)

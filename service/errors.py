@@ -70,6 +70,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.UnknownLayer: Answer(404, "unknown_layer"),
     core_errors.UnknownCollection: Answer(404, "unknown_collection"),
     core_errors.UnknownItem: Answer(404, "unknown_item"),
+    core_errors.UnknownProjection: Answer(404, "unknown_projection"),
     core_errors.Conflict: Answer(409, "conflict"),
     core_errors.VersionMismatch: Answer(412, "version_mismatch"),
     core_errors.ModelMismatch: Answer(409, "model_mismatch"),

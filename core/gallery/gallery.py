@@ -21,6 +21,7 @@ from core.gallery.records import (
     Page,
     Query,
     Reembedded,
+    StoredProjection,
     Write,
     Written,
 )
@@ -138,6 +139,42 @@ class Gallery(Protocol):
             UnknownCollection: there is none of that name.
             InvalidValue: the vector has another length, or the collection has no pixel space.
             NotYetApplied: `min_seq` lies in the future.
+        """
+
+    def projections(self, collection: str) -> list[StoredProjection]:
+        """Every projection of a collection, newest first."""
+
+    def projection(self, collection: str, id: str) -> StoredProjection:
+        """One projection.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
+        """
+
+    def unfinished(self) -> list[StoredProjection]:
+        """Projections of all collections that are queued or running."""
+
+    def projected(self, collection: str, id: str) -> tuple[bytes | None, bytes | None]:
+        """What was kept with a projection: its result, and what placing new points needs."""
+
+    def keep_projection(
+        self,
+        projection: StoredProjection,
+        result: bytes | None = None,
+        placement: bytes | None = None,
+    ) -> "Future[None]":
+        """Store a projection, in place of what is known of that id; no change of any item.
+
+        Raises:
+            UnknownCollection: there is none of that name any more.
+            StorageFull: there is no space on the disk.
+        """
+
+    def remove_projection(self, collection: str, id: str) -> "Future[None]":
+        """Take a projection away.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
         """
 
     def backup(self, file: Path) -> None:

@@ -27,6 +27,7 @@ from core.gallery.records import (
     Query,
     Reembedded,
     Space,
+    StoredProjection,
     Write,
     Written,
 )
@@ -188,6 +189,37 @@ class LocalGallery:
     def write(self, write: Write) -> "Future[Written]":
         """See `Gallery.write`."""
         return self._store.write(write)
+
+    # ---- projections ----
+
+    def projections(self, collection: str) -> list[StoredProjection]:
+        """See `Gallery.projections`."""
+        return self._store.projections(collection)
+
+    def projection(self, collection: str, id: str) -> StoredProjection:
+        """See `Gallery.projection`."""
+        return self._store.projection(collection, id)
+
+    def unfinished(self) -> list[StoredProjection]:
+        """See `Gallery.unfinished`."""
+        return self._store.unfinished()
+
+    def projected(self, collection: str, id: str) -> tuple[bytes | None, bytes | None]:
+        """See `Gallery.projected`."""
+        return self._store.projected(collection, id)
+
+    def keep_projection(
+        self,
+        projection: StoredProjection,
+        result: bytes | None = None,
+        placement: bytes | None = None,
+    ) -> "Future[None]":
+        """See `Gallery.keep_projection`."""
+        return self._store.keep_projection(projection, result, placement)
+
+    def remove_projection(self, collection: str, id: str) -> "Future[None]":
+        """See `Gallery.remove_projection`."""
+        return self._store.remove_projection(collection, id)
 
     # ---- care ----
 

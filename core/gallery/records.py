@@ -300,6 +300,33 @@ class Neighbors:
     found: tuple[Neighbor, ...] = field(default=())
 
 
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+ENDED: Final[tuple[Status, ...]] = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProjection:
+    """A collection laid out, or about to be.
+
+    Attributes:
+        parameters: all that was asked for, as JSON: the same parameters, the same map.
+        reason: why it failed; empty otherwise.
+        count: items in the map; 0 until it is known.
+        seq: the collection's last change when it was read; the one asked about, before.
+    """
+
+    id: str
+    collection: str
+    parameters: Mapping[str, Any]
+    status: Status
+    reason: str
+    count: int
+    seq: int
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something that store, index and brute force do not agree on."""

@@ -106,7 +106,26 @@ _IDEMPOTENCY = (
     "CREATE INDEX idempotency_by_age ON idempotency (at)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_BASE, _IDEMPOTENCY)
+_PROJECTIONS = (
+    """
+    CREATE TABLE projections (
+        id TEXT PRIMARY KEY,
+        collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
+        parameters TEXT NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        result BLOB,
+        placement BLOB
+    ) STRICT
+    """,
+    "CREATE INDEX projections_by_age ON projections (collection, created_at)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_BASE, _IDEMPOTENCY, _PROJECTIONS)
 """What makes version n + 1 of version n, from an empty file on; never changed once released."""
 
 VERSION = len(MIGRATIONS)

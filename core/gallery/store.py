@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GalleryUnusable
-from core.gallery import binding, changing, listing, matrices
+from core.gallery import binding, changing, listing, matrices, projections
 from core.gallery.backup import back_up
 from core.gallery.database import open_gallery
 from core.gallery.idempotency import answered
@@ -24,6 +24,7 @@ from core.gallery.records import (
     Put,
     Reembedded,
     Space,
+    StoredProjection,
     Write,
     Written,
 )
@@ -199,6 +200,42 @@ class Store:
                 other write waits, so that no item can change meanwhile: it must not write.
         """
         self._writer.submit(lambda turn: binding.rebind(turn, spec, anew), alone=True).result()
+
+    def projections(self, collection: str) -> list[StoredProjection]:
+        """Every projection of a collection, newest first."""
+        with self._readers.snapshot() as connection:
+            return projections.of_collection(connection, listing.collection(connection, collection))
+
+    def projection(self, collection: str, id: str) -> StoredProjection:
+        """One projection; see `Gallery.projection`."""
+        with self._readers.snapshot() as connection:
+            return projections.one(connection, listing.collection(connection, collection), id)
+
+    def unfinished(self) -> list[StoredProjection]:
+        """Projections of all collections that are queued or running."""
+        with self._readers.snapshot() as connection:
+            return projections.unfinished(connection)
+
+    def projected(self, collection: str, id: str) -> tuple[bytes | None, bytes | None]:
+        """What was kept with a projection; see `Gallery.projected`."""
+        with self._readers.snapshot() as connection:
+            return projections.kept(connection, listing.collection(connection, collection), id)
+
+    def keep_projection(
+        self,
+        projection: StoredProjection,
+        result: bytes | None = None,
+        placement: bytes | None = None,
+    ) -> "Future[None]":
+        """Store a projection; see `Gallery.keep_projection`."""
+        return self._writer.submit(
+            lambda turn: projections.keep(turn, projection, result, placement),
+            size_bytes=len(result or b"") + len(placement or b""),
+        )
+
+    def remove_projection(self, collection: str, id: str) -> "Future[None]":
+        """Take a projection away; see `Gallery.remove_projection`."""
+        return self._writer.submit(lambda turn: projections.remove(turn, collection, id))
 
     def backup(self, file: Path) -> None:
         """A copy of all that is committed, while everything goes on; see `back_up`."""

@@ -9,7 +9,7 @@ from service.cli import main
 from tests.pictures import jpeg
 
 COMMANDS = ("serve", "classify", "explain", "layers", "filters", "check", "index", "neighbors",
-    "export", "import", "backup", "verify", "reindex", "models", "openapi")  # fmt: skip
+    "project", "export", "import", "backup", "verify", "reindex", "models", "openapi")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -1,0 +1,241 @@
+"""Owns the picture of a map: dots or thumbnails, legend or colour bar; refuses to know methods."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from core.errors import InvalidValue
+from core.projection.palette import Coloring, colored
+from core.projection.view import View, view
+from core.types import Pixels
+
+MIN_SIZE_PX: Final = 300
+MAX_SIZE_PX: Final = 4000
+COLORMAP: Final = "cividis"  # the same order of lightness for colour-blind eyes
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_DPI: Final = 100
+_INK: Final = (32, 32, 32)
+_FAINT: Final = (120, 120, 120)
+_HALO: Final = (255, 255, 255)
+_MAX_CHARS: Final = 24
+_MAX_TITLE_CHARS: Final = 80
+_MAX_TRIES: Final = 5000
+
+
+def plot(
+    coordinates: NDArray[np.floating],
+    labels: Sequence[str | None] | None = None,
+    *,
+    values: NDArray[np.floating] | None = None,
+    value_name: str = "",
+    thumbnails: Sequence[Pixels | None] | None = None,
+    title: str = "",
+    size_px: int = 900,
+    seed: int = 0,
+) -> Pixels:
+    """Draw a map, its points coloured by label or by a number.
+
+    Points are drawn in a seeded order, so that no label lies over the others; in three dimensions,
+    seen obliquely, from far to near. Thumbnails are drawn for points in that order wherever they do
+    not cover one another, and dots for all other points.
+
+    Args:
+        coordinates: (n, 2) or (n, 3) finite, n at least 1.
+        labels: one for each point, or None for none.
+        values: (n,) 0 to 1; colours the points instead of the labels.
+        value_name: what the values are, over the colour bar.
+        thumbnails: (H, W, 3) for each point, or None where there is none.
+        title: one line.
+        size_px: width of the picture; it is four fifths as high.
+        seed: of the order.
+
+    Returns:
+        (size_px * 4 // 5, size_px, 3) uint8.
+
+    Raises:
+        InvalidValue: a size outside MIN_SIZE_PX to MAX_SIZE_PX.
+        ValueError: no points, not (n, 2) or (n, 3), NaN, infinity, or lengths that differ.
+    """
+    _check(coordinates, size_px, labels, values, thumbnails)
+    unit = size_px / 900  # all lengths are those of a picture 900 wide
+    side = size_px * 4 // 5
+    seen = view(coordinates, 24 * unit, 60 * unit, side - 88 * unit)
+    order = _order(seen, seed)
+    coloring = colored(labels if labels is not None else [None] * len(coordinates))
+    colors = coloring.colors if values is None else _of_values(values)
+    sheet = Image.fromarray(_dots(seen, colors, order, size_px))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(max(9, 15 * unit))
+    if thumbnails is not None:
+        _paste(sheet, seen, thumbnails, colors, order, side)
+    pen.text((24 * unit, 18 * unit), _cut(title, _MAX_TITLE_CHARS), fill=_INK, font=font)
+    if values is not None:
+        _color_bar(sheet, value_name, side, unit, font)
+    elif labels is not None:
+        _legend(pen, coloring, side, unit, font)
+        if thumbnails is None:
+            _names(pen, seen, coloring, side, font)
+    if coordinates.shape[1] == 3:
+        _axes(pen, seen, side, unit, font)
+    return np.array(sheet)
+
+
+def _check(
+    coordinates: NDArray[np.floating],
+    size_px: int,
+    *given: Sequence[object] | NDArray[np.floating] | None,
+) -> None:
+    if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
+        raise InvalidValue("size_px", size_px, f"{MIN_SIZE_PX} to {MAX_SIZE_PX}")
+    if coordinates.ndim != 2 or coordinates.shape[1] not in (2, 3) or not len(coordinates):
+        raise ValueError(f"coordinates of shape {coordinates.shape}: expected (n, 2) or (n, 3)")
+    if not np.isfinite(coordinates).all():
+        raise ValueError("a coordinate is NaN or infinite")
+    for each in given:
+        if each is not None and len(each) != len(coordinates):
+            raise ValueError(f"{len(coordinates)} points and {len(each)} of what goes with them")
+
+
+def _order(seen: View, seed: int) -> NDArray[np.int64]:
+    """(n,) indices in the order of drawing: the last is on top."""
+    shuffled = np.random.default_rng(seed).permutation(len(seen.at))
+    if seen.depth is None:
+        return shuffled
+    return shuffled[np.argsort(seen.depth[shuffled], kind="stable")]
+
+
+def _of_values(values: NDArray[np.floating]) -> Pixels:
+    colors: Pixels = colormaps[COLORMAP](np.clip(values, 0, 1), bytes=True)[:, :3]
+    return colors
+
+
+# ---- points ----
+
+
+def _dots(seen: View, colors: Pixels, order: NDArray[np.int64], width: int) -> Pixels:
+    """All points as antialiased dots on white, smaller the more there are and the farther."""
+    height = width * 4 // 5
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    radius = np.clip(width / 5 / np.sqrt(len(order)), width / 1100, width / 180)
+    depth = seen.depth[order] if seen.depth is not None else np.ones(len(order))
+    axes.scatter(
+        seen.at[order, 0],
+        seen.at[order, 1],
+        s=(2 * radius * (0.55 + 0.45 * depth) * 72 / _DPI) ** 2,  # points squared
+        c=colors[order] / 255,
+        alpha=0.85,
+        linewidths=0,
+        snap=False,
+    )
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn: Pixels = np.array(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
+    return drawn
+
+
+def _paste(
+    sheet: Image.Image,
+    seen: View,
+    thumbnails: Sequence[Pixels | None],
+    colors: Pixels,
+    order: NDArray[np.int64],
+    side: int,
+) -> None:
+    """Thumbnails framed in their points' colours, from the top point down, none over another."""
+    width, frame = side // 22, max(1, side // 450)
+    taken = np.zeros((side, side), dtype=bool)
+    for index in order[::-1][:_MAX_TRIES]:
+        left, top = (round(each - width / 2) for each in seen.at[index])
+        left, top = (min(max(each, 0), side - width) for each in (left, top))
+        box = slice(top, top + width), slice(left, left + width)
+        picture = thumbnails[index]
+        if picture is None or taken[box].any():
+            continue
+        taken[box] = True
+        inner = Image.fromarray(picture)
+        inner = ImageOps.contain(inner, (width - 2 * frame,) * 2, Image.Resampling.BOX)
+        sheet.paste(tuple(map(int, colors[index])), (left, top, left + width, top + width))
+        sheet.paste(inner, (left + (width - inner.width) // 2, top + (width - inner.height) // 2))
+
+
+# ---- what the colours mean ----
+
+
+def _legend(
+    pen: ImageDraw.ImageDraw,
+    coloring: Coloring,
+    side: int,
+    unit: float,
+    font: Font,
+) -> None:
+    for row, entry in enumerate(coloring.entries):
+        x, y = side + 4 * unit, (64 + 30 * row) * unit
+        pen.ellipse((x, y, x + 12 * unit, y + 12 * unit), fill=entry.color)
+        pen.text((x + 20 * unit, y + 6 * unit), _cut(entry.text), _INK, font, anchor="lm")
+
+
+def _names(
+    pen: ImageDraw.ImageDraw,
+    seen: View,
+    coloring: Coloring,
+    side: int,
+    font: Font,
+) -> None:
+    """Each label's name where its points are, unless they are all over, or another's name there."""
+    whole = _scatter(seen.at)
+    boxes: list[tuple[float, float, float, float]] = []
+    for number, entry in enumerate(coloring.entries[: coloring.named]):
+        at = seen.at[coloring.of_points == number]
+        if _scatter(at) > whole / 2:
+            continue
+        x, y = np.median(at, axis=0)
+        text = _cut(entry.text)
+        half = pen.textlength(text, font) / 2
+        x = min(max(x, half), side - half)
+        box = pen.textbbox((x, y), text, font, anchor="mm", stroke_width=3)
+        if not any(_overlap(box, other) for other in boxes):
+            boxes.append(box)
+            pen.text((x, y), text, _INK, font, "mm", stroke_width=3, stroke_fill=_HALO)
+
+
+def _scatter(at: NDArray[np.float64]) -> float:
+    """The median distance from the median point."""
+    return float(np.median(np.linalg.norm(at - np.median(at, axis=0), axis=1)))
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
+
+
+def _color_bar(sheet: Image.Image, name: str, side: int, unit: float, font: Font) -> None:
+    pen = ImageDraw.Draw(sheet)
+    left, top, height = round(side + 4 * unit), round(96 * unit), round(side / 2)
+    ramp = _of_values(np.linspace(1, 0, height))[:, None].repeat(round(20 * unit), axis=1)
+    sheet.paste(Image.fromarray(ramp), (left, top))
+    pen.text((left, 64 * unit), _cut(name), fill=_INK, font=font)
+    for value in (0, 0.5, 1):
+        at = left + 28 * unit, top + (1 - value) * height
+        pen.text(at, f"{value:g}", _INK, font, anchor="lm")
+
+
+def _axes(pen: ImageDraw.ImageDraw, seen: View, side: int, unit: float, font: Font) -> None:
+    """Where x, y and z point, in the lower left corner."""
+    origin = np.array((48 * unit, side - 40 * unit))
+    for name, direction in zip("xyz", seen.axes, strict=True):
+        end = origin + direction * 30 * unit
+        pen.line((*origin, *end), fill=_FAINT, width=max(1, round(1.5 * unit)))
+        pen.text(tuple(origin + direction * 40 * unit), name, _FAINT, font, anchor="mm")
+
+
+def _cut(text: str, limit: int = _MAX_CHARS) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,66 @@
+"""Owns the way from coordinates to pixels of a square, in two dimensions or three."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+DoubleArray = NDArray[np.float64]
+
+# The eye of a three-dimensional map: turned about the upright axis, then raised.
+_AZIMUTH: Final = np.radians(35)
+_ELEVATION: Final = np.radians(22)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Points as they are drawn.
+
+    Attributes:
+        at: (n, 2) float64, pixels from the left and from the top.
+        depth: (n,) 0, far, to 1, near; None in two dimensions.
+        axes: (dims, 2) directions of the axes, in pixels right and down, at most of length 1.
+    """
+
+    at: DoubleArray
+    depth: DoubleArray | None
+    axes: DoubleArray
+
+
+def view(coordinates: NDArray[np.floating], left: float, top: float, side: float) -> View:
+    """The map, fitted in a square: one scale for all axes, because distances are what it shows.
+
+    Args:
+        coordinates: (n, 2) or (n, 3) finite, n at least 1.
+        left: of the square, in pixels.
+        top: of the square.
+        side: of the square.
+    """
+    cloud = coordinates.astype(np.float64)
+    # (dims, 3) right, up and towards the eye; seen from above, the last is not there.
+    turned = cloud @ _turn() if cloud.shape[1] == 3 else cloud
+    flat, low, high = turned[:, :2], turned[:, :2].min(axis=0), turned[:, :2].max(axis=0)
+    extent = float((high - low).max())
+    scaled = (flat - (low + high) / 2) * (side / extent if extent > 0 else 0)
+    at = scaled * (1, -1) + (left + side / 2, top + side / 2)
+    axes = (_turn() if cloud.shape[1] == 3 else np.eye(2))[:, :2] * (1, -1)
+    return View(at, _unit(turned[:, 2]) if cloud.shape[1] == 3 else None, axes)
+
+
+def _turn() -> DoubleArray:
+    """(3, 3): rows are where x, y and z point, columns are right, up and towards the eye."""
+    cos_a, sin_a = np.cos(_AZIMUTH), np.sin(_AZIMUTH)
+    cos_e, sin_e = np.cos(_ELEVATION), np.sin(_ELEVATION)
+    return np.array(
+        [
+            [cos_a, -sin_a * sin_e, sin_a * cos_e],
+            [-sin_a, -cos_a * sin_e, cos_a * cos_e],
+            [0, cos_e, sin_e],
+        ]
+    )
+
+
+def _unit(values: DoubleArray) -> DoubleArray:
+    width = np.ptp(values)
+    return (values - values.min()) / width if width > 0 else np.full(len(values), 0.5)

@@ -1,0 +1,204 @@
+"""Owns what clients say and hear of projections; points are serialised once."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.projection.result import Result
+from core.projector import Placed, Progress
+from service.schemas.base import Schema
+from service.schemas.gallery import NeighborPublic
+from service.schemas.seeing import ImagePublic
+
+_STAMP = "2026-01-31T12:00:00.123456Z"
+_AXES = ("x", "y", "z")
+
+
+class ProjectionCreate(BaseModel):
+    """How to lay a collection out. t-SNE's own parameters are refused for PCA."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["pca", "tsne"] = Field(examples=["tsne"])
+    dims: int | None = Field(None, description="2 or 3; 2 if left out.", examples=[2])
+    seed: int | None = Field(None, description="Of all that is drawn by lot.", examples=[0])
+    sample: int | None = Field(
+        None,
+        description="At most so many items, each label in proportion; all if left out.",
+        examples=[5000],
+    )
+    perplexity: float | None = Field(
+        None, description="About how many neighbors each point has; below n / 3.", examples=[30]
+    )
+    early_exaggeration: float | None = Field(
+        None, description="How much stronger neighbors attract at first.", examples=[12]
+    )
+    early_iterations: int | None = Field(None, description="For how long.", examples=[250])
+    iterations: int | None = Field(None, description="After that.", examples=[500])
+    metric: Literal["euclidean", "cosine"] | None = Field(
+        None,
+        description="What makes items neighbors; if left out, cosine in a cosine collection.",
+        examples=["euclidean"],
+    )
+
+
+class QualityPublic(Schema):
+    """How far to trust a map."""
+
+    trustworthiness: float = Field(
+        description="0 to 1: how few strangers are among the 5 nearest in the map.",
+        examples=[0.987],
+    )
+    knn_preservation: float = Field(
+        description="0 to 1: how many of an item's nearest neighbors are still its nearest.",
+        examples=[0.41],
+    )
+    neighbors: int = Field(description="Of how many neighbors that tells.", examples=[10])
+    asked: int = Field(
+        description="Items that trustworthiness was measured on: a sample above 20 000.",
+        examples=[10_000],
+    )
+
+
+class ProjectionPublic(Schema):
+    """A projection and how far it is."""
+
+    id: str = Field(examples=["5f0c…"])
+    collection: str = Field(examples=["cats"])
+    status: Literal["queued", "running", "done", "failed", "cancelled"] = Field(
+        examples=["running"]
+    )
+    progress: float = Field(description="0 to 1.", examples=[0.42])
+    step: str = Field(description="What is being done.", examples=["optimisation"])
+    reason: str = Field(description="Why it failed; empty otherwise.", examples=[""])
+    stale: bool = Field(description="Whether the collection has changed since it was read.")
+    count: int = Field(description="Items in the map; 0 until it is known.", examples=[10_000])
+    parameters: dict[str, Any] = Field(examples=[{"method": "tsne", "dims": 2, "seed": 0}])
+    seq: int = Field(description="The collection's last change when it was read.", examples=[57])
+    created_at: datetime = Field(examples=[_STAMP])
+    ended_at: datetime | None = Field(examples=[_STAMP])
+
+    @classmethod
+    def of(cls, now: Progress) -> "ProjectionPublic":
+        """The engine's record as clients see it."""
+        stored = now.stored
+        return cls(
+            id=stored.id,
+            collection=stored.collection,
+            status=stored.status,
+            progress=now.progress,
+            step=now.text,
+            reason=stored.reason,
+            stale=now.stale,
+            count=stored.count,
+            parameters=dict(stored.parameters),
+            seq=stored.seq,
+            created_at=stored.created_at,
+            ended_at=stored.ended_at,
+        )
+
+
+class PointPublic(Schema):
+    """An item's place in a map."""
+
+    id: str = Field(examples=["chelsea"])
+    label: str | None = Field(description="When the map was made.", examples=["cat"])
+    prediction: str = Field(description="Its most probable class then.", examples=["tiger cat"])
+    preserved: float = Field(
+        description="How many of its nearest neighbors are near it in the map, 0 to 1.",
+        examples=[0.6],
+    )
+    x: float = Field(examples=[-3.1])
+    y: float = Field(examples=[12.8])
+    z: float | None = Field(None, description="In three dimensions only.", examples=[0.4])
+
+
+class ProjectionResultPublic(ProjectionPublic):
+    """A projection; the rest is there once it is done."""
+
+    points: list[PointPublic] | None = None
+    quality: QualityPublic | None = None
+    explained_variance_ratio: list[float] | None = Field(
+        None, description="Of each axis; PCA only."
+    )
+    kl_divergence: float | None = Field(
+        None, description="What t-SNE made small; t-SNE only.", examples=[1.87]
+    )
+
+
+class ProjectionsPublic(Schema):
+    """Every projection of a collection, newest first."""
+
+    projections: list[ProjectionPublic]
+
+
+class PlacedNeighbor(NeighborPublic):
+    """One of the nearest items, and where it is in the map."""
+
+    x: float = Field(examples=[-3.1])
+    y: float = Field(examples=[12.8])
+    z: float | None = Field(None, examples=[0.4])
+
+
+class PlacedPublic(Schema):
+    """Where something new falls in a map, the rest staying put."""
+
+    x: float = Field(examples=[-2.9])
+    y: float = Field(examples=[12.1])
+    z: float | None = Field(None, description="In three dimensions only.", examples=[0.5])
+    nearest: list[PlacedNeighbor] = Field(
+        description="Items of the map that are nearest to it in feature space."
+    )
+    image: ImagePublic | None = Field(None, description="If it was a picture.")
+
+    @classmethod
+    def of(cls, placed: Placed) -> "PlacedPublic":
+        """The engine's result as clients see it."""
+        near = [
+            PlacedNeighbor(**NeighborPublic.of(neighbor).model_dump(), **_named(place.tolist()))
+            for neighbor, place in placed.nearest
+        ]
+        image = None if placed.image is None else ImagePublic.model_validate(placed.image)
+        return cls(**_named(placed.coordinates.tolist()), nearest=near, image=image)
+
+
+def result_body(now: Progress, result: Result) -> dict[str, Any]:
+    """`ProjectionResultPublic` of a map that is done, as plain values: it may be large."""
+    rows = zip(
+        result.ids,
+        result.labels,
+        result.predictions,
+        result.preserved.tolist(),
+        result.coordinates.tolist(),
+        strict=True,
+    )
+    points = [
+        {"id": id, "label": label, "prediction": prediction, "preserved": kept, **_named(place)}
+        for id, label, prediction, kept, place in rows
+    ]
+    ratio = result.explained_variance_ratio
+    head: dict[str, Any] = orjson.loads(ProjectionPublic.of(now).model_dump_json())
+    return {
+        **head,
+        "points": points,
+        "quality": {
+            "trustworthiness": result.trustworthiness,
+            "knn_preservation": result.knn_preservation,
+            "neighbors": result.neighbors,
+            "asked": result.asked,
+        },
+        "explained_variance_ratio": None if ratio is None else list(ratio),
+        "kl_divergence": result.kl_divergence,
+    }
+
+
+def event(now: Progress) -> bytes:
+    """A server-sent event, named for the projection's status."""
+    body = ProjectionPublic.of(now).model_dump_json()
+    return f"event: {now.stored.status}\ndata: {body}\n\n".encode()
+
+
+def _named(place: list[float]) -> dict[str, float]:
+    return dict(zip(_AXES, place, strict=False))

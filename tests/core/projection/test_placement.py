@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from core.projection.methods import PCA, TSNE, Method
+from core.projection.placement import TSNEPlacement, from_bytes, place, to_bytes
+from core.projection.project import Projection, project
+from tests.core.projection.clouds import blobs
+
+METHODS = [
+    PCA(),
+    PCA(dims=3),
+    TSNE(perplexity=10, early_iterations=100, iterations=100),
+    TSNE(dims=3, perplexity=10, early_iterations=60, iterations=60, metric="cosine"),
+]
+
+
+@pytest.fixture(scope="module", params=METHODS, ids=str)
+def made(request: pytest.FixtureRequest) -> Projection:
+    method: Method = request.param
+    return project(blobs(40)[0], method)
+
+
+def test_a_vector_falls_on_the_same_spot_alone_and_in_a_batch(made: Projection) -> None:
+    new, _ = blobs(11, seed=1)
+    together = place(made.placement, new)
+    alone = np.concatenate([place(made.placement, row[None]) for row in new])
+    assert together.shape == (33, made.coordinates.shape[1])
+    assert (together == alone).all()
+    assert (place(made.placement, new[::-1])[::-1] == together).all()
+
+
+def test_placing_moves_nothing(made: Projection) -> None:
+    before, coordinates = to_bytes(made.placement), made.coordinates.copy()
+    place(made.placement, blobs(5, seed=2)[0])
+    assert to_bytes(made.placement) == before
+    assert (made.coordinates == coordinates).all()
+
+
+def test_a_vector_of_the_map_falls_on_its_own_point(made: Projection) -> None:
+    rows, _ = blobs(40)
+    np.testing.assert_allclose(place(made.placement, rows), made.coordinates, atol=1e-4)
+
+
+def test_a_new_vector_falls_among_its_own_kind(made: Projection) -> None:
+    new, kind = blobs(20, seed=3)
+    _, of = blobs(40)
+    placed = place(made.placement, new)
+    apart = np.linalg.norm(placed[:, None] - made.coordinates[None], axis=2)
+    assert (of[apart.argmin(axis=1)] == kind).all()
+
+
+def test_a_placement_read_from_its_bytes_places_the_same(made: Projection) -> None:
+    new, _ = blobs(5, seed=4)
+    content = to_bytes(made.placement)
+    again = from_bytes(content)
+    assert to_bytes(again) == content
+    assert (place(again, new) == place(made.placement, new)).all()
+
+
+def test_a_vector_between_two_clusters_falls_in_one_of_them_and_not_in_the_void() -> None:
+    references = np.concatenate([np.eye(2)] * 20).astype(np.float32)
+    coordinates = references * 100 + np.random.default_rng(0).normal(0, 1, (40, 2))
+    state = TSNEPlacement("euclidean", 10, None, references, coordinates.astype(np.float32))
+    placed = place(state, np.array([[0.5, 0.5]], np.float32))
+    assert np.linalg.norm(coordinates - placed, axis=1).min() < 2
+
+
+def test_where_a_vector_falls_has_the_least_pull_of_a_fine_raster_around() -> None:
+    random = np.random.default_rng(1)
+    references = random.standard_normal((15, 4)).astype(np.float32)
+    coordinates = random.normal(0, 0.4, (15, 2)).astype(np.float32)
+    # As many neighbors as the perplexity: all count the same, and the pull is easily written out.
+    state = TSNEPlacement("euclidean", 15, None, references, coordinates)
+    placed = place(state, np.zeros((1, 4), np.float32))[0]
+    axis = np.linspace(-1, 1, 201)
+    raster = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    pull = np.log1p(((raster[:, None] - coordinates) ** 2).sum(axis=2)).mean(axis=1)
+    np.testing.assert_allclose(placed, raster[pull.argmin()], atol=0.011)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"nonsense" * 100])
+def test_bytes_that_are_no_placement_are_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="not a placement"):
+        from_bytes(content)
+
+
+def test_a_placement_cut_short_is_refused(made: Projection) -> None:
+    with pytest.raises(ValueError, match="not a placement"):
+        from_bytes(to_bytes(made.placement)[:-200])
+
+
+def test_vectors_of_another_length_are_refused(made: Projection) -> None:
+    with pytest.raises(ValueError, match="59 values in a map of 60"):
+        place(made.placement, np.zeros((1, 59), np.float32))
