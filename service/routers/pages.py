@@ -3,6 +3,7 @@
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
@@ -15,22 +16,49 @@ _EXPLORER = Path(__file__).parent.parent / "explorer"
 # The package's only use here is that its wheel carries the assets of both pages.
 _DOCS_ASSETS = Path(str(files("fastapi_offline"))) / "static"
 _REDOC = "redoc.standalone.js"
+# The explorer needs nothing from elsewhere, no inline script and no style in its markup.
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' blob: data:",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 _REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 _OWN_LOGO = b"./assets/explorer/icon.svg"
+
+
+class _Fresh(StaticFiles):
+    """Files that a browser asks about before it uses its copy, so that an upgrade shows."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """As Starlette's, which knows ETags."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def add_pages(app: FastAPI) -> None:
     """Add the pages and what they load. Their links are relative: any path prefix works."""
     app.add_route(f"/assets/docs/{_REDOC}", _redoc_script, include_in_schema=False)
     app.mount("/assets/docs", StaticFiles(directory=_DOCS_ASSETS), name="docs-assets")
-    app.mount("/assets/explorer", StaticFiles(directory=_EXPLORER), name="explorer-assets")
+    app.mount("/assets/explorer", _Fresh(directory=_EXPLORER), name="explorer-assets")
     app.include_router(router)
 
 
 @router.get("/")
 async def explorer() -> Response:
-    """The explorer page."""
-    return FileResponse(_EXPLORER / "index.html")
+    """The explorer page; what it may load and do is said in its head."""
+    return FileResponse(_EXPLORER / "index.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/docs")

@@ -1,0 +1,134 @@
+// Owns one method's map on the page: its canvas, figures and buttons; refuses to know the others.
+
+import { call, curl, getJson } from "./api.js";
+import { copyButton, h, percent, save } from "./dom.js";
+import { draw } from "./heat.js";
+import { parseNpy } from "./npy.js";
+
+const NAMES = {
+  occlusion: "Occlusion", saliency: "Saliency", "guided-backprop": "Guided backprop",
+  smoothgrad: "SmoothGrad", "integrated-gradients": "Integrated gradients", "grad-cam": "Grad-CAM",
+};
+
+/** One of several maps of a picture. */
+export class Explanation {
+  constructor(method) {
+    this.method = method;
+    this.map = null;
+    this.sweep = null;
+    this.cell = null;
+    this.canvas = h("canvas", { width: 224, height: 224, role: "img", aria: { label: NAMES[method] } });
+    this.outline = h("div.outline", { hidden: true });
+    this.note = h("p.note", { textContent: "Waiting…" });
+    this.faith = h("p.figures", { textContent: "" });
+    this.buttons = h("div.row");
+    this.element = h("section.explanation", { aria: { label: NAMES[method] } },
+      h("h3", { textContent: NAMES[method] }), h("div.stage", {}, this.canvas, this.outline),
+      this.note, this.faith, this.buttons);
+  }
+
+  /** Fetch the map; `context` holds picture, model, target, under and signal. */
+  async load(context) {
+    this.context = context;
+    this.note.textContent = "Working…";
+    const query = { model: context.model, target: context.target };
+    const options = { query, body: context.picture.blob, signal: context.signal };
+    if (this.method === "occlusion") {
+      this.sweep = await getJson("v1/explain/occlusion", options);
+      const rows = this.sweep.map;
+      this.map = { shape: [rows.length, rows[0].length], values: Float32Array.from(rows.flat()) };
+      this.followCells();
+    } else {
+      const response = await call(`v1/explain/${this.method}`, { ...options, accept: "application/x-npy" });
+      this.map = parseNpy(await response.arrayBuffer());
+    }
+    this.note.textContent = this.sweep ? "Point at the map to see what hiding a part does." : "";
+    this.addButtons();
+  }
+
+  /** Say why there is no map. */
+  fail(error) {
+    this.note.textContent = error.message;
+    this.note.classList.add("bad");
+  }
+
+  /** Draw it as chosen. */
+  draw(how) {
+    if (this.map) draw(this.canvas, this.map, this.context.under, how);
+  }
+
+  /** Fetch how far to trust it. */
+  async judge() {
+    this.faith.textContent = "Faithfulness: measuring…";
+    const { model, target, picture, signal } = this.context;
+    const query = { model, target, methods: this.method };
+    const found = await getJson("v1/explain/compare", { query, body: picture.blob, signal });
+    const { deletion, insertion } = found.methods[0].faithfulness;
+    this.faith.textContent = `Deletion ${deletion.toFixed(3)} · insertion ${insertion.toFixed(3)}`;
+    this.faith.title = "Area under the class's probability while the map's pixels go (low is good) or come (high is good)";
+  }
+
+  addButtons() {
+    const { model, target, picture } = this.context;
+    const path = `v1/explain/${this.method}`;
+    const get = async (format, type) => {
+      const response = await call(path, { query: { model, target, format, size: format === "png" ? "original" : null },
+        body: picture.blob, accept: type });
+      save(await response.blob(), `${picture.name}.${this.method}.${format}`);
+    };
+    this.buttons.replaceChildren(
+      h("button", { type: "button", textContent: "PNG", aria: { label: `Download ${this.method} as PNG` }, on: { click: () => get("png", "image/png") } }),
+      h("button", { type: "button", textContent: "npy", aria: { label: `Download ${this.method} as npy` }, on: { click: () => get("npy", "application/x-npy") } }),
+      copyButton("curl", () => curl(path, { model, target, format: "png" }, picture.name, "-o why.png ")));
+  }
+
+  // ---- occlusion's cells ----
+
+  followCells() {
+    const { rows, cols } = this.sweep.grid;
+    this.canvas.tabIndex = 0;
+    this.canvas.onpointermove = (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      this.showCell(this.nearest("tops", (event.clientY - box.top) / box.height),
+        this.nearest("lefts", (event.clientX - box.left) / box.width));
+    };
+    this.canvas.onpointerleave = () => this.hideCell();
+    this.canvas.onblur = () => this.hideCell();
+    this.canvas.onfocus = () => this.showCell(Math.floor(rows / 2), Math.floor(cols / 2));
+    this.canvas.onkeydown = (event) => {
+      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (!step || !this.cell) return;
+      event.preventDefault();
+      const inside = (value, count) => Math.min(count - 1, Math.max(0, value));
+      this.showCell(inside(this.cell[0] + step[0], rows), inside(this.cell[1] + step[1], cols));
+    };
+  }
+
+  /** The window whose middle is nearest to a share of the picture's side. */
+  nearest(axis, share) {
+    const [height, width] = this.map.shape;
+    const along = axis === "tops" ? 0 : 1;
+    const place = share * (along ? width : height) - this.sweep.grid.window[along] / 2;
+    const starts = this.sweep.grid[axis];
+    return starts.reduce((best, start, index) =>
+      (Math.abs(start - place) < Math.abs(starts[best] - place) ? index : best), 0);
+  }
+
+  showCell(row, col) {
+    this.cell = [row, col];
+    const { grid, score_map: scores, class_map: classes, labels, baseline, target } = this.sweep;
+    const [height, width] = this.map.shape;
+    const box = { top: grid.tops[row] / height, left: grid.lefts[col] / width,
+      height: grid.window[0] / height, width: grid.window[1] / width };
+    for (const [side, share] of Object.entries(box)) this.outline.style[side] = `${100 * share}%`;
+    this.outline.hidden = false;
+    const predicted = labels[classes[row][col]];
+    this.note.textContent = `Hidden here: ${target.label} ${percent(scores[row][col])} instead of `
+      + `${percent(baseline)}; predicted ${predicted}`;
+  }
+
+  hideCell() {
+    this.cell = null;
+    this.outline.hidden = true;
+  }
+}

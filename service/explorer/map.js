@@ -1,0 +1,224 @@
+// Owns the view Map: a collection laid out, followed while it is made, looked into.
+
+import { call, getJson } from "./api.js";
+import { OTHER, PALETTE, table } from "./colormaps.js";
+import { choice, h, percent } from "./dom.js";
+import { onPicture, picture } from "./picture.js";
+import { attempt, say } from "./say.js";
+import { Scatter } from "./scatter.js";
+import { onState, setState, state } from "./state.js";
+import { thumbnail } from "./thumbnails.js";
+
+const COLORS = { label: "Colour by label", prediction: "Colour by prediction", preserved: "Colour by trust" };
+
+let root = null;
+let parts = null;
+let plot = null;
+let collections = [];
+let projections = [];
+let points = [];
+let shown = "";
+let colorBy = "label";
+let abort = new AbortController();
+
+/** Once. */
+export function start() {
+  onPicture(() => { if (root) parts.place.disabled = !points.length; });
+  onState(refresh);
+}
+
+/** Show the view. */
+export function enter(content) {
+  root = content;
+  shown = "";
+  parts = {
+    controls: h("div.controls"), progress: h("div"), plot: h("div.plot"), tip: h("div.tip", { hidden: true }),
+    facts: h("p.hint"), legend: h("div.legend"), selected: h("div.items.small"),
+    place: h("button", { type: "button", textContent: "Place the current picture", disabled: true,
+      on: { click: () => attempt(placePicture) } }),
+    perplexity: h("input", { type: "number", min: 1, max: 200, value: 30, aria: { label: "Perplexity" } }),
+  };
+  root.append(h("h2", { textContent: "Map of a collection" }), parts.controls, parts.progress, parts.plot, parts.facts,
+    parts.legend, h("p.hint", { textContent: "Drag to move (3-D: to turn), wheel to zoom, click a point to open it, Shift and drag to select." }), parts.selected);
+  plot = new Scatter(parts.plot, { hover, pick, select });
+  parts.plot.append(parts.tip);
+  refresh();
+}
+
+/** Leave it. */
+export function leave() {
+  abort.abort();
+  plot.close();
+  root = null;
+}
+
+const current = () => collections.find(({ name }) => name === state().collection) ?? collections[0];
+const path = () => `v1/collections/${current().name}/projections`;
+const named = ({ parameters, status, stale }) =>
+  `${parameters.method === "tsne" ? "t-SNE" : "PCA"} ${parameters.dims}-D · ${status}${stale ? " · stale" : ""}`;
+
+function refresh() {
+  if (!root) return;
+  const { collection, projection } = state();
+  const wanted = JSON.stringify([collection, projection]);
+  if (wanted === shown) return;
+  shown = wanted;
+  abort.abort();
+  abort = new AbortController();
+  attempt(reload);
+}
+
+async function reload() {
+  const { signal } = abort;
+  ({ collections } = await getJson("v1/collections", { signal }));
+  ({ projections } = await getJson(path(), { signal }));
+  showControls();
+  const chosen = projections.find(({ id }) => id === state().projection) ?? projections.find(({ status }) => status === "done");
+  if (!chosen) {
+    clear(`${current().count} pictures: make a map of them.`);
+    return;
+  }
+  await open(chosen, signal);
+}
+
+function showControls() {
+  const sizes = Object.fromEntries(collections.map((each) => [each.name, `${each.name} (${each.count})`]));
+  const ids = Object.fromEntries(projections.map((each) => [each.id, named(each)]));
+  const make = (method, dims) => {
+    const name = `${method === "tsne" ? "t-SNE" : "PCA"} ${dims}-D`;
+    return h("button", { type: "button", textContent: name, aria: { label: `New map: ${name}` },
+      on: { click: () => attempt(() => begin(method, dims)) } });
+  };
+  parts.controls.replaceChildren(
+    choice(collections.map(({ name }) => name), current().name, (collection) => setState({ collection, projection: null, item: null }), "Collection", sizes),
+    ...(projections.length ? [choice(Object.keys(ids), state().projection ?? projections.find(({ status }) => status === "done")?.id,
+      (projection) => setState({ projection }), "Map", ids)] : []),
+    h("span", { textContent: "New:" }), make("pca", 2), make("pca", 3), make("tsne", 2), make("tsne", 3),
+    h("label", {}, "Perplexity ", parts.perplexity),
+    choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colours", COLORS), parts.place);
+}
+
+async function begin(method, dims) {
+  const json = { method, dims, ...(method === "tsne" ? { perplexity: Number(parts.perplexity.value) } : {}) };
+  const made = await getJson(path(), { json });
+  setState({ projection: made.id });
+  shown = "";
+  refresh();
+}
+
+async function open(projection, signal) {
+  let now = projection;
+  if (["queued", "running"].includes(now.status)) {
+    now = await follow(now, signal);
+    projections = projections.map((each) => (each.id === now.id ? now : each));
+    showControls();
+  }
+  parts.progress.replaceChildren();
+  if (now.status !== "done") {
+    clear(`This map is ${now.status}. ${now.reason ?? ""}`);
+    return;
+  }
+  const whole = await getJson(`${path()}/${now.id}`, { signal });
+  points = whole.points;
+  const dims = whole.parameters.dims;
+  plot.show(points.map(({ x, y, z }) => (dims === 3 ? [x, y, z] : [x, y])), points.map(() => OTHER));
+  recolor();
+  const { trustworthiness, knn_preservation: kept, neighbors } = whole.quality;
+  parts.facts.textContent = `${points.length} pictures · trustworthiness ${trustworthiness.toFixed(3)} · ${percent(kept)} of `
+    + `${neighbors} nearest neighbours stay near${whole.stale ? " · the collection has changed since" : ""}`
+    + `${plot.accelerated ? "" : " · drawn without WebGL"}`;
+  parts.place.disabled = !picture();
+}
+
+/** The projection when it has ended; shows how far it is. */
+async function follow(projection, signal) {
+  const bar = h("progress", { max: 1, value: projection.progress, aria: { label: "Progress of the map" } });
+  const step = h("span.hint", { textContent: projection.step });
+  const cancel = h("button", { type: "button", textContent: "Cancel", on: { click: () =>
+    attempt(() => call(`${path()}/${projection.id}`, { method: "DELETE" })) } });
+  parts.progress.replaceChildren(h("div.row", {}, bar, step, cancel));
+  const response = await call(`${path()}/${projection.id}/events`, { accept: "text/event-stream", signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let [text, now] = ["", projection];
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return now;
+    text += value;
+    const events = text.split("\n\n");
+    text = events.pop();
+    for (const event of events) {
+      now = JSON.parse(event.slice(event.indexOf("data: ") + 6));
+      bar.value = now.progress;
+      step.textContent = now.step;
+    }
+  }
+}
+
+function clear(text) {
+  points = [];
+  plot.show([], []);
+  parts.legend.replaceChildren();
+  parts.facts.textContent = text;
+  parts.place.disabled = true;
+}
+
+function recolor() {
+  if (!points.length) return;
+  if (colorBy === "preserved") {
+    const colors = table("cividis");
+    const hex = (value) => `#${Array.from(colors.subarray(3 * value, 3 * value + 3), (part) => part.toString(16).padStart(2, "0")).join("")}`;
+    plot.paint(points.map(({ preserved }) => hex(Math.round(255 * preserved))));
+    parts.legend.replaceChildren(swatch(hex(0), "no neighbour stays near"), swatch(hex(255), "all stay near"));
+    return;
+  }
+  const counts = new Map();
+  for (const point of points) if (point[colorBy]) counts.set(point[colorBy], (counts.get(point[colorBy]) ?? 0) + 1);
+  const names = [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one)).slice(0, PALETTE.length);
+  const color = new Map(names.map((name, index) => [name, PALETTE[index]]));
+  plot.paint(points.map((point) => color.get(point[colorBy]) ?? OTHER));
+  const rest = points.some((point) => !color.has(point[colorBy])) ? [swatch(OTHER, "other")] : [];
+  parts.legend.replaceChildren(...names.map((name) => swatch(color.get(name), `${name} (${counts.get(name)})`)), ...rest);
+}
+
+function swatch(color, text) {
+  const made = h("span", { textContent: text });
+  made.style.setProperty("--swatch", color);
+  return made;
+}
+
+// ---- pointing ----
+
+let hovered = null;
+
+function hover(index, at) {
+  if (index === hovered) return;
+  hovered = index;
+  parts.tip.hidden = index === null;
+  if (index === null) return;
+  const { id, label, prediction, preserved } = points[index];
+  parts.tip.replaceChildren(thumbnail(current().name, id), h("div", { textContent: label ?? prediction }),
+    h("div.hint", { textContent: `${id} · ${percent(preserved)} kept near` }));
+  parts.tip.style.left = `${Math.min(70, 100 * at[0] + 2)}%`;
+  parts.tip.style.top = `${Math.min(70, 100 * at[1] + 2)}%`;
+}
+
+function pick(index) {
+  if (index !== null) setState({ view: "gallery", item: points[index].id }, { push: true });
+}
+
+function select(indices) {
+  plot.emphasise(indices);
+  say(`${indices.length} pictures selected.`);
+  parts.selected.replaceChildren(...indices.slice(0, 200).map((index) => h("button.item", { type: "button", on: { click: () => pick(index) } },
+    thumbnail(current().name, points[index].id), h("div", { textContent: points[index].label ?? points[index].prediction }))));
+}
+
+async function placePicture() {
+  const id = state().projection ?? projections.find(({ status }) => status === "done").id;
+  const placed = await getJson(`${path()}/${id}/place`, { body: picture().blob });
+  plot.mark([placed.x, placed.y, placed.z ?? 0]);
+  const where = new Map(points.map((point, index) => [point.id, index]));
+  plot.emphasise(placed.nearest.map(({ id: near }) => where.get(near)));
+  const first = placed.nearest[0];
+  say(first ? `${picture().name} falls near ${first.label ?? first.id}.` : `${picture().name} is placed.`);
+}

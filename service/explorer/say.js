@@ -1,0 +1,25 @@
+// Owns the one line that says what is going on; refuses to know why.
+
+import { at } from "./dom.js";
+
+/** Say it; `bad` for what went wrong. */
+export function say(text, bad = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("bad", bad);
+}
+
+/** Say what went wrong; work that was given up on purpose is no error. */
+export function complain(error) {
+  if (error.name === "AbortError") return;
+  say(error.message, true);
+}
+
+/** Runs work and says what went wrong. */
+export async function attempt(work) {
+  try {
+    return await work();
+  } catch (error) {
+    complain(error);
+    return undefined;
+  }
+}

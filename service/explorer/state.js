@@ -1,0 +1,33 @@
+// Owns what the address bar holds, so that a view can be shared; refuses to know what it means.
+
+const listeners = new Set();
+
+/** What is chosen now, as text by name. */
+export function state() {
+  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+}
+
+/** Change some of it; null takes a name out. A new entry of the history only for `push`. */
+export function setState(changes, { push = false } = {}) {
+  const now = new URLSearchParams(location.hash.slice(1));
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === undefined || value === "") now.delete(name);
+    else now.set(name, value);
+  }
+  const hash = `#${now}`;
+  if (hash === location.hash) return;
+  history[push ? "pushState" : "replaceState"](null, "", hash);
+  tell();
+}
+
+/** Be told of each change, also of the back button's. */
+export function onState(listener) {
+  listeners.add(listener);
+}
+
+function tell() {
+  for (const each of listeners) each(state());
+}
+
+addEventListener("popstate", tell);
+addEventListener("hashchange", tell);

@@ -1,0 +1,71 @@
+"""A real browser that can reach nothing but this server."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.pictures import jpeg
+from tests.service.live import LiveServer, running
+
+ROOT = Path(__file__).parent.parent.parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-swiftshader",  # WebGL without a GPU
+]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with (
+        (tmp_path_factory.mktemp("pages") / "log").open("w") as log,
+        running(log, models_dir=str(ROOT / "examples")) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1200, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def foreign(page: Page, server: LiveServer) -> list[str]:
+    """Addresses outside this server that the page asked for, and errors it logged."""
+    seen: list[str] = []
+
+    def note(request: object) -> None:
+        url = request.url  # type: ignore[attr-defined]
+        if not url.startswith((server.url, "data:", "blob:")):
+            seen.append(url)
+
+    page.on("request", note)
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("console", lambda said: seen.append(said.text) if said.type == "error" else None)
+    return seen
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    file = tmp_path / "cup.jpg"
+    file.write_bytes(jpeg("coffee"))
+    return file
