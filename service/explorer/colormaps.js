@@ -35,5 +35,5 @@ function made(anchors) {
 
 // Okabe and Ito's eight, then Paul Tol's muted: told apart by colour-blind eyes, too.
 export const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9",
-  "#b8a800", "#332288", "#882255", "#44aa99", "#999933", "#aa4499"];
+  "#b8a800", "#6f5fbf", "#882255", "#44aa99", "#999933", "#aa4499"];
 export const OTHER = "#8a8a8a";
