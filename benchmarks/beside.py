@@ -116,7 +116,9 @@ def main() -> None:
     head = ["load", "ratio", "target", "beside a t-SNE, ms", "alone, ms"]
     _RESULTS.write_text(
         "# Classify beside a map\n\n"
-        f"`python -m benchmarks.beside` on {describe('openTSNE')}.\n\nClassify's p99, medians of {options.rounds} rounds; the t-SNE is of {options.count} Fashion-MNIST "
+        f"`python -m benchmarks.beside` on {describe('openTSNE')}.\n\n"
+        f"Classify's p99, medians of {options.rounds} rounds; the t-SNE is of {options.count} "
+        "Fashion-MNIST "
         f"pictures.\n\n{table(head, [row])}\n",
         encoding="utf-8",
     )
