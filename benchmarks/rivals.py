@@ -72,7 +72,7 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
         file, scene.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
     )
     index.wait()
-    built = {"build_s": clock.s, "resident_mib": grown(before)}
+    built = {"build_s": clock.s, "resident_mib": grown(before), "said": index.recall}
 
     def alone(query: Rows) -> np.ndarray:
         return np.searchsorted(live, index.search(query, K).numbers[:K])

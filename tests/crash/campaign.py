@@ -121,14 +121,16 @@ class Campaign:
         assert all_write, "a client lost its connection before the server was killed"
         acknowledged = Counter(self.ledger.acknowledged)
         blow = Blow(after_s, acknowledged, self.ledger.in_flight)
-        return self._damaged(blow, random) if random.random() < self.damaged_share else blow
+        if random.random() < self.damaged_share:
+            return self._damaged(blow, random)
+        keep_copies(self.folder / "data" / "index", self.folder / "copies")
+        return blow
 
     def _damaged(self, blow: Blow, random: np.random.Generator) -> Blow:
         indexes, copies = self.folder / "data" / "index", self.folder / "copies"
         kind = str(random.choice(KINDS))
         files = sorted(indexes.glob("*.index"))
         broken = tuple(file for file in files if damage(file, kind, copies, random))
-        keep_copies(indexes, copies)
         return Blow(blow.after_s, blow.acknowledged, blow.in_flight, kind if files else "", broken)
 
     def _survey(self, server: LiveServer, number: int, blow: Blow) -> str:
