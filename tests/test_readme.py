@@ -73,7 +73,7 @@ def test_every_endpoint_has_a_command() -> None:
     document = json.loads((ROOT / "openapi" / "openapi.json").read_text())
     used = " ".join(command for command, _ in commands())
     for path in document["paths"]:
-        pattern = re.sub(r"\\\{.*?\\\}", "[^/ ]+", re.escape(path)) + r"(?=[\s'?]|$)"
+        pattern = re.sub(r"\\\{.*?\\\}", "[^/ ]+", re.escape(path)) + r"(?=[\s'\"?]|$)"
         assert re.search(pattern, used), path
 
 

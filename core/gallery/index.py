@@ -104,7 +104,7 @@ class VectorIndex:
             index._snapshot = caught_up(stored, numbers, codes, seq, source, index._is_big)
             index._kept = (stored.seq, _template(index._snapshot))
         except FileUnusable as error:
-            if len(numbers):
+            if len(numbers) or file.exists():
                 _log.info("the index %s is made from the stored vectors: %s", file, error)
             index._begin(numbers, codes, seq)
         index._upkeep.nudge()

@@ -1,7 +1,9 @@
 """A real server process on a free loopback port."""
 
+import atexit
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import IO
 
 START_TIMEOUT_S = 90
@@ -24,8 +26,9 @@ class LiveServer:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SEETHROUGH_")}
         environment |= {f"SEETHROUGH_{name.upper()}": value for name, value in settings.items()}
         environment["SEETHROUGH_PORT"] = str(self.port)
-        self.folder = TemporaryDirectory(prefix="seethrough-")
-        environment.setdefault("SEETHROUGH_DATA_DIR", self.folder.name)
+        folder = mkdtemp(prefix="seethrough-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        environment.setdefault("SEETHROUGH_DATA_DIR", folder)
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", module, "serve"],
             env=environment,
@@ -82,7 +85,6 @@ def running(log: IO[str], module: str = "service", **settings: str) -> Iterator[
         if server.process.poll() is None:
             server.process.kill()
             server.process.wait(30)
-        server.folder.cleanup()
 
 
 def raw_request(body: bytes, length: int | None = None, path: str = "/v1/classify") -> bytes:
