@@ -1,13 +1,16 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install check format lint types test openapi serve bench soak crash-test
+.PHONY: help install install-browser check format lint types test openapi serve bench soak crash-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## install the package with everything development needs
 	$(PYTHON) -m pip install -e '.[dev]'
+
+install-browser: ## install Chromium for the tests of the pages
+	$(PYTHON) -m playwright install --with-deps chromium
 
 check: lint types test ## all that CI runs
 

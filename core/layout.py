@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final, Literal, overload
 
 from core.errors import Conflict, UnknownItem
-from core.explain.base import require_choice
+from core.explain.base import require_choice, require_range
 from core.gallery.gallery import Gallery
 from core.gallery.limits import MAX_PAGE
 from core.gallery.records import Item, StoredProjection
 from core.images import decode
 from core.projection.jobs import Loaded
-from core.projection.plot import plot
+from core.projection.plot import MAX_SIZE_PX, MIN_SIZE_PX, plot
 from core.projection.request import Request
 from core.projection.result import Result
 from core.projection.sample import stratified
@@ -32,6 +32,10 @@ class Plot:
     Attributes:
         color_by: the label, the predicted class, or how well neighbors are preserved.
         thumbnails: also the pictures themselves, where they do not cover each other.
+        size_px: width of the picture.
+
+    Raises:
+        InvalidValue: a field is outside its allowed set.
     """
 
     color_by: ColorBy = "label"
@@ -40,6 +44,7 @@ class Plot:
 
     def __post_init__(self) -> None:
         require_choice("color_by", self.color_by, COLORS)
+        require_range("size_px", self.size_px, MIN_SIZE_PX, MAX_SIZE_PX)
 
 
 def load(gallery: Gallery, collection: str, request: Request, file: Path) -> Loaded:
@@ -97,11 +102,7 @@ def _items(gallery: Gallery, collection: str) -> Iterator[Item]:
 
 
 def drawn(gallery: Gallery, stored: StoredProjection, result: Result, how: Plot) -> bytes:
-    """A map as a PNG file.
-
-    Raises:
-        InvalidValue: the size is out of bounds.
-    """
+    """A map as a PNG file."""
     preserved = how.color_by == "preserved"
     pixels = plot(
         result.coordinates,

@@ -205,7 +205,6 @@ class Projector:
         """The map as a PNG file.
 
         Raises:
-            InvalidValue: the size is out of bounds.
             UnknownCollection, UnknownProjection, Conflict: there is no such map, or not yet.
         """
         result = await self.result(collection, id)
