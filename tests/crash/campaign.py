@@ -129,7 +129,8 @@ class Campaign:
     def _damaged(self, blow: Blow, random: np.random.Generator) -> Blow:
         indexes, copies = self.folder / "data" / "index", self.folder / "copies"
         kind = str(random.choice(KINDS))
-        files = sorted(indexes.glob("*.index"))
+        # Number 1 is the default collection: it is empty, and nothing is made anew of nothing.
+        files = sorted(file for file in indexes.glob("*.index") if not file.name.startswith("1-"))
         broken = tuple(file for file in files if damage(file, kind, copies, random))
         return Blow(blow.after_s, blow.acknowledged, blow.in_flight, kind if files else "", broken)
 
