@@ -138,9 +138,10 @@ class Curator:
         await self.read(ensure_default, self._gallery, features_of(default))
 
     async def close(self) -> None:
-        """Finish what is being written and let go of the files."""
-        if self._gallery is not None:
-            await self.read(self._gallery.close)
+        """Finish what is being written and let go of the files; a second time does nothing."""
+        gallery, self._gallery = self._gallery, None
+        if gallery is not None:
+            await self.read(gallery.close)
         self._readers.shutdown()
 
     @property

@@ -89,9 +89,10 @@ class Projector:
         self._running = Jobs(self._keep, self._threads)
 
     async def close(self) -> None:
-        """End what runs."""
-        if self._running is not None:
-            await self._curator.read(self._running.close)
+        """End what runs; a second time does nothing."""
+        running, self._running = self._running, None
+        if running is not None:
+            await self._curator.read(running.close)
 
     # ---- jobs ----
 
