@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -37,7 +37,6 @@ from core.gallery.records import (
     Collection,
     CollectionSpec,
     Idempotency,
-    Item,
     Metric,
     NewItem,
     OnDuplicate,
@@ -228,17 +227,6 @@ class Curator:
         if name == DEFAULT_COLLECTION:
             await self.read(ensure_default, self.gallery, features_of(self.model(None)))
         return dropped
-
-    async def every_item(self, collection: str) -> AsyncIterator[Item]:
-        """All items in the order in which they were stored, read page by page."""
-        cursor = None
-        while True:
-            page = await self.items(collection, cursor=cursor, limit=MAX_PAGE)
-            for item in page.items:
-                yield item
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     # ---- items ----
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from core.call import Call
 from core.curator import Curator, Draft
 from core.errors import GalleryUnusable, SeethroughError, StorageFull
+from core.gallery.gallery import every_item
 from core.patience import patiently
 from core.worker import Lane
 
@@ -67,7 +68,11 @@ async def index_folder(
         StorageFull: there is no space left for any file.
     """
     await curator.require_usable(collection)
-    known = {item.id: (item.sha256, item.label) async for item in curator.every_item(collection)}
+    known = await curator.read(
+        lambda: {
+            item.id: (item.sha256, item.label) for item in every_item(curator.gallery, collection)
+        }
+    )
     left = iter(files)
     running: set[asyncio.Task[Outcome]] = set()
     done: set[asyncio.Task[Outcome]] = set()

@@ -1,14 +1,13 @@
 """Owns what a projection reads of a gallery, and how its map is drawn; refuses to compute it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, overload
 
 from core.errors import Conflict, UnknownItem
 from core.explain.base import require_choice, require_range
-from core.gallery.gallery import Gallery
-from core.gallery.limits import MAX_PAGE
+from core.gallery.gallery import Gallery, every_item
 from core.gallery.records import Item, StoredProjection
 from core.images import decode
 from core.projection.jobs import Loaded
@@ -79,7 +78,7 @@ def load(gallery: Gallery, collection: str, request: Request, file: Path) -> Loa
 def _write(gallery: Gallery, collection: str, request: Request, file: Path) -> list[Item]:
     ids = None
     if request.sample is not None:
-        everything = list(_items(gallery, collection))
+        everything = list(every_item(gallery, collection))
         labels = [item.label for item in everything]
         chosen = stratified(labels, request.sample, seed=request.method.seed)
         ids = [everything[index].id for index in chosen]
@@ -89,16 +88,6 @@ def _write(gallery: Gallery, collection: str, request: Request, file: Path) -> l
             items += some
             rows.write(vectors.tobytes())
     return items
-
-
-def _items(gallery: Gallery, collection: str) -> Iterator[Item]:
-    cursor = None
-    while True:
-        page = gallery.items(collection, cursor=cursor, limit=MAX_PAGE)
-        yield from page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return
 
 
 def drawn(gallery: Gallery, stored: StoredProjection, result: Result, how: Plot) -> bytes:

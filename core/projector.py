@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 
 from core.bridge import Bridge
@@ -17,7 +17,7 @@ from core.gallery.gallery import Gallery
 from core.gallery.records import ENDED, Neighbor, Query, StoredProjection
 from core.layout import Plot, drawn, load
 from core.projection.jobs import Job, Jobs
-from core.projection.placement import Placement, from_bytes, place
+from core.projection.placement import from_bytes, place
 from core.projection.request import Request
 from core.projection.result import Result
 from core.types import FloatArray, ImageSource
@@ -221,14 +221,12 @@ class Projector:
             ImageRefused, InvalidValue, Unavailable, DeadlinePassed.
         """
         async with self._bridge.admitted(call):
-            result = await self.result(collection, id)
-            _, content = await self._curator.read(self._gallery.projected, collection, id)
-            assert content is not None  # it was kept with the result
+            kept, state = await self._curator.read(self._gallery.projected, collection, id)
+            if kept is None or state is None:
+                raise await self._not_done(collection, id)
             point = await self._finder.locate(collection, seed, "features", call)
             with call.measure("place"):
-                return await self._curator.read(
-                    self._place, collection, result, _placement(content), point
-                )
+                return await self._curator.read(self._place, collection, kept, state, point)
 
     # ---- inside ----
 
@@ -275,9 +273,10 @@ class Projector:
             failed = replace(stored, status="failed", reason=reason, ended_at=datetime.now(UTC))
             self._gallery.keep_projection(failed).result()
 
-    def _place(self, collection: str, result: Result, placement: Placement, point: Point) -> Placed:
+    def _place(self, collection: str, kept: bytes, state: bytes, point: Point) -> Placed:
+        result = Result.from_bytes(kept)
         try:
-            (coordinates,) = place(placement, point.vector[None])
+            (coordinates,) = place(from_bytes(state), point.vector[None])
         except ValueError as error:
             raise ModelMismatch(f"the map is of other vectors: {error}") from error
         places = {id: index for index, id in enumerate(result.ids)}
@@ -288,8 +287,3 @@ class Projector:
             if each.item.id in places
         ]
         return Placed(coordinates, tuple(near[:_NEAREST]), point.image)
-
-
-@lru_cache(maxsize=4)
-def _placement(content: bytes) -> Placement:
-    return from_bytes(content)

@@ -8,6 +8,7 @@ from core.binding import rebound
 from core.call import Call
 from core.curator import Curator
 from core.errors import Conflict, ImageRefused, ModelMismatch, OutputNotFinite
+from core.gallery.gallery import every_item
 from core.gallery.records import CollectionSpec, Reembedded
 from core.models.layers import Pool
 from core.models.loaded import LoadedModel
@@ -47,7 +48,7 @@ async def reembed(
         )
     loaded = curator.model(model or old.model)
     spec = await _respecified(old, loaded, curator)
-    ids = [item.id async for item in curator.every_item(collection)]
+    ids = await curator.read(lambda: [item.id for item in every_item(curator.gallery, collection)])
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(id: str) -> Reembedded:

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.gallery.limits import MAX_PAGE
 from core.gallery.records import (
     Collection,
     CollectionSpec,
@@ -185,3 +186,18 @@ class Gallery(Protocol):
 
     def close(self) -> None:
         """Finish what is being written, save what helps the next start, let go of the files."""
+
+
+def every_item(gallery: Gallery, collection: str) -> Iterator[Item]:
+    """All items in the order in which they were stored, read page by page.
+
+    Raises:
+        UnknownCollection: there is none of that name.
+    """
+    cursor = None
+    while True:
+        page = gallery.items(collection, cursor=cursor, limit=MAX_PAGE)
+        yield from page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return

@@ -247,7 +247,6 @@ class LocalGallery:
         self._store.close()
         for place, index in self._indexes.items():
             self._save(place, index)
-            index.close()
         self._lock.release()
 
     # ---- the indexes ----
@@ -262,8 +261,11 @@ class LocalGallery:
                     made.add(collection.key)
                 case Dropped(key):
                     self._discard(key)
+        touched = {
+            change.key for change in changes if isinstance(change, Added | Removed | Relabelled)
+        }
         for place in list(self._indexes):
-            if place[0] not in made:
+            if place[0] in touched - made:
                 self._feed(place, changes, seq)
         self._seq = seq
 

@@ -13,12 +13,10 @@ from core.errors import GalleryUnusable
 from core.gallery import binding, changing, listing, matrices, projections
 from core.gallery.backup import back_up
 from core.gallery.database import open_gallery
-from core.gallery.idempotency import answered
 from core.gallery.readers import Readers
 from core.gallery.records import (
     Collection,
     CollectionSpec,
-    Idempotency,
     Item,
     Page,
     Put,
@@ -117,12 +115,6 @@ class Store:
         """(32, 32, 3) uint8, an item's pixels; None where the collection has no pixel space."""
         blob = self._blob("pixels", "pixels USING (number)", collection, id)
         return None if blob is None else to_pixels(blob)
-
-    def replay(self, collection: str, idempotency: Idempotency) -> Written | None:
-        """The answer to an earlier request with this key; see `Gallery.replay`."""
-        with self._readers.snapshot() as connection:
-            found = listing.collection(connection, collection)
-            return answered(connection, found, idempotency, self._clock())
 
     def live(self, key: int) -> tuple[NDArray[np.int64], list[str | None]]:
         """Every vector's number in a collection, ascending, and its item's label."""

@@ -1,8 +1,6 @@
 """What happens to bytes that a collection holds already."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,24 +8,8 @@ from core.errors import Conflict
 from core.gallery.changes import Added, Removed
 from core.gallery.records import Put
 from core.gallery.store import Store
-from tests.core.gallery.records import Clock, new_item, sha256, spec
-from tests.core.gallery.stores import Recorder, opened
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, recorder: Recorder, clock: Clock) -> Iterator[Store]:
-    with opened(tmp_path / "g.db", recorder, clock) as store:
-        yield store
+from tests.core.gallery.records import new_item, sha256, spec
+from tests.core.gallery.stores import Recorder
 
 
 def twin(id: str | None, seed: int = 9) -> Put:

@@ -16,17 +16,6 @@ from tests.core.gallery.records import new_item
 from tests.core.gallery.stores import WAIT_S, Recorder, one_group, opened
 
 
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def store(tmp_path: Path, recorder: Recorder) -> Iterator[Store]:
-    with opened(tmp_path / "g.db", recorder) as store:
-        yield store
-
-
 def limit_pages(store: Store, more: int) -> None:
     """SQLite answers "database or disk is full" beyond that many pages more than now."""
     connection = store._writer._connection

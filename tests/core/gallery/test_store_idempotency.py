@@ -1,8 +1,6 @@
 """Requests that come twice are one."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,23 +8,7 @@ from core.errors import Conflict
 from core.gallery.records import Idempotency, Patch, Put, Remove
 from core.gallery.store import Store
 from tests.core.gallery.records import Clock, new_item, spec
-from tests.core.gallery.stores import Recorder, one_group, opened
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, recorder: Recorder, clock: Clock) -> Iterator[Store]:
-    with opened(tmp_path / "g.db", recorder, clock) as store:
-        yield store
+from tests.core.gallery.stores import Recorder, one_group
 
 
 def promised(id: str | None = None, key: str = "k", fingerprint: str = "f", seed: int = 0) -> Put:
@@ -35,10 +17,8 @@ def promised(id: str | None = None, key: str = "k", fingerprint: str = "f", seed
 
 def test_a_repeated_request_is_answered_and_not_repeated(store: Store) -> None:
     first = store.write(promised()).result()
-    assert store.replay("c", Idempotency("other", "f")) is None
     again = store.write(promised()).result()
     assert again == replace(first, replayed=True)
-    assert store.replay("c", Idempotency("k", "f")) == again
     assert store.collection("c").count == 1
     assert store.seq == first.seq
 
@@ -60,17 +40,17 @@ def test_a_key_with_another_request_is_a_conflict(store: Store) -> None:
     store.write(promised()).result()
     with pytest.raises(Conflict, match="'k'"):
         store.write(promised(fingerprint="g")).result()
-    with pytest.raises(Conflict, match="'k'"):
-        store.replay("c", Idempotency("k", "g"))
     store.create(spec("d")).result()
-    assert store.replay("d", Idempotency("k", "g")) is None
+    elsewhere = replace(promised(fingerprint="g"), collection="d")
+    assert not store.write(elsewhere).result().replayed
 
 
 def test_a_request_that_failed_is_not_remembered(store: Store) -> None:
     store.write(Put("c", new_item("a"))).result()
     with pytest.raises(Conflict):
         store.write(promised("a")).result()
-    assert store.replay("c", Idempotency("k", "f")) is None
+    store.write(Remove("c", "a")).result()
+    assert not store.write(promised("a")).result().replayed
 
 
 def test_requests_are_forgotten_after_a_day(store: Store, clock: Clock) -> None:
@@ -79,7 +59,6 @@ def test_requests_are_forgotten_after_a_day(store: Store, clock: Clock) -> None:
     store.write(promised(key="new")).result()
     assert store.write(promised(key="old")).result().replayed
     clock.forward(hours=1)
-    assert store.replay("c", Idempotency("old", "another")) is None
     store.write(promised(key="newer")).result()
     with store._readers.snapshot() as connection:
         keys = connection.execute("SELECT key FROM idempotency ORDER BY key").fetchall()

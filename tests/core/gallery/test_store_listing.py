@@ -1,7 +1,6 @@
 """Pages, cursors, filters and labels."""
 
 import base64
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from core.gallery.records import Item, Put, Remove, StoredPrediction
 from core.gallery.store import Store
 from tests.core.gallery.records import new_item, spec
 from tests.core.gallery.stores import opened
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with opened(tmp_path / "g.db") as store:
-        yield store
 
 
 def put_all(store: Store, *ids: str, collection: str = "c", **same: object) -> None:

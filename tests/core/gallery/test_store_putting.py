@@ -1,6 +1,5 @@
 """What a picture is when it is stored, changed, replaced and removed."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,23 +11,7 @@ from core.gallery.changes import Added, Created, Dropped, Relabelled, Removed
 from core.gallery.records import UNSET, Idempotency, Patch, Put, Remove, StoredPrediction
 from core.gallery.store import Store
 from tests.core.gallery.records import Clock, new_item, spec
-from tests.core.gallery.stores import Recorder, one_group, opened
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, recorder: Recorder, clock: Clock) -> Iterator[Store]:
-    with opened(tmp_path / "g.db", recorder, clock) as store:
-        yield store
+from tests.core.gallery.stores import Recorder, one_group
 
 
 def test_an_item_comes_back_as_it_was_put(store: Store, clock: Clock) -> None:

@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,12 +19,6 @@ from tests.core.gallery.records import new_item, spec
 from tests.core.gallery.stores import WAIT_S, Recorder, opened
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with opened(tmp_path / "g.db") as store:
-        yield store
 
 
 def acknowledged_before_kill(file: Path, number: int, after: int) -> list[str]:

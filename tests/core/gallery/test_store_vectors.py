@@ -18,16 +18,6 @@ from tests.core.gallery.stores import Recorder, opened
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def store(tmp_path: Path, recorder: Recorder, clock: Clock) -> Iterator[Store]:
     """With 12 items in "c" and in "p", which has a pixel space; their numbers alternate."""
     with opened(tmp_path / "g.db", recorder, clock) as store:

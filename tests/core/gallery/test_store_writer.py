@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
@@ -14,17 +13,6 @@ from core.gallery.records import Patch, Put, Remove, Written
 from core.gallery.store import Store
 from tests.core.gallery.records import new_item, spec
 from tests.core.gallery.stores import WAIT_S, Recorder, one_group, opened
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def store(tmp_path: Path, recorder: Recorder) -> Iterator[Store]:
-    with opened(tmp_path / "g.db", recorder) as store:
-        yield store
 
 
 def test_waiting_writes_share_one_commit(store: Store, recorder: Recorder) -> None:
