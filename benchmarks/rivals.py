@@ -56,8 +56,8 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     """The index over the real store, and what the engine asks, items and all."""
     from core.gallery.index import VectorIndex
     from core.gallery.local import Source
+    from core.gallery.ranking import nearest
     from core.gallery.records import Query
-    from core.gallery.search import nearest
     from core.gallery.store import Store
 
     store = Store(scene.database, lambda *_: None)
