@@ -1,4 +1,4 @@
-"""What is kept of a picture: sizes, likeness to Pillow's own resize, nothing more than asked for."""
+"""What is kept of a picture: sizes, likeness to Pillow's own resize, no more than asked for."""
 
 import io
 
