@@ -62,11 +62,11 @@ def lists_of(
     """
     nlist = options.lists or round(2 * math.sqrt(len(numbers)))
     nlist = max(1, min(nlist, len(numbers) // 16))
-    rows = _sample(source, numbers, min(options.train_rows, 64 * nlist), tick)[1]
+    rows = _sample(source, numbers, min(options.train_rows, 64 * nlist), tick)
     lists = Lists(metric, trained(metric, rows, nlist), built=len(numbers))
     del rows
     truths = [
-        Truth(metric, *_sample(source, numbers, -(-options.measured // fewer), tick), depth)
+        Truth(lists, _sample(source, numbers, -(-options.measured // fewer), tick), depth)
         for depth, fewer in DEPTHS
         if depth == DEPTHS[0][0] or depth < len(numbers) // 2
     ]
@@ -86,28 +86,24 @@ def _filled(
     kept: list[Numbers] = [np.empty(0, dtype=np.int64)]
     for found, rows in blocks_of(source, numbers, tick):
         at = int(part.ntotal)
-        lists.add(part, rows, np.arange(at, at + len(found)))
+        which = lists.add(part, rows, np.arange(at, at + len(found)))
         ready = prepared(lists.metric, rows)
         for truth in truths:
-            truth.offer(found, ready)
+            truth.offer(found, ready, which)
         kept.append(found)
     return replace(lists, parts=(part,)), np.concatenate(kept)
 
 
-def _sample(
-    source: VectorSource, numbers: Numbers, size: int, tick: Tick
-) -> tuple[Numbers, FloatArray]:
-    """Some of the numbers, drawn with a fixed seed, and their vectors."""
+def _sample(source: VectorSource, numbers: Numbers, size: int, tick: Tick) -> FloatArray:
+    """(m, D): vectors of some of the numbers, drawn with a fixed seed."""
     rng = np.random.default_rng(len(numbers) + size)
     drawn = np.sort(rng.choice(numbers, min(size, len(numbers)), replace=False))
-    found, rows = source.vectors_of(drawn[:_BLOCK])
+    rows = source.vectors_of(drawn[:_BLOCK])[1]
     sample = np.empty((len(drawn), rows.shape[1]), dtype=np.float32)
-    kept: list[Numbers] = []
     count = 0
     for start in range(0, len(drawn), _BLOCK):
         tick()
-        found, rows = source.vectors_of(drawn[start : start + _BLOCK])
+        rows = source.vectors_of(drawn[start : start + _BLOCK])[1]
         sample[count : count + len(rows)] = rows
-        kept.append(found)
         count += len(rows)
-    return np.concatenate(kept), sample[:count]
+    return sample[:count]

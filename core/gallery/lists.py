@@ -108,17 +108,24 @@ class Lists:
         part.is_trained = True
         return part
 
-    def add(self, part: Part, rows: FloatArray, places: NDArray[np.int64]) -> None:
-        """Put (m, D) rows into a part that is not searched yet."""
-        if len(rows):
-            part.add_with_ids(prepared(self.metric, rows), places)
+    def add(self, part: Part, rows: FloatArray, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Put (m, D) rows into a part that is not searched yet; answers each one's list."""
+        ready = prepared(self.metric, rows)
+        which = self.lists_of(ready)
+        arrays = (ready, np.ascontiguousarray(places), which)
+        part.add_core(len(rows), *(faiss.swig_ptr(array) for array in arrays))
+        return which
+
+    def lists_of(self, ready: FloatArray) -> NDArray[np.int64]:
+        """(m,) the list that each of (m, D) prepared rows belongs to."""
+        return np.ascontiguousarray(self.template.quantizer.search(ready, 1)[1][:, 0])
 
     def holds(self, rows: FloatArray, places: NDArray[np.int64]) -> bool:
         """Whether (m, D) rows are what the lists keep at (m,) places."""
         if not len(rows):
             return True
         ready = prepared(self.metric, rows)
-        nearest = np.ascontiguousarray(self.template.quantizer.search(ready, 1)[1][:, 0])
+        nearest = self.lists_of(ready)
         wanted = np.empty((len(rows), self.template.code_size), dtype=np.uint8)
         pointers = (faiss.swig_ptr(array) for array in (ready, nearest, wanted))
         self.template.encode_vectors(len(rows), *pointers)
@@ -164,6 +171,7 @@ class Lists:
         setting: Setting,
         allowed: NDArray[np.bool_] | None = None,
         threads: int = 1,
+        without: int | None = None,
     ) -> NDArray[np.int64]:
         """Places of rows that may be the nearest, most promising first.
 
@@ -171,10 +179,11 @@ class Lists:
             query: (D,) float32, finite.
             allowed: (places,) rows that may be found; None = all.
             threads: cores used, at most.
+            without: a list that is passed over.
         """
         ready = prepared(self.metric, query[None])
         lists = min(self.nlist, setting.lists)
-        away, which = self.template.quantizer.search(ready, lists)
+        away, which = self._nearest_lists(ready, lists, without)
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         expected_bytes = lists * self.count / self.nlist * self.template.code_size
         shares = min(threads, lists) if expected_bytes > _WORTH_A_THREAD_BYTES else 1
@@ -191,6 +200,17 @@ class Lists:
         places = np.concatenate([answer[1] for answer in answers])
         estimates, places = estimates[places >= 0], places[places >= 0]
         return np.asarray(places[np.argsort(estimates, kind="stable")[: setting.fetched]])
+
+    def _nearest_lists(
+        self, ready: FloatArray, count: int, without: int | None
+    ) -> tuple[FloatArray, NDArray[np.int64]]:
+        """(1, count) distances and (1, count) lists, the nearest first."""
+        if without is None:
+            away, which = self.template.quantizer.search(ready, count)
+            return away, which
+        away, which = self.template.quantizer.search(ready, min(self.nlist, count + 1))
+        kept = np.flatnonzero(which[0] != without)[:count]
+        return away[:, kept], which[:, kept]
 
 
 def _probed(

@@ -216,6 +216,7 @@ def _new_item(row: Row, spec: CollectionSpec) -> NewItem:
         _pixels(row["pixels"], row["id"]) if spec.pixel_space else None,
         row["thumbnail"],
         row["original"] if spec.keep_originals else None,
+        row["created_at"],
     )
 
 

@@ -140,8 +140,12 @@ def _twin(turn: Turn, collection: Collection, write: Put, own: Stored | None) ->
 def _insert(turn: Turn, collection: Collection, new: NewItem, arrays: _Arrays) -> Stored:
     id = _free_id(turn, collection) if new.id is None else new.id
     number = _insert_arrays(turn, collection, arrays)
-    values = {**_values(turn, id, number, new), "collection": collection.key}
-    values["created_at"] = values["updated_at"]
+    created_at = rows.from_time(new.created_at or turn.now)
+    values = {
+        **_values(turn, id, number, new),
+        "collection": collection.key,
+        "created_at": created_at,
+    }
     names = ", ".join(values)
     marks = ", ".join("?" * len(values))
     ordinal = turn.connection.execute(

@@ -99,6 +99,8 @@ class NewItem:
         pixels: (32, 32, 3) uint8; None where the collection has no pixel space.
         thumbnail: a JPEG file of at most 320 px.
         original: the picture's file; None where originals are not kept.
+        created_at: when it was first stored, in another gallery; None = now. An item that is
+            replaced keeps its own.
     """
 
     id: str | None
@@ -112,6 +114,7 @@ class NewItem:
     pixels: Pixels | None
     thumbnail: bytes
     original: bytes | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,8 @@
 """Owns how much of the lists has to be looked at, by measuring; refuses to know how they are made.
 
-Stored vectors are the queries, each without itself among its neighbours. What is measured is what
-a search delivers: candidates from the lists, put in order by their true distances.
+Stored vectors are the queries, each as if nothing of its own list were stored: so it is for a new
+picture that is like none of those stored, and such a one is hardest to search for. What is measured
+is what a search delivers: candidates from the lists, put in order by their true distances.
 """
 
 from collections.abc import Iterator
@@ -30,46 +31,56 @@ _FETCH_S = 15e-6
 
 
 class Truth:
-    """The true neighbours of some stored vectors, from all vectors as they come by in blocks.
+    """The true neighbours of some stored vectors outside their own lists.
+
+    Found from all vectors as they come by in blocks.
 
     Args:
-        numbers: (q,) of the queries.
+        lists: trained.
         queries: (q, D) float32.
         depth: neighbours of each.
     """
 
-    def __init__(self, metric: Metric, numbers: Numbers, queries: FloatArray, depth: int) -> None:
+    def __init__(self, lists: Lists, queries: FloatArray, depth: int) -> None:
+        metric = lists.metric
         self.metric: Metric = metric
-        self.numbers = numbers
         self.queries = queries
         self.depth = depth
         self._ready = prepared(metric, queries)
+        self.own = lists.lists_of(self._ready)
         self._kind = faiss.METRIC_L1 if metric == "l1" else faiss.METRIC_L2
         self._away = np.empty((len(queries), 0), dtype=np.float32)
         self._near = np.empty((len(queries), 0), dtype=np.int64)
 
-    def offer(self, numbers: Numbers, rows: FloatArray) -> None:
-        """Look at (m,) numbers and (m, D) rows, as `prepared` gives them.
+    def offer(self, numbers: Numbers, rows: FloatArray, which: Numbers) -> None:
+        """Look at some rows.
 
         By FAISS's matrix product: its last digits may change who is the last neighbour, by a
         distance that makes no difference to a recall.
+
+        Args:
+            numbers: (m,) theirs.
+            rows: (m, D), as `prepared` gives them.
+            which: (m,) the lists they are in.
         """
-        k = min(self.depth, len(rows))
-        if not k:
-            return
-        away, at = faiss.knn(self._ready, rows, min(k + 1, len(rows)), self._kind)
-        near = numbers[at]
-        away[near == self.numbers[:, None]] = np.inf
-        away, near = np.hstack([self._away, away]), np.hstack([self._near, near])
-        best = np.argsort(away, axis=1, kind="stable")[:, : self.depth]
+        away = faiss.pairwise_distances(self._ready, rows, self._kind)
+        away[which == self.own[:, None]] = np.inf
+        away = np.hstack([self._away, away])
+        near = np.hstack([self._near, np.broadcast_to(numbers, (len(away), len(numbers)))])
+        best = np.argpartition(away, min(self.depth, away.shape[1]) - 1, axis=1)[:, : self.depth]
         self._away = np.take_along_axis(away, best, axis=1)
         self._near = np.take_along_axis(near, best, axis=1)
+
+    @property
+    def wanted(self) -> Numbers:
+        """(q,) how many neighbours there are of each, `depth` at most."""
+        return np.asarray(np.isfinite(self._away).sum(axis=1))
 
     def radii(self, source: VectorSource) -> NDArray[np.float64]:
         """(q,) the true distance of each query's last neighbour."""
         found = np.empty(len(self.queries))
         for i, near in enumerate(self._near):
-            rows = source.vectors_of(near[near != self.numbers[i]])[1]
+            rows = source.vectors_of(near[np.isfinite(self._away[i])])[1]
             found[i] = max(distances(self.metric, self.queries[i], rows), default=0.0)
         return found
 
@@ -128,9 +139,9 @@ class _Trial:
         self._source = source
         self._radii = truth.radii(source) * (1 + 1e-6)
         none = np.empty(0, dtype=np.int64)
-        self._seen: list[Numbers] = [none] * len(truth.numbers)
-        self._near: list[Numbers] = [none] * len(truth.numbers)
-        self._wanted = min(truth.depth, len(numbers) - 1)
+        self._seen: list[Numbers] = [none] * len(truth.queries)
+        self._near: list[Numbers] = [none] * len(truth.queries)
+        self._wanted = truth.wanted
         most = max(2 * truth.depth, _MOST_FETCHED)
         self._fetched = [t * truth.depth for t in _TIMES if t * truth.depth <= most]
 
@@ -152,20 +163,18 @@ class _Trial:
         ]
 
     def _recalls(self, setting: Setting, lengths: list[int]) -> list[float]:
-        setting = replace(setting, fetched=setting.fetched + 1)  # the query itself is one
         hits = np.zeros(len(lengths))
         for i in range(len(self._radii)):
             near = np.cumsum(self._judged(i, setting))
             ends = np.minimum(lengths, len(near)) - 1
-            hits += np.minimum(near[ends], self._wanted) if len(near) else 0
-        found: list[float] = (hits / max(1, self._wanted * len(self._radii))).tolist()
-        return found
+            hits += np.minimum(near[ends], self._wanted[i]) if len(near) else 0
+        wanted = int(self._wanted.sum())  # none where one list holds all there is
+        return [float(share) for share in hits / wanted] if wanted else [1.0] * len(lengths)
 
     def _judged(self, i: int, setting: Setting) -> NDArray[np.bool_]:
         """Whether each candidate of a query is a true neighbour, most promising first."""
-        places = self._lists.candidates(self._truth.queries[i], setting)
-        found = self._numbers[places]
-        found = found[found != self._truth.numbers[i]]
+        own = int(self._truth.own[i])
+        found = self._numbers[self._lists.candidates(self._truth.queries[i], setting, without=own)]
         fresh = np.setdiff1d(found, self._seen[i], assume_unique=True)
         if len(fresh):
             self._seen[i] = np.concatenate([self._seen[i], fresh])

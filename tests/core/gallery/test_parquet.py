@@ -64,6 +64,7 @@ def everything(gallery: LocalGallery, name: str) -> list[tuple[Any, ...]]:
                     None if pixels is None else pixels.tobytes(),
                     gallery.thumbnail(name, item.id),
                     gallery.original(name, item.id),
+                    item.created_at,
                 )
             )
     return found
