@@ -5,8 +5,10 @@ picture that is like none of those stored, and such a one is hardest to search f
 is what a search delivers: candidates from the lists, put in order by their true distances.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import faiss
 import numpy as np
@@ -97,20 +99,23 @@ def measured(
         target: recall to be reached.
     """
     trial = _Trial(lists, numbers, truth, source)
+    promising = cache(trial.promising)
+    rungs = list(_ladder(lists.nlist))
+    first = bisect_left(rungs, target, key=lambda probed: promising(probed)[-1].recall)
     best: tuple[float, Setting] | None = None
-    fallback = Setting(truth.depth, 1, truth.depth, 0.0)
-    for probed in _ladder(lists.nlist):
+    for probed in rungs[first:]:
         if best is not None and _cost_s(lists, probed, 0) > best[0]:
             break
-        for setting in trial.promising(probed):
-            if setting.recall > fallback.recall:
-                fallback = setting
+        for setting in promising(probed):
             cost = _cost_s(lists, probed, setting.fetched)
             if setting.recall < target or (best is not None and cost >= best[0]):
                 continue
             if (real := trial.recall(setting)) >= target:
                 best = cost, replace(setting, recall=real)
-    return replace(fallback, recall=trial.recall(fallback)) if best is None else best[1]
+    if best is not None:
+        return best[1]
+    most = promising(rungs[-1])[-1]
+    return replace(most, recall=trial.recall(most))
 
 
 def _ladder(top: int) -> Iterator[int]:
