@@ -22,6 +22,7 @@ class Contestant:
         self.url = f"http://127.0.0.1:{port}"
         self._folder = TemporaryDirectory(prefix="seethrough-")
         environment.setdefault("SEETHROUGH_DATA_DIR", self._folder.name)
+        self._name = " ".join(command)
         self._process = subprocess.Popen(
             [sys.executable, *command],
             env=os.environ | environment,
@@ -93,14 +94,14 @@ class Contestant:
     def _wait(self, path: str) -> None:
         for _ in range(1200):
             if self._process.poll() is not None:
-                raise RuntimeError(f"{self._process.args} ended with {self._process.returncode}")
+                raise RuntimeError(f"{self._name} ended with {self._process.returncode}")
             try:
                 with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.1)
-        raise RuntimeError(f"{self._process.args} never became ready")
+        raise RuntimeError(f"{self._name} never became ready")
 
 
 def _status(folder: Path, name: str) -> int:

@@ -42,7 +42,7 @@ class Features:
 
     @property
     def dim(self) -> int:
-        return self.rows.shape[2]
+        return int(self.rows.shape[2])
 
     def stored(self, count: int) -> Iterator[Rows]:
         """(b, D) blocks of `count` rows in all; a longer run begins as a shorter one does."""

@@ -184,7 +184,8 @@ def _ratios(count: int, rows: list[dict[str, Any]], vectors_mib: float) -> list[
 
 
 def _is_second_way(row: dict[str, Any]) -> bool:
-    return row["name"].endswith("with the items") or row["name"] == "ours, exact=true"
+    name: str = row["name"]
+    return name.endswith("with the items") or name == "ours, exact=true"
 
 
 def _row(row: dict[str, Any], vectors_mib: float) -> list[str]:

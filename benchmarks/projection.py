@@ -86,7 +86,7 @@ def contestants(n: int, limit: int) -> dict[str, Callable[[FloatArray], FloatArr
 def voted(near: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """(m, k) neighbors -> (m,) the label most of them have."""
     votes = (labels[near][..., None] == np.arange(labels.max() + 1)).sum(axis=1)
-    return votes.argmax(axis=1)
+    return np.asarray(votes.argmax(axis=1))
 
 
 def accuracy(rows: FloatArray, labels: NDArray[np.int64]) -> float:

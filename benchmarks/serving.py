@@ -45,7 +45,7 @@ class Measured:
         self.peak_mib = 0.0
 
     def median(self, name: str) -> float:
-        return statistics.median(getattr(load, name) for load in self.loads)
+        return statistics.median(float(getattr(load, name)) for load in self.loads)
 
     def row(self, name: str) -> list[str]:
         return [

@@ -127,7 +127,7 @@ class VectorIndex:
 
     @property
     def recall(self) -> float | None:
-        """Share of the true 10 nearest found when it was measured; None while exact."""
+        """Share of the true 10 nearest found when it was built; None while exact."""
         base = self._snapshot.base
         return None if base is None else base.setting(1).recall
 

@@ -290,8 +290,9 @@ class Neighbors:
 
     Attributes:
         exact: whether no item can be nearer than those listed.
-        recall: of approximate answers, the share of true neighbours found, measured on exact
-            queries of this index; None for exact ones.
+        recall: of approximate answers, the share of true neighbours found, measured against exact
+            ones when the index was built, on queries like nothing that is stored; None for exact
+            ones.
         seq: the last change the answer has seen.
     """
 

@@ -290,7 +290,7 @@ class NeighborsPublic(Schema):
     exact: bool = Field(description="Whether no item can be nearer than those listed.")
     recall: float | None = Field(
         description="Of approximate answers: the share of true neighbours that this index finds, "
-        "measured on exact queries; null for exact ones.",
+        "measured on queries like nothing that is stored; null for exact ones.",
         examples=[None],
     )
     seq: int = Field(description="The last change this answer has seen.", examples=[57])
