@@ -102,9 +102,9 @@ class Scene:
         return distances
 
     def recall(self, found: list[np.ndarray]) -> float:
-        """Share of the true neighbours among (QUERIES, K) places."""
+        """Share of the true neighbours among (K,) places for each of the first queries."""
         hits = 0
-        for query, radius, places in zip(self.queries(), self.radii(), found, strict=True):
+        for query, radius, places in zip(self.queries(), self.radii(), found, strict=False):
             rows = np.concatenate([self.block(place, place + 1) for place in places.tolist()])
             hits += int((self.away(query, rows) <= radius * (1 + 1e-7)).sum())
         return hits / (K * len(found))
