@@ -22,7 +22,7 @@ Tick = Callable[[], None]
 """Called between blocks; raises to stop the work."""
 
 _BLOCK = 2048
-_MARGIN = 0.5
+_MARGIN = 0.25
 """Share of the allowed misses that the measured sample may use up: it is only a sample."""
 
 
