@@ -14,8 +14,8 @@ from benchmarks.lifelike import Features, Rows
 from benchmarks.photos import arrays
 from core.gallery.local import DATABASE
 from core.gallery.records import CollectionSpec, NewItem, Put, StoredPrediction, Written
-from core.gallery.reduced import reduce
 from core.gallery.store import Store
+from core.reduced import reduce
 
 K = 10
 QUERIES = 200

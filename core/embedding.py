@@ -11,13 +11,13 @@ from core.binding import takes_features
 from core.bridge import Bridge
 from core.call import Call
 from core.gallery.records import CollectionSpec, StoredPrediction
-from core.gallery.reduced import Reduced, reduce
 from core.images import ImageLimits, decode
 from core.models.batched import Forward, LayerVectors
 from core.models.layers import Pool, find_layer
 from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite, top_predictions
 from core.models.runtimes import Outputs
+from core.reduced import Reduced, reduce
 from core.types import FloatArray, ImageSource
 from core.worker import Lane
 

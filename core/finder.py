@@ -12,8 +12,8 @@ from core.curator import Curator
 from core.errors import InvalidValue
 from core.explain.base import require_choice
 from core.gallery.limits import require_k, require_label
+from core.gallery.pixel_space import pixel_vector
 from core.gallery.records import SPACES, Item, Neighbors, Query, Space
-from core.gallery.reduced import pixel_vector
 from core.gallery_sheet import draw_neighbors
 from core.types import FloatArray, ImageSource
 

@@ -15,9 +15,9 @@ from core.errors import InvalidValue, NotYetApplied
 from core.gallery.changes import Added, Change, Created, Dropped, Rebound, Relabelled, Removed
 from core.gallery.index import IndexOptions, VectorIndex
 from core.gallery.lock import FolderLock
+from core.gallery.pixel_space import PIXEL_DIM, pixel_vector
 from core.gallery.ranking import nearest
 from core.gallery.records import (
-    PIXEL_DIM,
     Collection,
     CollectionSpec,
     Fault,
@@ -31,7 +31,6 @@ from core.gallery.records import (
     Write,
     Written,
 )
-from core.gallery.reduced import pixel_vector
 from core.gallery.store import Store
 from core.gallery.verify import verify
 from core.types import FloatArray, Pixels

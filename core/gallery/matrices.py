@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from core.errors import UnknownItem
 from core.gallery.listing import Row, collection
-from core.gallery.records import PIXEL_DIM, Collection, Item, Space
+from core.gallery.pixel_space import PIXEL_DIM
+from core.gallery.records import Collection, Item, Space
 from core.gallery.rows import ITEM_COLUMNS, ITEM_WIDTH, item_of, to_matrix
 from core.types import FloatArray
 

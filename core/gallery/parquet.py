@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from core.errors import InvalidValue, QueueFull, UnknownCollection
 from core.gallery.gallery import Gallery
 from core.gallery.limits import parse_metadata, require_id, require_label, require_name
+from core.gallery.pixel_space import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.records import (
     METRICS,
-    PIXEL_DIM,
-    PIXEL_SIDE,
     CollectionSpec,
     Item,
     NewItem,

@@ -21,14 +21,6 @@ METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 SPACES: Final[tuple[Space, ...]] = get_args(Space)
 ON_DUPLICATE: Final[tuple[OnDuplicate, ...]] = get_args(OnDuplicate)
 
-PIXEL_SIDE = 32
-"""Pixel space compares pictures of this size, stretched, RGB."""
-
-PIXEL_DIM = PIXEL_SIDE * PIXEL_SIDE * 3
-
-THUMBNAIL_SIDE_PX = 320
-"""The longer side of a stored thumbnail, at most."""
-
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:

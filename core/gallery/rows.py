@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from core.errors import InvalidValue
+from core.gallery.pixel_space import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.records import (
-    PIXEL_DIM,
-    PIXEL_SIDE,
     Collection,
     CollectionSpec,
     Item,

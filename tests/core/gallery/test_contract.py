@@ -20,9 +20,9 @@ from core.errors import (
 )
 from core.gallery.gallery import Gallery
 from core.gallery.local import LocalGallery
+from core.gallery.pixel_space import PIXEL_DIM
 from core.gallery.records import (
     METRICS,
-    PIXEL_DIM,
     Metric,
     Patch,
     Put,

@@ -1,17 +1,21 @@
-"""Owns what is kept of a picture's pixels: a thumbnail, and a tiny copy to compare by."""
+"""Owns making pictures small, to be stored: a thumbnail, and a tiny copy to compare by."""
 
 import io
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from core.gallery.records import PIXEL_SIDE, THUMBNAIL_SIDE_PX
-from core.types import FloatArray, Pixels
+from core.gallery.pixel_space import PIXEL_SIDE
+from core.types import Pixels
 
-_JPEG_QUALITY = 85
+THUMBNAIL_SIDE_PX: Final = 320
+"""The longer side of a thumbnail, at most."""
+
+_JPEG_QUALITY: Final = 85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +57,3 @@ def _scaled(picture: Pixels, height: int, width: int) -> Pixels:
     planes = torch.from_numpy(picture)[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
     scaled = interpolate(planes, (height, width), mode="bilinear", antialias=True)
     return np.ascontiguousarray(scaled[0].permute(1, 2, 0).numpy())
-
-
-def pixel_vector(pixels: Pixels) -> FloatArray:
-    """(32, 32, 3) uint8 -> (3072,) float32 in 0..1, the point in pixel space."""
-    return pixels.reshape(-1).astype(np.float32) / np.float32(255)

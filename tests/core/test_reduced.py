@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from core.gallery.reduced import pixel_vector, reduce
+from core.gallery.pixel_space import pixel_vector
+from core.reduced import reduce
 from core.types import Pixels
 
 
