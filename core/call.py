@@ -24,7 +24,7 @@ class Call:
     @property
     def unbounded(self) -> bool:
         """Whether there is no deadline."""
-        return math.isinf(self.deadline)
+        return self.deadline == math.inf
 
     @property
     def remaining_s(self) -> float:
@@ -35,6 +35,10 @@ class Call:
         """Raise DeadlinePassed if there is no time left."""
         if self.remaining_s <= 0:
             raise DeadlinePassed("the deadline passed before the work was done")
+
+    def abandon(self) -> None:
+        """Nobody waits any more: from now on `check` raises, also on another thread."""
+        self.deadline = -math.inf
 
     def add(self, stage: str, seconds: float) -> None:
         """Count time spent in a stage; a stage entered twice sums up."""

@@ -118,6 +118,7 @@ class Engine:
             Whether the worker ended within the timeout.
         """
         ended = await self.bridge.close(timeout_s)
+        self.finder.close()
         await self.projector.close()
         await self.curator.close()
         return ended

@@ -1,8 +1,11 @@
 """Owns the search for the nearest stored pictures; refuses to store any."""
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +19,10 @@ from core.gallery.pixel_space import pixel_vector
 from core.gallery.records import SPACES, Item, Neighbors, Query, Space
 from core.gallery_sheet import draw_neighbors
 from core.types import FloatArray, ImageSource
+
+_SEARCHERS: Final = 4
+# Who asks for exact answers among many vectors waits for others who do, for nobody else.
+_SCANNERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,13 @@ class Finder:
     def __init__(self, bridge: Bridge, curator: Curator) -> None:
         self._bridge = bridge
         self._curator = curator
+        self._searchers = ThreadPoolExecutor(_SEARCHERS, "seethrough-search")
+        self._scanners = ThreadPoolExecutor(_SCANNERS, "seethrough-scan")
+
+    def close(self) -> None:
+        """End the threads when they have answered; a second time does nothing."""
+        self._searchers.shutdown(wait=False, cancel_futures=True)
+        self._scanners.shutdown(wait=False, cancel_futures=True)
 
     async def nearest(self, collection: str, seed: Seed, search: Search, call: Call) -> Found:
         """The nearest items to a picture, a vector or another item, nearest first.
@@ -129,9 +143,18 @@ class Finder:
             point = await self.locate(collection, seed, search.space, call)
             query = search.query(point.vector, point.exclude)
             with call.measure("search"):
-                gallery = self._curator.gallery
-                neighbors = await self._curator.read(gallery.nearest, collection, query)
+                neighbors = await self._search(collection, query, call)
         return Found(collection, neighbors, point.image, point.thumbnail)
+
+    async def _search(self, collection: str, query: Query, call: Call) -> Neighbors:
+        """On a thread that stops soon after the deadline, or after the caller has gone."""
+        work = partial(self._curator.gallery.nearest, collection, query, call.check)
+        pool = self._scanners if query.exact else self._searchers
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
+        except asyncio.CancelledError:
+            call.abandon()
+            raise
 
     async def draw(self, found: Found, call: Call) -> bytes:
         """The seed beside its neighbours, as a PNG file."""

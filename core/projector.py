@@ -15,6 +15,7 @@ from core.errors import Conflict, ModelMismatch, NotReady
 from core.finder import Finder, Point, Seed
 from core.gallery.gallery import Gallery
 from core.gallery.records import ENDED, Neighbor, Query, StoredProjection
+from core.gallery.tick import Tick
 from core.layout import Plot, drawn, load
 from core.projection.jobs import Job, Jobs
 from core.projection.placement import from_bytes, place
@@ -226,7 +227,9 @@ class Projector:
                 raise await self._not_done(collection, id)
             point = await self._finder.locate(collection, seed, "features", call)
             with call.measure("place"):
-                return await self._curator.read(self._place, collection, kept, state, point)
+                return await self._curator.read(
+                    self._place, collection, kept, state, point, call.check
+                )
 
     # ---- inside ----
 
@@ -273,7 +276,9 @@ class Projector:
             failed = replace(stored, status="failed", reason=reason, ended_at=datetime.now(UTC))
             self._gallery.keep_projection(failed).result()
 
-    def _place(self, collection: str, kept: bytes, state: bytes, point: Point) -> Placed:
+    def _place(
+        self, collection: str, kept: bytes, state: bytes, point: Point, tick: Tick
+    ) -> Placed:
         result = Result.from_bytes(kept)
         try:
             (coordinates,) = place(from_bytes(state), point.vector[None])
@@ -283,7 +288,7 @@ class Projector:
         query = Query(point.vector, _LOOKED_AT, exclude=point.exclude)
         near = [
             (each, result.coordinates[places[each.item.id]])
-            for each in self._gallery.nearest(collection, query).found
+            for each in self._gallery.nearest(collection, query, tick).found
             if each.item.id in places
         ]
         return Placed(coordinates, tuple(near[:_NEAREST]), point.image)

@@ -4,7 +4,7 @@ What is removed while it reads is left out or found dead later; what is added is
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +15,9 @@ from core.gallery.nearest import Numbers
 from core.gallery.options import IndexOptions
 from core.gallery.records import Metric
 from core.gallery.source import VectorSource
+from core.gallery.tick import Tick
 from core.gallery.tuning import DEPTHS, Truth, measured
 from core.types import FloatArray
-
-Tick = Callable[[], None]
-"""Called between blocks; raises to stop the work."""
 
 _BLOCK = 2048
 _MARGIN = 0.25

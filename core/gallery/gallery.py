@@ -26,6 +26,7 @@ from core.gallery.records import (
     Write,
     Written,
 )
+from core.gallery.tick import Tick, go_on
 from core.types import FloatArray, Pixels
 
 
@@ -133,10 +134,16 @@ class Gallery(Protocol):
     ) -> "Iterator[tuple[list[Item], NDArray[np.float32]]]":
         """Items and their vectors, (n, D) float32, in blocks; all where no ids are given."""
 
-    def nearest(self, collection: str, query: Query) -> Neighbors:
+    def nearest(self, collection: str, query: Query, tick: Tick = go_on) -> Neighbors:
         """The nearest items to a vector.
 
+        Args:
+            collection: its name.
+            query: what for.
+            tick: called now and then, often where a search takes long; what it raises ends it.
+
         Raises:
+            What `tick` raises.
             UnknownCollection: there is none of that name.
             InvalidValue: the vector has another length, or the collection has no pixel space.
             NotYetApplied: `min_seq` lies in the future.

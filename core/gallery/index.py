@@ -25,9 +25,10 @@ from core.gallery.lists import Lists
 from core.gallery.nearest import Numbers
 from core.gallery.options import IndexOptions
 from core.gallery.records import Metric
-from core.gallery.search import Hits, Search
+from core.gallery.search import Hits, Question, Search
 from core.gallery.snapshot import Snapshot
 from core.gallery.source import VectorSource
+from core.gallery.tick import Tick, go_on
 from core.gallery.upkeep import Job, Upkeep
 from core.types import FloatArray
 
@@ -187,6 +188,7 @@ class VectorIndex:
         any_label: bool = True,
         exact: bool = False,
         exclude: int | None = None,
+        tick: Tick = go_on,
     ) -> Hits:
         """The nearest rows to a vector.
 
@@ -197,6 +199,7 @@ class VectorIndex:
             any_label: False with label=None: only rows without a label.
             exact: never approximate, however long it takes.
             exclude: the number of a row that is not to be found.
+            tick: called between pieces of work; what it raises ends the search.
 
         Raises:
             InvalidValue: the vector has another length or is not finite, or k < 1.
@@ -206,7 +209,8 @@ class VectorIndex:
             raise InvalidValue("k", k, "at least 1")
         now = self._snapshot
         wanted = None if label is None and any_label else self._codes.get(label, -1)
-        return self._search.hits(now, query, k, now.allowed(wanted, exclude), exact)
+        question = Question(query, k, now.allowed(wanted, exclude), exact, tick)
+        return self._search.hits(now, question)
 
     def save(self, file: Path) -> None:
         """Put what is here in the file, at once or not at all.
@@ -254,7 +258,7 @@ class VectorIndex:
         """From the source: few rows at once, many when the background gets to it."""
         tail = Flat(self._metric, self._dim)
         if not self._is_big(len(numbers)):
-            tail, kept = flat_of(self._metric, self._dim, self._source, numbers, lambda: None)
+            tail, kept = flat_of(self._metric, self._dim, self._source, numbers, go_on)
             codes, numbers = codes[np.searchsorted(numbers, kept)], kept
         self._snapshot = Snapshot.of(seq, numbers, np.ones(len(numbers), bool), codes, tail)
 

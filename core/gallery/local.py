@@ -32,6 +32,7 @@ from core.gallery.records import (
     Written,
 )
 from core.gallery.store import Store
+from core.gallery.tick import Tick, go_on
 from core.gallery.verify import verify
 from core.types import FloatArray, Pixels
 
@@ -156,7 +157,7 @@ class LocalGallery:
         """See `Gallery.vectors`."""
         return self._store.blocks(collection, ids)
 
-    def nearest(self, collection: str, query: Query) -> Neighbors:
+    def nearest(self, collection: str, query: Query, tick: Tick = go_on) -> Neighbors:
         """See `Gallery.nearest`."""
         if query.min_seq > self._seq:
             raise NotYetApplied(
@@ -169,7 +170,7 @@ class LocalGallery:
                 "space", "pixels", f"features: the collection {collection!r} keeps no pixels"
             )
         index = self._index(found, query.space)
-        return nearest(self._store, index, found, query, lambda: self._seq)
+        return nearest(self._store, index, found, query, lambda: self._seq, tick)
 
     # ---- writes ----
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.errors import InvalidValue
 from core.gallery.index import Hits, VectorIndex
 from core.gallery.records import Collection, Item, Metric, Neighbor, Neighbors, Query
+from core.gallery.tick import Tick, go_on
 
 # How far a search for diverse neighbours looks at once before it says that it is not exact.
 _MOST_HITS: Final = 8192
@@ -37,6 +38,7 @@ def nearest(
     collection: Collection,
     query: Query,
     seq: Callable[[], int],
+    tick: Tick = go_on,
 ) -> Neighbors:
     """The nearest items of a collection.
 
@@ -46,6 +48,7 @@ def nearest(
         collection: where to search.
         query: what for.
         seq: the last change applied, read before the search.
+        tick: called now and then; what it raises ends the search.
 
     Raises:
         InvalidValue: the vector has another length or is not finite, or a count is below 1.
@@ -66,6 +69,7 @@ def nearest(
             any_label=query.label is None,
             exact=query.exact,
             exclude=excluded,
+            tick=tick,
         )
         found = _ranked(items, collection, hits, query)
         exhausted = len(hits.numbers) < wanted

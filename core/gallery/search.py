@@ -13,6 +13,7 @@ from core.gallery.options import IndexOptions
 from core.gallery.records import Metric
 from core.gallery.snapshot import Snapshot
 from core.gallery.source import VectorSource
+from core.gallery.tick import Tick
 from core.types import FloatArray
 
 _FETCH = 1024
@@ -37,6 +38,25 @@ class Hits:
     recall: float | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What is asked of a snapshot.
+
+    Attributes:
+        query: (D,) float32, finite.
+        k: at least 1.
+        allowed: (n,) rows that may be found, by place; None = all.
+        exact: never approximate.
+        tick: called between pieces of work; what it raises ends the search.
+    """
+
+    query: FloatArray
+    k: int
+    allowed: NDArray[np.bool_] | None
+    exact: bool
+    tick: Tick
+
+
 class Search:
     """Base and tail together: the tail exactly, the base as it can be.
 
@@ -50,26 +70,16 @@ class Search:
         self._threads = options.threads
         self._few_rows = options.few_rows
 
-    def hits(
-        self,
-        now: Snapshot,
-        query: FloatArray,
-        k: int,
-        allowed: NDArray[np.bool_] | None,
-        exact: bool,
-    ) -> Hits:
+    def hits(self, now: Snapshot, asked: Question) -> Hits:
         """The nearest rows.
 
-        Args:
-            query: (D,) float32, finite.
-            k: at least 1.
-            allowed: (n,) rows that may be found, by place; None = all.
-            exact: never approximate.
+        Raises:
+            What the question's tick raises.
         """
-        if self._metric == "cosine" and not query.any():
-            return self._all_at_one(now, allowed)
-        found, recall = self._in_base(now, query, k, allowed, exact)
-        found = (found + self._in_tail(now, query, k, allowed)).cut(k)
+        if self._metric == "cosine" and not asked.query.any():
+            return self._all_at_one(now, asked.allowed)
+        found, recall = self._in_base(now, asked)
+        found = (found + self._in_tail(now, asked)).cut(asked.k)
         return Hits(found.numbers, found.distances, recall is None, recall)
 
     def _all_at_one(self, now: Snapshot, allowed: NDArray[np.bool_] | None) -> Hits:
@@ -77,66 +87,56 @@ class Search:
         numbers = now.numbers.values if allowed is None else now.numbers.values[allowed]
         return Hits(numbers.copy(), np.ones(len(numbers)), True, None)
 
-    def _in_tail(
-        self, now: Snapshot, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None
-    ) -> Found:
+    def _in_tail(self, now: Snapshot, asked: Question) -> Found:
         if not now.tail.count:
             return NOTHING
-        there = None if allowed is None else allowed[now.start :]
-        found = now.tail.nearest(query, k, there, self._threads)
+        there = None if asked.allowed is None else asked.allowed[now.start :]
+        found = now.tail.nearest(asked.query, asked.k, there, self._threads)
         return Found(now.numbers.values[now.start + found.numbers], found.distances)
 
-    def _in_base(
-        self,
-        now: Snapshot,
-        query: FloatArray,
-        k: int,
-        allowed: NDArray[np.bool_] | None,
-        exact: bool,
-    ) -> tuple[Found, float | None]:
+    def _in_base(self, now: Snapshot, asked: Question) -> tuple[Found, float | None]:
         """What is near among the rows before the tail, and the recall; None if none is missed."""
         if not now.start:
             return NOTHING, None
-        there = None if allowed is None else allowed[: now.start]
+        there = None if asked.allowed is None else asked.allowed[: now.start]
         count = now.start if there is None else int(np.count_nonzero(there))
         if count <= self._few_rows:
             places = np.arange(now.start) if there is None else np.flatnonzero(there)
-            return self._fetched(query, now.numbers.values[places], k), None
-        if exact or now.base is None:
-            return self._scanned(now, query, k, there), None
-        setting = now.base.setting(k, count / now.start)
+            return self._fetched(asked, now.numbers.values[places]).cut(asked.k), None
+        if asked.exact or now.base is None:
+            return self._scanned(now, asked, there), None
+        setting = now.base.setting(asked.k, count / now.start)
         for lists in dict.fromkeys((setting.lists, now.base.nlist)):
-            found = self._listed(now, now.base, query, replace(setting, lists=lists), there)
-            if len(found.numbers) >= min(k, count):
+            found = self._listed(now, now.base, asked, replace(setting, lists=lists), there)
+            if len(found.numbers) >= min(asked.k, count):
                 break
-        return found.cut(k), setting.recall
+        return found.cut(asked.k), setting.recall
 
     def _listed(
         self,
         now: Snapshot,
         base: Lists,
-        query: FloatArray,
+        asked: Question,
         setting: Setting,
         there: NDArray[np.bool_] | None,
     ) -> Found:
-        places = base.candidates(query, setting, there, self._threads)
-        return self._fetched(query, now.numbers.values[places], len(places) or 1)
+        places = base.candidates(asked.query, setting, there, self._threads)
+        return self._fetched(asked, now.numbers.values[places])
 
-    def _fetched(self, query: FloatArray, numbers: Numbers, k: int) -> Found:
-        """The nearest of these, by the vectors the source has."""
+    def _fetched(self, asked: Question, numbers: Numbers) -> Found:
+        """All of these that there are, in no order, by the vectors the source has."""
         found = NOTHING
         for start in range(0, len(numbers), _FETCH):
+            asked.tick()
             got, rows = self._source.vectors_of(numbers[start : start + _FETCH])
-            found = found + Found(got, distances(self._metric, query, rows))
-        return found.cut(k)
+            found = found + Found(got, distances(self._metric, asked.query, rows))
+        return found
 
-    def _scanned(
-        self, now: Snapshot, query: FloatArray, k: int, there: NDArray[np.bool_] | None
-    ) -> Found:
+    def _scanned(self, now: Snapshot, asked: Question, there: NDArray[np.bool_] | None) -> Found:
         """The nearest of all, by reading every vector the source has."""
         numbers = now.numbers.values[: now.start]
-        nearest = Nearest(self._metric, query, k)
+        nearest = Nearest(self._metric, asked.query, asked.k)
         chosen = numbers if there is None else numbers[there]
-        for found, rows in blocks_of(self._source, chosen, lambda: None):
+        for found, rows in blocks_of(self._source, chosen, asked.tick):
             nearest.offer(found, rows)
         return nearest.found

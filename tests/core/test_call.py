@@ -23,3 +23,11 @@ def test_a_stage_entered_twice_sums_up_also_when_it_raises() -> None:
     with pytest.raises(KeyError), call.measure("decode"):
         raise KeyError
     assert call.durations_s["decode"] > 1.0
+
+
+def test_an_abandoned_call_is_over_even_without_a_deadline() -> None:
+    call = Call()
+    call.abandon()
+    assert not call.unbounded
+    with pytest.raises(DeadlinePassed):
+        call.check()

@@ -284,3 +284,40 @@ def test_many_equal_vectors_do_not_spoil_the_lists() -> None:
     assert not hits.distances[:10].any()
     assert index.recall is not None
     assert index.recall >= 0.99
+
+
+class Enough(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_long_search_ends_at_the_next_tick(listed: bool) -> None:
+    index, source = _listed(clustered(6000, 16)) if listed else _still_unread(clustered(6000, 16))
+    scans, ticks = source.scans, 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        index.search(np.zeros(16, np.float32), 5, exact=True, tick=tick)
+    assert source.scans == scans + 1
+    assert index.search(np.zeros(16, np.float32), 5, exact=True).exact  # the next one is whole
+    index.close()
+
+
+def _still_unread(rows: np.ndarray) -> tuple[VectorIndex, MemorySource]:
+    """Many rows that could not be put in lists."""
+    source = GatedSource(rows)
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    source.between = fail
+    live = (np.arange(len(rows)), [None] * len(rows))
+    index = VectorIndex.open(MISSING, rows.shape[1], "l2", source, live, 1, LISTED)
+    index.wait()
+    assert not index.approximate
+    return index, source
