@@ -22,7 +22,7 @@ from benchmarks.agreement import agreement
 from benchmarks.ingest import ingest
 from benchmarks.lifelike import real_features
 from benchmarks.machine import describe, table
-from benchmarks.rivals import RIVALS
+from benchmarks.rivals import OURS, RIVALS
 from benchmarks.scene import COLLECTION, QUERIES, Scene
 from core.gallery.store import Store
 
@@ -45,7 +45,7 @@ def main() -> None:
         folder = options.work or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         parts: dict[str, Callable[[], dict[str, str]]] = {
-            "index": lambda: _index(folder, options.sizes, options.limit_s),
+            "index": lambda: _index(folder, options.sizes, options.rivals, options.limit_s),
             "listing": lambda: {"A late page against the first": _listing(folder)},
             "ingest": lambda: {
                 "Storing against classifying": ingest(options.rounds, options.seconds)
@@ -64,6 +64,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--sizes", nargs="+", type=int, default=(10_000, 100_000), metavar="N")
+    others = [name for name in RIVALS if name != OURS]
+    parser.add_argument("--rivals", nargs="*", choices=others, default=others, metavar="NAME")
     parser.add_argument("--limit-s", type=float, default=600, help="of a rival's build (600)")
     parser.add_argument("--rounds", type=int, default=5, help="of storing and classifying (5)")
     parser.add_argument("--seconds", type=int, default=5, help="of each of those (5)")
@@ -86,7 +88,7 @@ def _write(heading: str, text: str, load: float) -> None:
 # ---- index ----
 
 
-def _index(folder: Path, sizes: list[int], limit_s: float) -> dict[str, str]:
+def _index(folder: Path, sizes: list[int], rivals: list[str], limit_s: float) -> dict[str, str]:
     features = real_features(folder / "features.npy")
     sections = {}
     for count in sizes:
@@ -94,7 +96,7 @@ def _index(folder: Path, sizes: list[int], limit_s: float) -> dict[str, str]:
         _say(f"{count} vectors: making them, their truth and a store")
         scene.make(features)
         stored = scene.store()
-        answers = {name: _rival(scene, name, limit_s) for name in RIVALS}
+        answers = {name: _rival(scene, name, limit_s) for name in (OURS, *rivals)}
         sections[f"{count:,} vectors".replace(",", " ")] = _section(scene, stored, answers)
     return sections
 

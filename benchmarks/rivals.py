@@ -176,8 +176,9 @@ def usearch(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     yield {"name": f"usearch, M = 16, ef = {ef}"} | built | measured(scene, search)
 
 
+OURS = "ours"
 RIVALS = {
-    "ours": ours,
+    OURS: ours,
     "FAISS flat": faiss_flat,
     "FAISS HNSW": faiss_hnsw,
     "hnswlib": hnswlib,
