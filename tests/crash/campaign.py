@@ -21,6 +21,9 @@ from tests.service.live import LiveServer, running
 
 _SERVER = "tests.crash.server"
 _MADE_ANEW = "is made from the stored vectors"
+_FILES = 2  # of the collection: one per space
+_FEW_ITEMS = 50  # the index of so few may have no file yet
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class Campaign:
         folder: holds all of it; look there when something failed.
         seed: of every decision; threads still meet in their own way.
         writers: client threads.
-        longest_s: until the server is killed, at most.
+        longest_s: until the server is killed, at most; longer where its indexes are awaited.
+        settled_share: rounds in which the server lives until its indexes have files. In the
+            others it may be killed while it still makes those that were damaged before.
         damaged_share: rounds in which the indexes' files are damaged.
         say: takes a line per round.
     """
@@ -56,6 +61,7 @@ class Campaign:
     seed: int
     writers: int = 6
     longest_s: float = 3.0
+    settled_share: float = 0.8
     damaged_share: float = 0.4
     say: Callable[[str], None] = print
     ledger: Ledger = field(default_factory=Ledger)
@@ -109,8 +115,11 @@ class Campaign:
         threads = [Writer(server.port, self.ledger, seed[2], seed) for seed in seeds]
         for thread in threads:
             thread.start()
-        after_s = float(random.uniform(0.2, self.longest_s))
-        time.sleep(after_s)
+        started = time.monotonic()
+        time.sleep(float(random.uniform(0.2, self.longest_s)))
+        if random.random() < self.settled_share:
+            self._await_indexes()
+        after_s = time.monotonic() - started
         all_write = all(thread.writes for thread in threads)
         server.process.kill()
         server.process.wait(30)
@@ -126,11 +135,21 @@ class Campaign:
         keep_copies(self.folder / "data" / "index", self.folder / "copies")
         return blow
 
+    def _await_indexes(self) -> None:
+        """Until there are files to damage or to trust, while clients go on writing."""
+        end = time.monotonic() + _PATIENCE_S
+        while len(self._indexes()) < _FILES and len(self.ledger.living) > _FEW_ITEMS:
+            assert time.monotonic() < end, "the indexes of a busy server are not saved"
+            time.sleep(0.02)
+
+    def _indexes(self) -> list[Path]:
+        """Files; number 1 is the default collection: it is empty, and has none worth having."""
+        files = (self.folder / "data" / "index").glob("*.index")
+        return sorted(file for file in files if not file.name.startswith("1-"))
+
     def _damaged(self, blow: Blow, random: np.random.Generator) -> Blow:
-        indexes, copies = self.folder / "data" / "index", self.folder / "copies"
-        kind = str(random.choice(KINDS))
-        # Number 1 is the default collection: it is empty, and nothing is made anew of nothing.
-        files = sorted(file for file in indexes.glob("*.index") if not file.name.startswith("1-"))
+        kind, copies = str(random.choice(KINDS)), self.folder / "copies"
+        files = self._indexes()
         broken = tuple(file for file in files if damage(file, kind, copies, random))
         return Blow(blow.after_s, blow.acknowledged, blow.in_flight, kind if files else "", broken)
 

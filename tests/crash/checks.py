@@ -71,7 +71,7 @@ def check_neighbors(port: int, ledger: Ledger, random: np.random.Generator) -> b
     Returns:
         Whether some answers were approximate.
     """
-    ids = [id for id, state in ledger.told.items() if state]
+    ids = ledger.living
     if not ids:
         return False
     matrix = _vectors(port, ids)

@@ -81,6 +81,12 @@ class Ledger:
         return {key: each for key, each in self.promises.items() if each.id is None}
 
     @property
+    def living(self) -> list[str]:
+        """Ids that must be found, as far as answers say."""
+        with self._lock:
+            return [id for id, state in self.told.items() if state]
+
+    @property
     def gone(self) -> list[str]:
         """Ids that must not be found."""
         return [id for id, state in self.told.items() if state is None]
