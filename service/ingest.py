@@ -153,7 +153,7 @@ async def answer_lines(
         for index, task in enumerate(tasks):
             name, outcome = await task
             line = BatchLine.of(index, name, collection, outcome)
-            yield line.model_dump_json(exclude_none=True).encode() + b"\n"
+            yield line.model_dump_json().encode() + b"\n"
     finally:
         cancel(tasks)
 

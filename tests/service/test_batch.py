@@ -47,6 +47,16 @@ def test_every_line_has_its_own_status(client: TestClient) -> None:
     assert client.get(path).json()["count"] == 2
 
 
+def test_a_line_holds_the_item_as_it_is_answered_alone(client: TestClient) -> None:
+    path = make(client, "whole-lines")
+    body = line("coffee", id="a", metadata={"nothing": None}) + b"not json\n"
+    stored, failed = answers(client.post(f"{path}/items/batch", content=body, headers=LINES).text)
+    alone = client.get(f"{path}/items/a").json()
+    assert {key: stored["item"][key] for key in alone} == alone
+    assert (alone["label"], alone["metadata"]) == (None, {"nothing": None})
+    assert (stored["problem"], failed["item"]) == (None, None)
+
+
 def test_a_form_of_many_files(client: TestClient) -> None:
     path = make(client, "forms")
     files = [("image", (f"{name}.jpg", jpeg(name), "image/jpeg")) for name in NAMES]
