@@ -36,16 +36,19 @@ from core.explain.path import IntegratedGradients, integrated_gradients
 from core.models.loaded import LoadedModel
 from core.models.registry import standard_registry
 
-_RESULTS = Path(__file__).parent / "results" / "explain.md"
+_RESULTS = Path(__file__).parent / "results"
 _PORT = 8751
 EXACT, ADAPTIVE = "occlusion, exact, 169 windows", "occlusion, adaptive"
 SALIENCY = "saliency of 8 requests"
-_CPU = torch.device("cpu")
+_AT_ONCE = {"cpu": ((1,), (4,), (8,)), "cuda": ((1,), (32,), (256,))}
+"""Batches that Captum is tried with: `perturbations_per_eval`, `internal_batch_size`."""
 
 
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
+    if torch.cuda.is_available():  # Captum leaves its answers there, maybe not yet computed
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -95,10 +98,10 @@ def _captum_occlusion(
     oracle = captum.attr.Occlusion(lambda rows: torch.softmax(module(rows), 1))
     with torch.no_grad():
         found: Tensor = oracle.attribute(
-            normalise(view)[None],
+            normalise(view)[None].to(model.device),
             sliding_window_shapes=(3, 32, 32),
             strides=(3, 16, 16),
-            baselines=normalise(filled(view, "mean"))[None],
+            baselines=normalise(filled(view, "mean"))[None].to(model.device),
             target=target,
             perturbations_per_eval=at_once,
         )
@@ -107,6 +110,7 @@ def _captum_occlusion(
 
 def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
     row = model.spec.preprocess.normalise(view)[None]
+    there = row.to(model.device)
     target = int(model.forward(row).logits.argmax())
     eight = row.repeat(8, 1, 1, 1)
     objectives = [ClassObjective(target)] * 4
@@ -123,15 +127,15 @@ def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
     def captum_saliency_of_eight(module: nn.Module) -> None:
         oracle = captum.attr.Saliency(module)
         for _ in range(8):
-            oracle.attribute(row.clone().requires_grad_(), target=target)
+            oracle.attribute(there.clone().requires_grad_(), target=target)
 
     def captum_guided(module: nn.Module) -> None:
         oracle = captum.attr.GuidedBackprop(module)
-        oracle.attribute(row.clone().requires_grad_(), target=target)
+        oracle.attribute(there.clone().requires_grad_(), target=target)
 
     def captum_integrated(module: nn.Module, at_once: int) -> None:
         oracle = captum.attr.IntegratedGradients(module)
-        oracle.attribute(row, target=target, n_steps=32, internal_batch_size=at_once)
+        oracle.attribute(there, target=target, n_steps=32, internal_batch_size=at_once)
 
     def peers(
         work: Callable[..., object], settings: tuple[tuple[int, ...], ...] = ((),)
@@ -150,7 +154,7 @@ def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
                 EXACT: lambda: exhaust(occlude(model, view, Occlusion(), target)),
                 ADAPTIVE: lambda: exhaust(occlude(model, view, Occlusion(mode="adaptive"), target)),
             },
-            peers(captum_occlusion, ((1,), (4,), (8,))),
+            peers(captum_occlusion, _AT_ONCE[model.device.type]),
         ),
         Duel({SALIENCY: saliency_of_eight}, peers(captum_saliency_of_eight)),
         Duel(
@@ -167,14 +171,19 @@ def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
                     integrated_gradients(model, view, IntegratedGradients(), target)
                 )
             },
-            peers(captum_integrated, ((1,), (4,))),
+            peers(captum_integrated, _AT_ONCE[model.device.type]),
         ),
     ]
 
 
-def _latency(seconds: int, rounds: int) -> list[list[str]]:
+def _sizes(device: str) -> str:
+    *some, last = (str(size) for (size,) in _AT_ONCE[device])
+    return f"{', '.join(some)} and {last}"
+
+
+def _latency(seconds: int, rounds: int, device: str) -> list[list[str]]:
     """Classify's p99 at 4 clients, alone and while occlusions run one after the other."""
-    command = ["-m", "service", "serve", "--port", str(_PORT), "--log-level", "error"]
+    command = ["-m", "service", "serve", "--port", str(_PORT), "--device", device]
     alone, beside = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -213,15 +222,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="of each latency run")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of all (cpu)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # Captum's, about its own hooks
     networks = {
         "efficientnet-lite0": {EXACT: ">= 3.5", ADAPTIVE: ">= 8", SALIENCY: ">= 1.3"},
         "torchvision:resnet50": {EXACT: ">= 2.5"},
     }
-    rows, registry = [], standard_registry()
+    rows, registry, device = [], standard_registry(), torch.device(options.device)
     for name, targets in networks.items():
-        model = registry.load(name, _CPU, pretrained=name == "efficientnet-lite0")
+        model = registry.load(name, device, pretrained=name == "efficientnet-lite0")
         view = model.spec.preprocess.view(arrays()[0])
         _ = model.incremental  # made at start-up, as the service does
         for duel in _duels(model, view):
@@ -231,17 +241,18 @@ def main() -> None:
             print(rows[-1], file=sys.stderr, flush=True)
         if name == "efficientnet-lite0":
             ranks, shares = adaptive_ranks(model), mosaics(model, 20)
-    latency = _latency(options.seconds, options.rounds)
+    latency = _latency(options.seconds, options.rounds, options.device)
     packages = ("torch", "openvino", "captum", "timm")
     text = "\n".join(
         [
             "# Explanations at 224 px",
             "",
-            f"`python -m benchmarks.explain --rounds {options.rounds}` on {describe(*packages)}.",
+            f"`python -m benchmarks.explain --rounds {options.rounds} --device {options.device}` "
+            f"on {describe(*packages, device=options.device)}.",
             "",
             "Ratio = Captum's time / ours, the same work on the same network; the median of the "
-            "rounds' own ratios. Captum's occlusion counts at its best of 1, 4 and 8 "
-            "`perturbations_per_eval`, its integrated gradients at their best of two batch sizes. "
+            "rounds' own ratios. Captum's occlusion and integrated gradients count at their best "
+            f"of {_sizes(options.device)} pictures at once. "
             "Captum runs twice: on the module as timm and torchvision give it, which is how its "
             "documentation uses it, and on the very module we serve (channels last, which its "
             "users would have to know of). Neither keeps gradients of parameters.",
@@ -270,7 +281,8 @@ def main() -> None:
             table(["method", "mean", "median"], shares),
         ]
     )
-    _RESULTS.write_text(text)
+    name = "explain.md" if options.device == "cpu" else f"explain-{options.device}.md"
+    (_RESULTS / name).write_text(text)
     print(text)
 
 

@@ -1,8 +1,8 @@
 """Measures A (forward only) and C (decode + resize + forward) in this process; prints JSON.
 
 No HTTP: C is the ceiling for a server that does this work. It is taken as the best of several
-ways to write the loop. Call: `python -m benchmarks.inprocess SECONDS`, then one line on standard
-input for each round; one JSON line is printed for each.
+ways to write the loop. Call: `python -m benchmarks.inprocess SECONDS DEVICE`, then one line on
+standard input for each round; one JSON line is printed for each.
 """
 
 import json
@@ -27,7 +27,7 @@ _BATCHES = (1, 2, 4, 8, 16)
 def main() -> None:
     """Measure once per input line."""
     seconds = float(sys.argv[1])
-    model = standard_registry().load(DEFAULT_MODEL, torch.device("cpu"))
+    model = standard_registry().load(DEFAULT_MODEL, torch.device(sys.argv[2]))
     preprocess = model.spec.preprocess
 
     def prepare(number: int) -> Tensor:

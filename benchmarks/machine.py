@@ -4,13 +4,16 @@ import os
 import platform
 from importlib.metadata import version
 
+import torch
 
-def describe(*packages: str) -> str:
-    """One line: processor, cores, memory, system, Python, versions of the packages."""
+
+def describe(*packages: str, device: str = "cpu") -> str:
+    """One line: processor, cores, memory, GPU, system, Python, versions of the packages."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    gpu = "no GPU used" if device == "cpu" else f"one {torch.cuda.get_device_name(device)}"
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB, no GPU used; "
+        f"{_processor()}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB, {gpu}; "
         f"{platform.system()}, Python {platform.python_version()}; {versions}"
     )
 

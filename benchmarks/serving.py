@@ -19,7 +19,7 @@ from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
 from benchmarks.wrk import Load, drive, script
 
-_RESULTS = Path(__file__).parent / "results" / "serving.md"
+_RESULTS = Path(__file__).parent / "results"
 _PORTS = {"S": 8731, "L": 8732, "N": 8733}
 
 # name -> (server, path, form of the body, clients)
@@ -64,13 +64,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every run (default 5)")
     parser.add_argument("--seconds", type=int, default=5, help="seconds of each (default 5)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of all (cpu)")
     options = parser.parse_args()
     runs: dict[str, Measured] = defaultdict(Measured)
     ceilings: list[dict[str, float]] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        servers = {name: stack.enter_context(server) for name, server in _servers()}
-        inprocess = stack.enter_context(_inprocess(options.seconds))
+        servers = {name: stack.enter_context(server) for name, server in _servers(options.device)}
+        inprocess = stack.enter_context(_inprocess(options.seconds, options.device))
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
             ceilings.append(_ask(inprocess))
@@ -85,16 +86,20 @@ def main() -> None:
                 )
         assert inprocess.stdin is not None
         inprocess.stdin.close()
-    text = _report(runs, ceilings, options.rounds, options.seconds)
-    _RESULTS.write_text(text)
+    text = _report(runs, ceilings, options)
+    name = "serving.md" if options.device == "cpu" else f"serving-{options.device}.md"
+    (_RESULTS / name).write_text(text)
     print(text)
 
 
-def _servers() -> list[tuple[str, Contestant]]:
+def _servers(device: str) -> list[tuple[str, Contestant]]:
     commands = {
-        "S": (["-m", "service", "serve", "--port", str(_PORTS["S"])], "/health/ready"),
-        "L": (["-m", "benchmarks.peers.litserve_app", str(_PORTS["L"])], "/health"),
-        "N": (["-m", "benchmarks.peers.fastapi_app", str(_PORTS["N"])], "/health"),
+        "S": (
+            ["-m", "service", "serve", "--port", str(_PORTS["S"]), "--device", device],
+            "/health/ready",
+        ),
+        "L": (["-m", "benchmarks.peers.litserve_app", str(_PORTS["L"]), device], "/health"),
+        "N": (["-m", "benchmarks.peers.fastapi_app", str(_PORTS["N"]), device], "/health"),
     }
     servers = []
     for name, (command, path) in commands.items():
@@ -104,9 +109,9 @@ def _servers() -> list[tuple[str, Contestant]]:
     return servers
 
 
-def _inprocess(seconds: float) -> subprocess.Popen[str]:
+def _inprocess(seconds: float, device: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.inprocess", str(seconds)],
+        [sys.executable, "-m", "benchmarks.inprocess", str(seconds), device],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -140,7 +145,7 @@ def _measure(
 
 
 def _report(
-    runs: dict[str, Measured], ceilings: list[dict[str, float]], rounds: int, seconds: int
+    runs: dict[str, Measured], ceilings: list[dict[str, float]], options: argparse.Namespace
 ) -> str:
     def ratio(ours: str, theirs: str) -> str:
         pairs = list(zip(runs[ours].loads, runs[theirs].loads, strict=True))
@@ -178,8 +183,8 @@ def _report(
         [
             "# Serving EfficientNet-Lite0, 224 px, JPEG photos of 500 x 375",
             "",
-            f"`python -m benchmarks.serving --rounds {rounds} --seconds {seconds}` on "
-            f"{describe(*packages)}.",
+            f"`python -m benchmarks.serving --rounds {options.rounds} --seconds {options.seconds} "
+            f"--device {options.device}` on {describe(*packages, device=options.device)}.",
             "",
             "Medians over the rounds; a ratio is the median of the rounds' own ratios. wrk, with "
             "one thread, shares the machine with the server. Peak memory is the sum over a "

@@ -16,7 +16,8 @@ from torchvision import transforms
 from core.models.sources import efficientnet_lite0, imagenet_labels
 
 app = FastAPI()
-model = efficientnet_lite0("", True)[1].eval()
+device = sys.argv[2] if len(sys.argv) > 2 else "cpu"
+model = efficientnet_lite0("", True)[1].eval().to(device)
 transform = transforms.Compose(
     [
         transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
@@ -43,7 +44,7 @@ async def predict_async(image: UploadFile) -> dict[str, object]:
 
 
 def _predict(content: bytes) -> dict[str, object]:
-    row = transform(Image.open(io.BytesIO(content)).convert("RGB"))[None]
+    row = transform(Image.open(io.BytesIO(content)).convert("RGB"))[None].to(device)
     with torch.no_grad():
         top = torch.softmax(model(row), 1)[0].topk(5)
     labels = [imagenet_labels()[int(index)] for index in top.indices]

@@ -51,6 +51,5 @@ class ImageClassifier(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = ImageClassifier(max_batch_size=8, batch_timeout=0.01)
-    litserve.LitServer(api, accelerator="cpu").run(
-        port=int(sys.argv[1]), generate_client_file=False
-    )
+    port, accelerator = int(sys.argv[1]), sys.argv[2]
+    litserve.LitServer(api, accelerator=accelerator).run(port=port, generate_client_file=False)
