@@ -13,9 +13,6 @@ from core.explain.gradients import InputGradient, input_gradients
 from core.explain.relu import Rule
 from core.models.loaded import LoadedModel
 
-# Pictures per backward pass, eager torch on two cores: 1 -> 39, 2 -> 28, 4 -> 26, 8 -> 33 ms each.
-_MAX_BATCH = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
@@ -23,7 +20,11 @@ class Gradients:
 
     model: LoadedModel
     rule: Rule | None = None
-    max_batch: int = _MAX_BATCH
+
+    @property
+    def max_batch(self) -> int:
+        """See `BatchFunction`."""
+        return self.model.rows_at_once
 
     def __call__(self, payloads: Sequence[tuple[Tensor, Objective]]) -> Sequence[InputGradient]:
         """(row, objective) pairs in, one gradient each."""
@@ -37,7 +38,11 @@ class GradCams:
 
     model: LoadedModel
     layer: str
-    max_batch: int = _MAX_BATCH
+
+    @property
+    def max_batch(self) -> int:
+        """See `BatchFunction`."""
+        return self.model.rows_at_once
 
     def __call__(self, payloads: Sequence[tuple[Tensor, int | None]]) -> Sequence[ClassActivation]:
         """(row, target) pairs in, one map each."""

@@ -13,7 +13,6 @@ from core.models.predictions import probabilities, require_finite
 from core.types import FloatArray
 
 STEPS = 16
-_CHUNK_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +44,18 @@ def faithfulness(
     Source: Petsiuk et al. 2018 (RISE), arXiv:1806.07421, section 4.
     """
     normalise = model.spec.preprocess.normalise
-    row = normalise(view)
-    gone, start = normalise(filled(view, "mean")), normalise(filled(view, "blur"))
+    row, gone, start = (
+        normalise(each).to(model.device)
+        for each in (view, filled(view, "mean"), filled(view, "blur"))
+    )
     rank = np.empty(values.size, dtype=np.int64)
     rank[np.argsort(-values.ravel(), kind="stable")] = np.arange(values.size)
-    order = torch.from_numpy(rank.reshape(values.shape))
+    order = torch.from_numpy(rank.reshape(values.shape)).to(model.device)
     curves: list[list[float]] = [[], []]
     for curve, (chosen, other) in zip(curves, ((gone, row), (row, start)), strict=True):
-        for first in range(0, STEPS + 1, _CHUNK_ROWS):
+        for first in range(0, STEPS + 1, model.rows_at_once):
             yield (len(curves[0]) + len(curves[1])) / (2 * STEPS + 2)
-            steps = range(first, min(first + _CHUNK_ROWS, STEPS + 1))
+            steps = range(first, min(first + model.rows_at_once, STEPS + 1))
             rows = [
                 torch.where(order < step * values.size / STEPS, chosen, other) for step in steps
             ]

@@ -99,9 +99,38 @@ class InputGradient:
     guided: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Backward:
+    """What a batch gets from one forward and one backward pass.
+
+    Attributes:
+        gradients: (B, C, H, W) float32 on the model's device.
+        logits: (B, K) float32.
+        targets: (B,) the class explained; None where the objective is a layer's.
+        values: (B,) the objectives' values.
+        guided: (B,) activations guided on the way back.
+    """
+
+    gradients: Tensor
+    logits: FloatArray
+    targets: list[int | None]
+    values: list[float]
+    guided: list[int]
+
+
 def input_gradients(
     model: LoadedModel, rows: Tensor, objectives: Sequence[Objective], rule: Rule | None = None
 ) -> list[InputGradient]:
+    """Gradients of each row's own objective, one by one; see `backward`."""
+    found = backward(model, rows, objectives, rule)
+    gradients = found.gradients.cpu().contiguous().numpy()
+    parts = (gradients, found.logits, found.targets, found.values, found.guided)
+    return [InputGradient(*each) for each in zip(*parts, strict=True)]
+
+
+def backward(
+    model: LoadedModel, rows: Tensor, objectives: Sequence[Objective], rule: Rule | None = None
+) -> Backward:
     """Gradients of each row's own objective, from one forward and one backward pass.
 
     Rows do not mix inside a network in eval mode, so the gradient of the sum of all objectives
@@ -109,12 +138,9 @@ def input_gradients(
 
     Args:
         model: whose torch module is run.
-        rows: (B, C, H, W) float32, as `model.spec.preprocess` gives.
+        rows: (B, C, H, W) float32, as `model.spec.preprocess` gives, on any device.
         objectives: (B,), one for each row.
         rule: guide the activations on the way back; None = the plain gradient.
-
-    Returns:
-        (B,), in order.
 
     Raises:
         TargetOutOfRange: the model has no such class.
@@ -132,18 +158,14 @@ def input_gradients(
         total = torch.stack(values).sum()
         guided = [coverage(value, rule) if rule else 0 for value in values]
         with GuidedRelu(rule) if rule else nullcontext():
-            gradient = _gradient(total, inputs)
-    return [
-        InputGradient(grad, row, target, float(value.detach()), count)
-        for grad, row, target, value, count in zip(
-            gradient.float().cpu().contiguous().numpy(),
-            logits.detach().float().cpu().numpy(),
-            targets,
-            values,
-            guided,
-            strict=True,
-        )
-    ]
+            gradients = _gradient(total, inputs)
+    return Backward(
+        gradients.float(),
+        logits.detach().float().cpu().numpy(),
+        targets,
+        torch.stack(values).detach().tolist(),
+        guided,
+    )
 
 
 def _gradient(total: Tensor, inputs: Tensor) -> Tensor:
