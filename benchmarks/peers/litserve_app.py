@@ -38,7 +38,7 @@ class ImageClassifier(litserve.LitAPI):
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return torch.softmax(self.model(x), 1)
+            return torch.softmax(self.model(x.to(self.device)), 1)
 
     def unbatch(self, output: torch.Tensor) -> list[torch.Tensor]:
         return list(output)
