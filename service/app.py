@@ -32,6 +32,7 @@ from service.routers import (
 from service.schemas.gallery import line_components
 from service.schemas.uploads import components
 from service.settings import Settings
+from service.strictness import prepare, refuse_unknown_parameters
 
 _log = logging.getLogger("seethrough")
 
@@ -73,9 +74,9 @@ def create_app(
     engine = engine or Engine(settings.engine_config())
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # In the background, so that /health/live answers while models load.
-        start = asyncio.create_task(_start(engine, on_failure))
+        start = asyncio.create_task(_start(app, engine, on_failure))
         yield
         start.cancel()
         with suppress(asyncio.CancelledError):
@@ -97,16 +98,20 @@ def create_app(
     app.state.engine = engine
     app.add_middleware(Edge, metrics=engine.metrics)
     add_handlers(app)
+    guards = [Depends(KeyGuard()), Depends(refuse_unknown_parameters)]
     for api in _GUARDED:
-        app.include_router(api.router, dependencies=[Depends(KeyGuard())])
+        app.include_router(api.router, dependencies=guards)
     app.include_router(operations.router)
     pages.add_pages(app)
     _describe(app)
     return app
 
 
-async def _start(engine: Engine, on_failure: Callable[[BaseException], None] | None) -> None:
+async def _start(
+    app: FastAPI, engine: Engine, on_failure: Callable[[BaseException], None] | None
+) -> None:
     began = time.perf_counter()
+    await asyncio.to_thread(prepare, app)
     try:
         await engine.start()
     except Exception as error:  # the edge of a background task: nobody else would ever see it

@@ -145,3 +145,32 @@ def test_api_keys_guard_v1(locked: TestClient, headers: dict[str, str], status: 
 def test_health_metrics_and_pages_need_no_key(locked: TestClient) -> None:
     for path in ("/health/live", "/health/ready", "/metrics", "/", "/docs", "/openapi.json"):
         assert locked.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/classify?topk=3"),
+        ("POST", "/v1/explain/occlusion?mod=exact"),
+        ("POST", "/v1/collections/default/neighbors?exat=true"),
+        ("POST", "/v1/collections/default/items/batch?lable=cat"),
+        ("GET", "/v1/collections/default/items?text=espresso"),
+        ("GET", "/v1/models?model=tiny"),
+    ],
+)
+def test_a_misspelt_parameter_does_not_pass_for_a_default(
+    client: TestClient, method: str, path: str
+) -> None:
+    answer = client.request(method, path, content=jpeg() if method == "POST" else None)
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (422, "invalid_value")
+    name = path.partition("?")[2].partition("=")[0]
+    assert body["errors"][0]["parameter"] == name
+    assert "the parameters here" in body["detail"] or "no parameters here" in body["detail"]
+
+
+def test_a_strange_parameters_name_is_cut_and_escaped(client: TestClient) -> None:
+    answer = client.get("/v1/models", params={"x\n" * 1000: "1"})
+    assert answer.status_code == 422
+    assert len(answer.json()["detail"]) < 300
+    assert "\n" not in answer.json()["detail"]
