@@ -186,8 +186,9 @@ def test_a_wrong_parameter_of_activations_is_named(
 
 
 def test_an_unknown_layer_is_404_with_the_known_ones(client: TestClient) -> None:
-    for path, place in (("activations", {}), ("activations/unit", {"channel": 0, "row": 0})):
-        answer = post(client, path, layer="conv9", col=0, **place)
+    place = {"channel": 0, "row": 0, "col": 0}
+    for path, query in (("activations", {}), ("activations/unit", place)):
+        answer = post(client, path, layer="conv9", **query)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_layer")
         assert "conv1" in answer.json()["detail"]
 
