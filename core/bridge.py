@@ -6,10 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, TypeVar, cast
-
-import torch
 
 from core.call import Call
 from core.errors import DeadlinePassed, Draining, NotReady, QueueFull
@@ -50,9 +47,6 @@ class Bridge:
         self._decoders = ThreadPoolExecutor(
             decode_threads or os.cpu_count() or 1,
             thread_name_prefix="seethrough-decode",
-            # As many pictures as there are cores, each on one: were each spread over all of them,
-            # they would wait for one another. torch sets this for the thread that asks.
-            initializer=partial(torch.set_num_threads, 1),
         )
 
     def open(self) -> None:

@@ -71,7 +71,6 @@ class Engine:
         self.config = config or EngineConfig()
         self.metrics = metrics or Metrics()
         self._registry = registry or standard_registry(self.config.models_dir)
-        self._threads = self.config.threads or torch.get_num_threads()
         self._models: dict[str, LoadedModel] = {}
         self._methods: dict[str, tuple[str, ...]] = {}
         self.bridge = Bridge(self.config.queue_size, self.config.decode_threads, self.metrics)
@@ -96,8 +95,6 @@ class Engine:
         if self.default_model not in names:
             raise UnknownModel(self.default_model, names)
         self.bridge.worker.start()
-        threads = Solo(partial(torch.set_num_threads, self._threads))
-        await self.bridge.run(threads, None, Call())
         for name in names:
             load = Solo(partial(self._load, name, device))
             model = await self.bridge.run(load, None, Call())

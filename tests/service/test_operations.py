@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
 from core.bridge import State
-from core.call import Call
 from core.engine import Engine
 from core.models.registry import ModelRegistry
 from core.worker import Solo
@@ -192,13 +190,3 @@ def test_closing_twice_is_harmless(registry: ModelRegistry) -> None:
         assert await engine.close(10)
 
     asyncio.run(live())
-
-
-def test_each_picture_is_decoded_on_one_core_and_the_network_runs_on_all(
-    tiny: TestClient, engine: Engine
-) -> None:
-    assert tiny.post("/v1/classify", content=jpeg()).status_code == 200
-    decoder = asyncio.run(engine.bridge.decode(torch.get_num_threads, Call()))
-    ticket = engine.bridge.worker.submit(Solo(torch.get_num_threads), None)
-    assert decoder == 1
-    assert ticket.future.result(30) == torch.get_num_threads()
