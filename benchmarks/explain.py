@@ -183,11 +183,11 @@ def _sizes(device: str) -> str:
 
 def _latency(seconds: int, rounds: int, device: str) -> list[list[str]]:
     """Classify's p99 at 4 clients, alone and while occlusions run one after the other."""
-    command = ["-m", "service", "serve", "--port", str(_PORT), "--device", device]
+    options = ["--port", str(_PORT), "--device", device, "--log-level", "error"]
     alone, beside = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
-        Contestant(command, _PORT, "/health/ready") as server,
+        Contestant(["-m", "service", "serve", *options], _PORT, "/health/ready") as server,
     ):
         lua, url = script(Path(folder), "raw"), server.url + "/v1/classify"
         drive(url, lua, 4, 2)

@@ -32,7 +32,7 @@ from service.routers import (
 from service.schemas.gallery import line_components
 from service.schemas.uploads import components
 from service.settings import Settings
-from service.strictness import prepare, refuse_unknown_parameters
+from service.strictness import known_parameters, refuse_unknown_parameters
 
 _log = logging.getLogger("seethrough")
 
@@ -111,9 +111,9 @@ async def _start(
     app: FastAPI, engine: Engine, on_failure: Callable[[BaseException], None] | None
 ) -> None:
     began = time.perf_counter()
-    await asyncio.to_thread(prepare, app)
     try:
-        await engine.start()
+        # The OpenAPI document is read while models load.
+        await asyncio.gather(engine.start(), asyncio.to_thread(known_parameters, app))
     except Exception as error:  # the edge of a background task: nobody else would ever see it
         _log.error("cannot start: %s", error, exc_info=on_failure is None)
         if on_failure is not None:

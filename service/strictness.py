@@ -11,21 +11,16 @@ from core.errors import InvalidValue, shown
 
 async def refuse_unknown_parameters(request: Request) -> None:
     """Raise InvalidValue for the first query parameter that the endpoint does not have."""
-    if not request.url.query:
+    if not request.scope["query_string"]:
         return
-    known = _known(request.app)[request.scope["route"].name]
+    known = known_parameters(request.app)[request.scope["route"].name]
     for name in request.query_params:
         if name not in known:
             raise InvalidValue(shown(name)[1:-1], request.query_params[name], _allowed(known))
 
 
-def prepare(app: FastAPI) -> None:
-    """Read the document once, before requests come: it takes a third of a second."""
-    _known(app)
-
-
-def _known(app: FastAPI) -> dict[str, list[str]]:
-    """The query parameters of each operation."""
+def known_parameters(app: FastAPI) -> dict[str, list[str]]:
+    """The query parameters of each operation; the first call takes a third of a second."""
     known: dict[str, list[str]] | None = getattr(app.state, "parameters", None)
     if known is None:
         known = {

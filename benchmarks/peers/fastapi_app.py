@@ -16,7 +16,7 @@ from torchvision import transforms
 from core.models.sources import efficientnet_lite0, imagenet_labels
 
 app = FastAPI()
-device = sys.argv[2] if len(sys.argv) > 2 else "cpu"
+device = sys.argv[2]
 model = efficientnet_lite0("", True)[1].eval().to(device)
 transform = transforms.Compose(
     [

@@ -25,8 +25,8 @@ _WINDOW_PX = 32
 _STRIDE_PX = 16
 _USUAL_SHARE = 7  # 32 of 224 pixels
 
-# Windows of one piece of work: as many as take about so long, for a classify may be waiting; at
-# least a batch of the runtime's, and on a CPU at most so many.
+# Windows of one piece of work: as many as take about so long, for a classify may be waiting; a
+# runtime that likes larger batches than so many gets them.
 _PIECE_S = 0.07
 _FEWEST = 8
 _MOST = 16
@@ -178,10 +178,9 @@ class _Sweep:
         self._grid = grid
         self._row = normalise(view).to(model.device)
         self._fill = normalise(filled(view, fill)).to(model.device)
-        self._fewest = max(_FEWEST, model.runtime.max_batch)
-        self._most = max(_MOST, self._fewest)
+        self._at_once = max(_FEWEST, model.runtime.max_batch)
+        self._most = max(_MOST, self._at_once)
         self._buffer = self._row.repeat(self._most, 1, 1, 1)
-        self._at_once = self._fewest
         self._changed = self._incremental()
         self.check = Check(self._changed is not None)
         self.logits = model.forward(self._row[None]).logits[0]
@@ -214,7 +213,7 @@ class _Sweep:
             start = time.perf_counter()
             logits = self._fully(piece) if self._changed is None else self._partly(piece)
             window_s = (time.perf_counter() - start) / len(piece)
-            self._at_once = min(self._most, max(self._fewest, int(_PIECE_S / window_s)))
+            self._at_once = min(self._most, max(_FEWEST, int(_PIECE_S / window_s)))
             self._note(piece, logits, surface)
 
     def _note(self, piece: list[int], logits: FloatArray, surface: Surface) -> None:

@@ -126,14 +126,14 @@ def integrated_gradients(
     target = int(logits[0].argmax()) if target is None else target
     require_class(target, logits.shape[1])
     nodes, weights = np.polynomial.legendre.leggauss(parameters.steps)
-    along = torch.from_numpy((nodes + 1) / 2).float()  # from -1..1 to 0..1
+    along = torch.from_numpy((nodes + 1) / 2).float().to(model.device)  # from -1..1 to 0..1
     weighted = torch.from_numpy(weights / 2).to(model.device)
     there, way = start_row.to(model.device), (row - start_row).to(model.device)
     total = torch.zeros(row.shape, dtype=torch.float64, device=model.device)
     for start in range(0, parameters.steps, model.rows_at_once):
         yield start / parameters.steps
         piece = slice(start, start + model.rows_at_once)
-        points = there + along[piece].to(model.device).view(-1, 1, 1, 1) * way
+        points = there + along[piece].view(-1, 1, 1, 1) * way
         found = backward(model, points, [ClassObjective(target)] * len(points))
         total += torch.einsum("b,bchw->chw", weighted[piece], found.gradients.double())
     values = (total * way).sum(0).cpu().numpy()

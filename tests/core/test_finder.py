@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,18 @@ def engine(tmp_path: Path) -> Engine:
     return Engine(chosen.engine_config(), registry)
 
 
-async def _vast(engine: Engine) -> tuple[Vast, VectorSeed]:
-    await engine.start()
-    gallery = Vast(engine.curator.gallery)
-    engine.curator._gallery = gallery  # type: ignore[assignment]
-    dim = gallery._gallery.collection("default").spec.dim
-    return gallery, VectorSeed(np.zeros(dim).tolist())
+def _play(engine: Engine, scenario: Callable[[Vast, VectorSeed], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await engine.start()
+        gallery = Vast(engine.curator.gallery)
+        dim = engine.curator.gallery.collection("default").spec.dim
+        engine.curator._gallery = gallery  # type: ignore[assignment]
+        try:
+            await scenario(gallery, VectorSeed(np.zeros(dim).tolist()))
+        finally:
+            await engine.close()
+
+    asyncio.run(whole())
 
 
 async def _happens(semaphore: threading.Semaphore) -> None:
@@ -65,33 +72,28 @@ async def _happens(semaphore: threading.Semaphore) -> None:
 
 
 def test_a_search_ends_with_its_deadline(engine: Engine) -> None:
-    async def scenario() -> None:
-        gallery, seed = await _vast(engine)
+    async def scenario(gallery: Vast, seed: VectorSeed) -> None:
         with pytest.raises(DeadlinePassed):
             await engine.finder.nearest("default", seed, EXACT, Call.within(0.1))
         await _happens(gallery.ended)
-        await engine.close()
 
-    asyncio.run(scenario())
+    _play(engine, scenario)
 
 
 def test_a_search_ends_when_its_caller_has_gone(engine: Engine) -> None:
-    async def scenario() -> None:
-        gallery, seed = await _vast(engine)
+    async def scenario(gallery: Vast, seed: VectorSeed) -> None:
         asked = asyncio.create_task(engine.finder.nearest("default", seed, EXACT, Call()))
         await _happens(gallery.begun)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
         await _happens(gallery.ended)
-        await engine.close()
 
-    asyncio.run(scenario())
+    _play(engine, scenario)
 
 
 def test_exact_searches_hold_up_no_others(engine: Engine) -> None:
-    async def scenario() -> None:
-        gallery, seed = await _vast(engine)
+    async def scenario(gallery: Vast, seed: VectorSeed) -> None:
         long = [
             asyncio.create_task(engine.finder.nearest("default", seed, EXACT, Call()))
             for _ in range(8)
@@ -100,10 +102,9 @@ def test_exact_searches_hold_up_no_others(engine: Engine) -> None:
         for _ in range(5):
             found = await engine.finder.nearest("default", seed, QUICK, Call.within(30))
             assert found.neighbors.exact
-        assert len(await engine.curator.read(gallery.collections)) == 1  # type: ignore[operator]
+        assert len(await engine.curator.read(engine.curator.gallery.collections)) == 1
         for each in long:
             each.cancel()
         await asyncio.gather(*long, return_exceptions=True)
-        await engine.close()
 
-    asyncio.run(scenario())
+    _play(engine, scenario)
