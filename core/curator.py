@@ -37,6 +37,7 @@ from core.gallery.records import (
     Collection,
     CollectionSpec,
     Idempotency,
+    IfMatch,
     Metric,
     NewItem,
     OnDuplicate,
@@ -65,7 +66,7 @@ class Draft:
     Attributes:
         id: None = one is made.
         upsert: an item of this id is replaced; False: it is a conflict.
-        if_match: only if the item has this version.
+        if_match: only if the item has one of these versions.
         idempotency_key: two requests with the same key are one.
     """
 
@@ -74,7 +75,7 @@ class Draft:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     upsert: bool = False
     on_duplicate: OnDuplicate = "keep"
-    if_match: int | None = None
+    if_match: IfMatch | None = None
     idempotency_key: str | None = None
 
     def __post_init__(self) -> None:

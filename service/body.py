@@ -2,30 +2,28 @@
 
 import asyncio
 import binascii
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from core.call import Call
 from core.errors import DeadlinePassed, InvalidValue, RequestUnreadable, shown
 from core.finder import ImageSeed, ItemSeed, Seed, VectorSeed
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MediaTypeUnsupported
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+from service.forms import FORM, Part, read_form
+from service.grammar import parse_json
 
 _FIELD = "image"
-_WHITESPACE = {ord(each): None for each in " \t\r\n"}
+# Files and other fields of a form that should hold one file: enough to say what is wrong.
+_MAX_PARTS = 64
+# Line ends that some encoders write, and the two letters of the alphabet that is safe in URLs.
+_AS_STANDARD_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 _BASE64 = '"<base64 or data: URI>"'
 _RAW = "application/octet-stream"
-_FORM = "multipart/form-data"
 _JSON = "application/json"
 _LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
-_TAKEN = f"image/* or {_RAW} (the picture itself), {_FORM} (field {_FIELD!r}), {_JSON}"
+_TAKEN = f"image/* or {_RAW} (the picture itself), {FORM} (field {_FIELD!r}), {_JSON}"
 
 
 async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
@@ -38,10 +36,10 @@ async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: 
         RequestUnreadable: it is not what its header says.
         InvalidValue: it holds no picture, or more than one.
     """
-    media_type, options = _media_type(request)
+    media_type, header = _media_type(request)
     body = await _read(request, call, limit_bytes, timeout_s)
-    if media_type == _FORM:
-        return _only_image(_parts(body, options))
+    if media_type == FORM:
+        return _only_image(body, header)
     if media_type == _JSON:
         return _json_image(body)
     return body
@@ -55,19 +53,19 @@ async def read_images(
     Raises:
         As read_image, and InvalidValue: there are none, or too many.
     """
-    media_type, options = _media_type(request)
-    if media_type != _FORM:
-        raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken here: {_FORM}")
-    parts = _parts(await _read(request, call, limit_bytes, timeout_s), options)
-    _require_field_names(parts)
-    if not 1 <= len(parts) <= limit_files:
-        raise InvalidValue(_FIELD, f"{len(parts)} files", f"1 to {limit_files} files")
-    return [(part.file_name, bytes(part.content)) for part in parts]
+    media_type, header = _media_type(request)
+    if media_type != FORM:
+        raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken here: {FORM}")
+    parts = read_form(await _read(request, call, limit_bytes, timeout_s), header, limit_files)
+    _require_files(parts)
+    if not parts:
+        raise InvalidValue(_FIELD, "0 files", f"1 to {limit_files} files")
+    return [(part.file_name or "", part.content) for part in parts]
 
 
 def is_lines(request: Request) -> bool:
     """Whether the body is JSON lines."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in _LINES
+    return _essence(request.headers.get("content-type", "")) in _LINES
 
 
 async def read_seed(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> Seed:
@@ -76,30 +74,35 @@ async def read_seed(request: Request, call: Call, limit_bytes: int, timeout_s: f
     Raises:
         As read_image.
     """
-    media_type, options = _media_type(request)
+    media_type, header = _media_type(request)
     body = await _read(request, call, limit_bytes, timeout_s)
-    if media_type == _FORM:
-        return ImageSeed(_only_image(_parts(body, options)))
+    if media_type == FORM:
+        return ImageSeed(_only_image(body, header))
     if media_type == _JSON:
         return _json_seed(body)
     return ImageSeed(body)
 
 
-def _media_type(request: Request) -> tuple[str, dict[bytes, bytes]]:
+def _media_type(request: Request) -> tuple[str, str]:
+    """The body's media type, and the whole header it stands in."""
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
         raise MediaTypeUnsupported(
             f"Content-Encoding {shown(encoding)} is not taken: send the picture as it is"
         )
     header = request.headers.get("content-type", _RAW)
-    name, options = parse_options_header(header)
-    media_type = name.decode("latin-1").lower()
-    if media_type in (_RAW, _FORM, _JSON) or media_type.startswith("image/"):
-        return media_type, options
+    media_type = _essence(header)
+    if media_type in (_RAW, FORM, _JSON) or media_type.startswith("image/"):
+        return media_type, header
     hint = ""
     if media_type == "application/x-www-form-urlencoded":
         hint = "; with curl add -H 'Content-Type: image/jpeg', or use -F image=@FILE"
     raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken: {_TAKEN}{hint}")
+
+
+def _essence(content_type: str) -> str:
+    """The media type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 async def _read(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
@@ -136,79 +139,28 @@ def _too_large(length: int, limit_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"a body of {length} bytes or more; at most {limit_bytes} are taken")
 
 
-class _Part:
-    """One part of a multipart body."""
-
-    def __init__(self) -> None:
-        self.headers = bytearray()
-        self.content = bytearray()
-
-    @property
-    def disposition(self) -> dict[bytes, bytes]:
-        """The options of its Content-Disposition header."""
-        for line in self.headers.decode("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip().lower() == "content-disposition":
-                return parse_options_header(value.strip())[1]
-        return {}
-
-    @property
-    def field(self) -> str:
-        """The form field's name."""
-        return self.disposition.get(b"name", b"").decode("utf-8", "replace")
-
-    @property
-    def file_name(self) -> str:
-        """The name of the file, as the client calls it."""
-        return self.disposition.get(b"filename", b"").decode("utf-8", "replace")
-
-
-def _parts(body: bytes, options: dict[bytes, bytes]) -> list[_Part]:
-    """The parts of a body that is in memory already: no temporary files, no second copy."""
-    boundary = options.get(b"boundary")
-    if not boundary:
-        raise RequestUnreadable(f"Content-Type {_FORM} without a boundary")
-    parts: list[_Part] = []
-    ended: list[bool] = []
-
-    def header(data: bytes, start: int, end: int) -> None:
-        parts[-1].headers += data[start:end]
-
-    def content(data: bytes, start: int, end: int) -> None:
-        parts[-1].content += data[start:end]
-
-    callbacks: MultipartCallbacks = {
-        "on_part_begin": lambda: parts.append(_Part()),
-        "on_header_begin": lambda: header(b"\n", 0, 1),
-        "on_header_field": header,
-        "on_header_value": lambda data, start, end: header(b":" + data[start:end], 0, end + 1),
-        "on_part_data": content,
-        "on_end": lambda: ended.append(True),
-    }
-    try:
-        parser = MultipartParser(boundary, callbacks)
-        parser.write(body)
-        parser.finalize()
-    except MultipartParseError as error:
-        raise RequestUnreadable(f"the multipart body cannot be read: {error}") from error
-    if not ended:
-        raise RequestUnreadable("the multipart body ends before its closing boundary")
-    return parts
-
-
-def _only_image(parts: list[_Part]) -> bytes:
-    _require_field_names(parts)
+def _only_image(body: bytes, content_type: str) -> bytes:
+    parts = read_form(body, content_type, _MAX_PARTS)
+    _require_files(parts)
     if len(parts) != 1:
         raise InvalidValue(_FIELD, f"{len(parts)} files", "exactly one file")
-    return bytes(parts[0].content)
+    return parts[0].content
 
 
-def _require_field_names(parts: list[_Part]) -> None:
+def _require_files(parts: list[Part]) -> None:
+    """Raise InvalidValue for the first part that is not a file in the field for files."""
     for part in parts:
-        if part.field != _FIELD:
+        if part.field == _FIELD:
+            continue
+        if part.file_name is None:
             raise InvalidValue(
-                part.field or "form", part.field, f"the file goes into the field {_FIELD!r}"
+                part.field or "form",
+                part.content[:100].decode("utf-8", "replace"),
+                f"options go into the query (?top_k=3); the form holds the file, in {_FIELD!r}",
             )
+        raise InvalidValue(
+            part.field or "form", part.file_name, f"the file goes into the field {_FIELD!r}"
+        )
 
 
 def _json_image(body: bytes) -> bytes:
@@ -231,10 +183,7 @@ def _json_seed(body: bytes) -> Seed:
 
 def _only_field(body: bytes, taken: Mapping[str, str]) -> tuple[str, Any]:
     """Name and value of the one field of a JSON object."""
-    try:
-        fields: Any = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RequestUnreadable("the body is not JSON, though its Content-Type says so") from error
+    fields = parse_json(body, "the body")
     if not isinstance(fields, dict) or len(fields) != 1 or not set(fields) <= set(taken):
         found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
         forms = " or ".join(f'{{"{name}": {what}}}' for name, what in taken.items())
@@ -254,12 +203,15 @@ def decoded(value: object) -> bytes:
 
 
 def _base64(text: str) -> bytes:
+    """The bytes of base64 in either alphabet, with padding or without (RFC 4648, sections 4, 5)."""
     if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
         if not comma or not head.lower().endswith(";base64"):
             raise InvalidValue(_FIELD, head, "data:image/...;base64,...")
+    letters = text.translate(_AS_STANDARD_BASE64)
+    if not letters.endswith("="):
+        letters += "=" * (-len(letters) % 4)
     try:
-        # Some encoders wrap their lines; nothing else outside the alphabet is forgiven.
-        return binascii.a2b_base64(text.translate(_WHITESPACE), strict_mode=True)
+        return binascii.a2b_base64(letters, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidValue(_FIELD, text, f"base64 ({error})") from error

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from core.call import Call
 from core.engine import Engine
-from core.errors import InvalidValue
 from service.body import read_image, read_images
 from service.errors import KeyMissing, KeyRefused
+from service.grammar import whole_number
 from service.negotiation import MEDIA_TYPES, choose
 from service.settings import Settings
 
@@ -81,9 +81,8 @@ async def get_call(request: Request) -> Call:
     allowed_ms = longest_ms
     text = request.headers.get("x-deadline-ms")
     if text is not None:
-        if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:10]) <= longest_ms:
-            raise InvalidValue("X-Deadline-Ms", text, f"1 to {longest_ms}, whole milliseconds")
-        allowed_ms = int(text[:10])
+        allowed = f"1 to {longest_ms}, whole milliseconds"
+        allowed_ms = whole_number("X-Deadline-Ms", text, 1, longest_ms, allowed)
     call.deadline = time.monotonic() + allowed_ms / 1000
     return call
 

@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 
 from core.curator import Draft
-from core.errors import InvalidValue, SeethroughError
+from core.errors import SeethroughError
 from core.finder import Search, Seed
 from core.gallery.limits import parse_metadata
-from core.gallery.records import OnDuplicate, Space
+from core.gallery.records import IfMatch, OnDuplicate, Space
+from service import grammar
 from service.body import is_lines, read_images, read_seed
 from service.deps import CallDep, EngineDep, SettingsDep, get_engine
 from service.ingest import Entry, entries_of_form, entries_of_lines
@@ -35,7 +36,11 @@ OnDuplicateQuery = Annotated[
 ]
 IfMatchHeader = Annotated[
     str | None,
-    Header(description="Only if the item still has this ETag; else 412.", examples=['"57"']),
+    Header(
+        description="Only if the item still has this ETag, or one of these; `*`: whatever it has. "
+        "Else 412.",
+        examples=['"57"'],
+    ),
 ]
 _MinSeqQuery = Annotated[
     int,
@@ -54,18 +59,12 @@ async def applied(request: Request, min_seq: _MinSeqQuery = 0) -> int:
     return engine.curator.require_seq(min_seq)
 
 
-async def if_match(if_match: IfMatchHeader = None) -> int | None:
-    """The version an item must have; None = any."""
-    if if_match is None:
-        return None
-    text = if_match.strip()
-    inside = text[1:-1]
-    if len(text) < 3 or text[0] + text[-1] != '""' or not (inside.isascii() and inside.isdigit()):
-        raise InvalidValue("If-Match", if_match, 'one ETag as the item has it, such as "57"')
-    return int(inside[:18])
+async def wanted_versions(if_match: IfMatchHeader = None) -> IfMatch | None:
+    """The versions, one of which an item must have; None = whatever it has."""
+    return grammar.if_match(if_match)
 
 
-IfMatchDep = Annotated[int | None, Depends(if_match)]
+IfMatchDep = Annotated[IfMatch | None, Depends(wanted_versions)]
 AppliedDep = Annotated[int, Depends(applied)]
 
 

@@ -1,7 +1,6 @@
 """Owns many pictures in one request: lines in, each stored on its own, lines out in order."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -10,11 +9,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from core.call import Call
 from core.curator import Curator, Draft, Stored
-from core.errors import InvalidValue, QueueFull, RequestUnreadable, SeethroughError
+from core.errors import InvalidValue, QueueFull, SeethroughError
 from core.gallery.limits import require_metadata
 from core.worker import Lane
 from service.body import decoded
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone
+from service.grammar import parse_json
 from service.schemas.gallery import BatchLine
 
 # Enough to fill batches and share fsyncs; more would only hold more pictures in memory.
@@ -190,11 +190,7 @@ async def _store(
 
 def _entry(line: bytes, shared: Draft) -> Entry | SeethroughError:
     try:
-        fields: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return RequestUnreadable("this line is not JSON")
-    try:
-        return _read_entry(fields, shared)
+        return _read_entry(parse_json(line, "this line"), shared)
     except SeethroughError as error:
         return error
 

@@ -14,7 +14,8 @@ MAX_LABEL_CHARS: Final = 200
 MAX_METADATA_BYTES: Final = 16_384
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+# Control characters, and halves of surrogate pairs, which no UTF-8 can hold.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # What follows an item's id in a path, and what clients take out of paths.
 _RESERVED: Final = ("thumbnail", "vector", "original", ".", "..", "")
 
@@ -69,7 +70,7 @@ def require_metadata(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
         InvalidValue: it is too large, or holds NaN or infinity.
     """
     try:
-        length = len(json.dumps(metadata, allow_nan=False).encode("utf-8", "strict"))
+        length = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidValue("metadata", metadata, f"a JSON object ({error})") from error
     if length > MAX_METADATA_BYTES:

@@ -24,7 +24,7 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / _FILE).open("a+", encoding="utf-8")
         except OSError as error:
-            raise GalleryUnusable(f"{folder} cannot be used: {error.strerror}") from error
+            raise GalleryUnusable(f"{folder} cannot be used: {_reason(folder, error)}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -41,3 +41,11 @@ class FolderLock:
     def release(self) -> None:
         """Let others have it."""
         self._file.close()
+
+
+def _reason(folder: Path, error: OSError) -> str:
+    """Why a folder cannot be had, in words that say what to change."""
+    file = next((each for each in (folder, *folder.parents) if each.is_file()), None)
+    if file is not None:
+        return f"{'it' if file == folder else file} is a file, and a folder is needed"
+    return str(error.strerror)

@@ -6,7 +6,7 @@ from typing import Any
 from core.errors import Conflict, InvalidValue, UnknownItem, VersionMismatch, shown
 from core.gallery import idempotency, ids, listing, rows
 from core.gallery.changes import Added, Change, Removed
-from core.gallery.records import Collection, Item, NewItem, Put, Written
+from core.gallery.records import ANY_VERSION, Collection, IfMatch, Item, NewItem, Put, Written
 from core.gallery.turn import Outcome, Turn
 from core.types import FloatArray, Pixels
 
@@ -48,16 +48,16 @@ def find(turn: Turn, collection: Collection, id: str) -> Stored | None:
     return _stored(row)
 
 
-def check_version(item: Item, if_match: int | None) -> None:
-    """Whether the item is the one the caller has seen.
+def check_version(item: Item, if_match: IfMatch | None) -> None:
+    """Whether the item is one that the caller has seen.
 
     Raises:
         VersionMismatch: it is not.
     """
-    if if_match is not None and item.version != if_match:
-        raise VersionMismatch(
-            f"the item {shown(item.id)} has version {item.version}, not {if_match}"
-        )
+    if if_match is None or if_match == ANY_VERSION or item.version in if_match:
+        return
+    wanted = " or ".join(map(str, sorted(if_match)[:5]))
+    raise VersionMismatch(f"the item {shown(item.id)} has version {item.version}, not {wanted}")
 
 
 def take_out(turn: Turn, collection: Collection, stored: Stored) -> Removed:

@@ -17,6 +17,11 @@ Space = Literal["features", "pixels"]
 OnDuplicate = Literal["keep", "reject", "replace"]
 """What to do with bytes that the collection already holds under another id."""
 
+IfMatch = frozenset[int] | Literal["*"]
+"""Versions, one of which an item must have to be changed; "*": any, as long as it is there."""
+
+ANY_VERSION: Final[Literal["*"]] = "*"
+
 METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 SPACES: Final[tuple[Space, ...]] = get_args(Space)
 ON_DUPLICATE: Final[tuple[OnDuplicate, ...]] = get_args(OnDuplicate)
@@ -173,14 +178,15 @@ class Put:
 
     Attributes:
         upsert: an item of this id is replaced; False: it is a conflict.
-        if_match: only if the item of this id exists and has this version; None = whatever it is.
+        if_match: only if the item of this id exists and has one of these versions; None = whatever
+            it is.
     """
 
     collection: str
     item: NewItem
     upsert: bool = False
     on_duplicate: OnDuplicate = "keep"
-    if_match: int | None = None
+    if_match: IfMatch | None = None
     idempotency: Idempotency | None = None
 
 
@@ -192,7 +198,7 @@ class Patch:
     id: str
     label: str | Unset | None = UNSET
     metadata: Mapping[str, Any] | Unset = UNSET
-    if_match: int | None = None
+    if_match: IfMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +207,7 @@ class Remove:
 
     collection: str
     id: str
-    if_match: int | None = None
+    if_match: IfMatch | None = None
 
 
 Write = Put | Patch | Remove

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response, StreamingResponse
 
-from core.errors import InvalidValue
 from core.layout import ColorBy, Plot
 from service.answers import array_answer, json_answer, png_answer
 from service.deps import CallDep, EngineDep, offers
 from service.gallery_parameters import SeedDep
+from service.grammar import whole_number
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.projecting import (
     PlacedPublic,
@@ -40,10 +40,9 @@ async def wait_s(
     for preference in (prefer or "").split(","):
         name, _, value = preference.strip().partition("=")
         if name.strip().lower() == "wait":
+            allowed = f"wait=1 to wait={_MAX_WAIT_S}, in seconds"
             text = value.strip().strip('"')
-            if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:4]) <= _MAX_WAIT_S:
-                raise InvalidValue("Prefer", prefer, f"wait=1 to wait={_MAX_WAIT_S}, in seconds")
-            return int(text)
+            return whole_number("Prefer: wait", text, 1, _MAX_WAIT_S, allowed)
     return 0
 
 

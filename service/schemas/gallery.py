@@ -11,6 +11,7 @@ from core.finder import Found
 from core.gallery.records import (
     UNSET,
     Collection,
+    IfMatch,
     Item,
     Metric,
     Neighbor,
@@ -189,7 +190,7 @@ class ItemPatch(BaseModel):
     label: str | None = Field(None, description="null takes the label away.", examples=["dog"])
     metadata: dict[str, Any] = Field({}, description="Replaces all of it.", examples=[{"x": 1}])
 
-    def patch(self, collection: str, id: str, if_match: int | None) -> Patch:
+    def patch(self, collection: str, id: str, if_match: IfMatch | None) -> Patch:
         """What the engine is asked for."""
         given = self.model_fields_set
         return Patch(

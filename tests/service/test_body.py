@@ -1,8 +1,9 @@
 import base64
 import gzip
+import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from tests.pictures import encode, jpeg, photo
+from tests.service.gallery_client import make
 
 RAW = {"Content-Type": "application/octet-stream"}
 
@@ -59,10 +61,41 @@ def test_a_one_pixel_picture_is_taken(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["not base64!", "abc", "data:image/png,abc", "data:image/png;base64", "%%%", "aGk"]
+    "text",
+    ["not base64!", "abcde", "data:image/png,abc", "data:image/png;base64", "%%%", "aGk=aGk="],
 )
 def test_bad_base64_is_refused(client: TestClient, text: str) -> None:
     assert outcome(client.post("/v1/classify", json={"image": text})) == (422, "invalid_value")
+
+
+@pytest.mark.parametrize("letters", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("padding", ["", "="])
+def test_base64_of_either_alphabet_is_taken_padded_or_not(
+    client: TestClient, letters: Callable[[bytes], bytes], padding: str
+) -> None:
+    content = jpeg() + b"\xfb\xff\xfe"
+    content += b"\0" * ((1 - len(content)) % 3)  # so that there is padding
+    text = letters(content).decode()
+    assert text.endswith("==")
+    assert {"+", "/"} <= set(text) or {"-", "_"} <= set(text)
+    sent = text.rstrip("=") + padding * 2
+    for image in (sent, f"data:image/jpeg;base64,{sent}"):
+        answer = client.post("/v1/classify?model=tiny", json={"image": image})
+        assert answer.json()["image"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("number", [f"1{'0' * 400}", "1e400", "NaN", "-1e39", "true", '"1"'])
+def test_a_vector_of_numbers_that_no_float_holds_is_refused(
+    client: TestClient, number: str
+) -> None:
+    body = '{"vector": [' + ", ".join([number] * 24) + "]}"
+    path = make(client, "numbers-" + hashlib.sha256(number.encode()).hexdigest()[:8])
+    headers = {"Content-Type": "application/json"}
+    answer = client.post(f"{path}/neighbors", content=body, headers=headers)
+    assert answer.status_code in (400, 422), answer.text
+    assert "vector" in answer.text or "JSON" in answer.text
+    good = client.post(f"{path}/neighbors", json={"vector": [1] * 24})
+    assert good.json()["neighbors"] == []
 
 
 @pytest.mark.parametrize("body", [{}, {"picture": "x"}, [], "x", {"image": 1}, {"image": None}])

@@ -244,3 +244,43 @@ def test_many_writers_at_once_store_every_picture(client: TestClient, path: str)
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["seq"] for answer in answers}) == 48
     assert client.get(path).json()["count"] == 48
+
+
+def test_if_match_with_a_star_needs_only_that_the_item_is_there(
+    client: TestClient, path: str
+) -> None:
+    star = JPEG | {"If-Match": "*"}
+    missing = client.put(f"{path}/items/a", content=jpeg(), headers=star)
+    assert missing.status_code == 404
+    add(client, path, "chelsea", id="a")
+    assert client.put(f"{path}/items/a", content=jpeg(), headers=star).status_code == 200
+    changed = client.patch(f"{path}/items/a", json={"label": "x"}, headers={"If-Match": "*"})
+    assert changed.json()["label"] == "x"
+    assert client.delete(f"{path}/items/a", headers={"If-Match": "*"}).status_code == 204
+
+
+def test_if_match_takes_a_list_and_tags_that_are_not_ours(client: TestClient, path: str) -> None:
+    tag = add(client, path, "chelsea", id="a").headers["etag"]
+    for header, status in (
+        ('"never-ours"', 412),
+        (f"W/{tag}", 412),
+        (f'"never-ours", {tag}', 200),
+    ):
+        answer = client.patch(
+            f"{path}/items/a", json={"metadata": {}}, headers={"If-Match": header}
+        )
+        assert answer.status_code == status, header
+
+
+@pytest.mark.parametrize("text", ['{"label": "\\ud800"}', '{"metadata": {"a": "\\udc00b"}}'])
+def test_half_a_surrogate_pair_is_refused_and_breaks_no_listing(
+    client: TestClient, path: str, text: str
+) -> None:
+    add(client, path, "chelsea", id="a")
+    headers = {"Content-Type": "application/json"}
+    assert client.patch(f"{path}/items/a", content=text, headers=headers).status_code == 422
+    query = {"metadata": '{"a": "\\ud800"}'}
+    assert add(client, path, "coffee", **query).status_code == 422
+    seed = client.post(f"{path}/neighbors", content='{"item": "\\ud800"}', headers=headers)
+    assert seed.status_code == 400
+    assert client.get(f"{path}/items").json()["total"] == 1

@@ -196,9 +196,9 @@ def test_a_write_is_seen_by_whoever_names_its_number(gallery: Gallery) -> None:
 def test_a_version_guards_a_change(gallery: Gallery) -> None:
     put(gallery, "a", 1)
     version = gallery.item("c", "a").version
-    gallery.write(Patch("c", "a", label="x", if_match=version)).result(WAIT_S)
+    gallery.write(Patch("c", "a", label="x", if_match=frozenset({version}))).result(WAIT_S)
     with pytest.raises(VersionMismatch):
-        gallery.write(Remove("c", "a", if_match=version)).result(WAIT_S)
+        gallery.write(Remove("c", "a", if_match=frozenset({version}))).result(WAIT_S)
     assert gallery.item("c", "a").label == "x"
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import Conflict, InvalidValue, UnknownItem, VersionMismatch
-from core.gallery.records import UNSET, Patch, Put, Remove, Write
+from core.gallery.records import ANY_VERSION, UNSET, IfMatch, Patch, Put, Remove, Write
 from core.gallery.store import Store
 from tests.core.gallery.records import new_item, sha256
 from tests.core.gallery.stores import Recorder, opened
@@ -17,7 +17,7 @@ from tests.core.gallery.stores import Recorder, opened
 IDS = st.sampled_from(["a", "b", "c"])
 LABELS = st.sampled_from([None, "x", "y"])
 # Of the first few changes (the first one makes the collection), so that some of them match.
-VERSIONS = st.none() | st.integers(2, 5)
+VERSIONS = st.none() | st.just(ANY_VERSION) | st.frozensets(st.integers(2, 5), max_size=2)
 
 
 @st.composite
@@ -48,6 +48,10 @@ WRITES = st.one_of(
 )
 
 
+def admits(wanted: IfMatch | None, version: int) -> bool:
+    return wanted in (None, ANY_VERSION) or version in set(wanted or ())
+
+
 @dataclass
 class Model:
     """A collection as a list, in the listing's order.
@@ -66,7 +70,7 @@ class Model:
         found = self.find("id", write.id)
         if found is None:
             return UnknownItem
-        if write.if_match not in (None, found["version"]):
+        if not admits(write.if_match, found["version"]):
             return VersionMismatch
         self.seq += 1
         if isinstance(write, Remove):
@@ -84,7 +88,7 @@ class Model:
         own = None if new.id is None else self.find("id", new.id)
         if own is None and put.if_match is not None:
             return InvalidValue if new.id is None else UnknownItem
-        if own is not None and put.if_match not in (None, own["version"]):
+        if own is not None and not admits(put.if_match, own["version"]):
             return VersionMismatch
         if own is not None and not put.upsert:
             return Conflict

@@ -8,7 +8,15 @@ import pytest
 
 from core.errors import Conflict, InvalidValue, UnknownCollection, UnknownItem, VersionMismatch
 from core.gallery.changes import Added, Created, Dropped, Relabelled, Removed
-from core.gallery.records import UNSET, Idempotency, Patch, Put, Remove, StoredPrediction
+from core.gallery.records import (
+    ANY_VERSION,
+    UNSET,
+    Idempotency,
+    Patch,
+    Put,
+    Remove,
+    StoredPrediction,
+)
 from core.gallery.store import Store
 from tests.core.gallery.records import Clock, new_item, spec
 from tests.core.gallery.stores import Recorder, one_group
@@ -175,7 +183,12 @@ def test_writes_to_what_is_not_there_say_so(store: Store) -> None:
     for write in (Put("d", new_item()), Patch("d", "a"), Remove("d", "a")):
         with pytest.raises(UnknownCollection, match="known: c"):
             store.write(write).result()
-    for write in (Patch("c", "a"), Remove("c", "a"), Put("c", new_item("a"), if_match=1)):
+    for write in (
+        Patch("c", "a"),
+        Remove("c", "a"),
+        Put("c", new_item("a"), if_match=frozenset({1})),
+        Put("c", new_item("a"), upsert=True, if_match=ANY_VERSION),
+    ):
         with pytest.raises(UnknownItem):
             store.write(write).result()
     with pytest.raises(UnknownCollection):
@@ -185,15 +198,26 @@ def test_writes_to_what_is_not_there_say_so(store: Store) -> None:
 def test_a_write_with_another_version_is_refused_and_names_both(store: Store) -> None:
     old = store.write(Put("c", new_item("a"))).result().seq
     now = store.write(Patch("c", "a", label="x")).result().seq
-    put = Put("c", new_item("a"), upsert=True, if_match=old)
-    for write in (put, Patch("c", "a", if_match=old), Remove("c", "a", if_match=old)):
+    put = Put("c", new_item("a"), upsert=True, if_match=frozenset({old}))
+    for write in (
+        put,
+        Patch("c", "a", if_match=frozenset({old})),
+        Remove("c", "a", if_match=frozenset({old})),
+    ):
         with pytest.raises(VersionMismatch, match=f"version {now}, not {old}"):
             store.write(write).result()
     for write in (put, Patch("c", "a")):
-        written = store.write(replace(write, if_match=now)).result()
+        written = store.write(replace(write, if_match=frozenset({now}))).result()
         assert written.item.version == written.seq == now + 1
         now = written.seq
-    assert store.write(Remove("c", "a", if_match=now)).result().item.version == now
+    assert store.write(Remove("c", "a", if_match=frozenset({now}))).result().item.version == now
+
+
+def test_any_of_several_versions_will_do_and_so_will_whatever_there_is(store: Store) -> None:
+    now = store.write(Put("c", new_item("a"))).result().seq
+    for wanted in (frozenset({1, now}), ANY_VERSION):
+        patch = Patch("c", "a", label="x", if_match=wanted)
+        assert store.write(patch).result().item.label == "x"
 
 
 def test_a_version_never_comes_back_though_the_item_does(store: Store) -> None:
@@ -203,12 +227,14 @@ def test_a_version_never_comes_back_though_the_item_does(store: Store) -> None:
         store.write(Remove("c", "a")).result()
     assert versions == sorted(set(versions))
     with pytest.raises(UnknownItem):
-        store.write(Put("c", new_item("a"), upsert=True, if_match=versions[-1])).result()
+        store.write(
+            Put("c", new_item("a"), upsert=True, if_match=frozenset({versions[-1]}))
+        ).result()
 
 
 def test_a_version_without_an_id_matches_nothing(store: Store) -> None:
     with pytest.raises(InvalidValue, match="if_match"):
-        store.write(Put("c", new_item(None), if_match=1)).result()
+        store.write(Put("c", new_item(None), if_match=frozenset({1}))).result()
 
 
 def test_ids_are_made_in_the_order_of_time(store: Store, clock: Clock) -> None:

@@ -1,0 +1,94 @@
+"""Owns the one grammar of what clients write as text: JSON, whole numbers, entity tags."""
+
+import re
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from core.errors import InvalidValue, RequestUnreadable
+from core.gallery.records import ANY_VERSION, IfMatch
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_WHOLE: Final = re.compile(r"[0-9]+")
+_LONGEST_NUMBER: Final = 18
+"""Digits: more say nothing new where the largest number allowed has fewer."""
+_NO_VERSION: Final = -1
+_TAG: Final = re.compile(r'\s*((?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)')
+
+
+def parse_json(text: bytes, what: str) -> Any:
+    """A JSON text as RFC 8259 has it: UTF-8, no NaN, no infinity, no half of a surrogate pair.
+
+    Numbers are as long as the caller wrote them. A byte order mark is skipped.
+
+    Args:
+        text: the whole of it.
+        what: its name in the error.
+
+    Raises:
+        RequestUnreadable: it is not JSON.
+    """
+    try:
+        return from_json(text.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
+    except ValueError as error:
+        raise RequestUnreadable(f"{what} is not JSON: {error}") from error
+
+
+def whole_number(name: str, text: str, least: int, most: int, allowed: str) -> int:
+    """A number in ASCII digits and nothing else: no sign, no space, no underscore.
+
+    Args:
+        name: of the header.
+        text: what the client wrote.
+        least: the smallest allowed.
+        most: the largest allowed.
+        allowed: for the error.
+
+    Raises:
+        InvalidValue: it is no such number, or out of range.
+    """
+    digits = text.lstrip("0") or "0"
+    if not _WHOLE.fullmatch(text) or len(digits) > _LONGEST_NUMBER:
+        raise InvalidValue(name, text, allowed)
+    number = int(digits)
+    if not least <= number <= most:
+        raise InvalidValue(name, text, allowed)
+    return number
+
+
+def if_match(header: str | None) -> IfMatch | None:
+    """What `If-Match` asks of an item: RFC 9110, section 13.1.1.
+
+    Tags that no version of ours can have, weak ones among them, are well-formed and never match.
+
+    Args:
+        header: the header; None = there is none.
+
+    Raises:
+        InvalidValue: it is neither `*` nor a list of entity tags.
+    """
+    if header is None:
+        return None
+    if header.strip() == "*":
+        return ANY_VERSION
+    return frozenset(_version(tag) for tag in _tags(header))
+
+
+def _tags(header: str) -> list[str]:
+    tags, at = [], 0
+    while at < len(header):
+        found = _TAG.match(header, at)
+        if found is None:
+            break
+        tags.append(found[1])
+        at = found.end()
+    if not tags or at < len(header):
+        raise InvalidValue("If-Match", header, '*, or ETags as items have them, such as "57"')
+    return tags
+
+
+def _version(tag: str) -> int:
+    digits = tag.strip('"')
+    return (
+        int(digits) if _WHOLE.fullmatch(digits) and len(digits) <= _LONGEST_NUMBER else _NO_VERSION
+    )
