@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from core import __version__
 from core.engine import Engine
+from service.addressing import Addressing
 from service.deps import KeyGuard
 from service.edge import Edge
 from service.errors import add_handlers
@@ -91,12 +92,16 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
     )
     app.state.settings = settings
     app.state.engine = engine
-    app.add_middleware(Edge, metrics=engine.metrics)
+    app.add_middleware(Edge, metrics=engine.metrics, origins=settings.cors_origins)
+    app.add_middleware(
+        Addressing, prefix=settings.root_path, trusted_proxies=settings.trusted_proxies
+    )
     add_handlers(app)
     guards = [Depends(KeyGuard()), Depends(refuse_unknown_parameters)]
     for api in _GUARDED:

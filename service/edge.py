@@ -1,17 +1,22 @@
-"""Owns the edge of the application: a request's id, clock, log line, counters and sudden end."""
+"""Owns the edge of the application: a request's id, clock, log line, counters and sudden end.
+
+HEAD is answered here, too: as GET is, without the body.
+"""
 
 import asyncio
 import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.call import Call
 from core.metrics import Metrics
-from service.errors import respond
+from service.failures import Failures, HeadAnswered
 from service.logs import request_id
+from service.origins import CrossOrigin
 
 _log = logging.getLogger("seethrough")
 
@@ -26,8 +31,9 @@ class Edge:
     request's task is cancelled when the connection closes, so that its ticket leaves the queue.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics, origins: Sequence[str] = ()) -> None:
+        answering = Failures(app)
+        self._app: ASGIApp = CrossOrigin(answering, origins) if origins else answering
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,13 +80,13 @@ class _Exchange:
         self.status = _CLIENT_GONE
         self.answered = False
         self.call = Call()
-        self._scope = scope
+        # A copy: the server goes by its own, and knows a HEAD by it.
+        self._scope = scope if self.method != "HEAD" else {**scope, "method": "GET"}
         self._receive = receive
         self._send = send
-        self._begun = False
         self._gone = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
-        scope.setdefault("state", {})["call"] = self.call
+        self._scope.setdefault("state", {})["call"] = self.call
 
     @property
     def route(self) -> str:
@@ -88,7 +94,7 @@ class _Exchange:
         return getattr(self._scope.get("route"), "path", "unmatched")
 
     async def run(self, app: ASGIApp) -> None:
-        """Serve; whatever escapes the application becomes a 500, a vanished client an early end."""
+        """Serve; a vanished client, or one that only wants the head, makes an early end."""
         try:
             await app(self._scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -97,10 +103,6 @@ class _Exchange:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-        except Exception:
-            _log.exception("unexpected error in %s %s", self.method, self.path)
-            if not self._begun:
-                await respond(_Unexpected())(self._scope, self.receive, self.send)
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -128,22 +130,27 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Add the headers every answer has."""
         if message["type"] == "http.response.start":
-            self._begun = True
             self.status = message["status"]
             headers = message.setdefault("headers", [])
             headers.append((b"x-request-id", self.id.encode()))
             headers.append((b"server-timing", self._timing().encode()))
+        elif self.method == "HEAD":
+            await self._end_head(message)
+            return
         elif not message.get("more_body", False) and not self._gone.is_set():
             self.answered = True
         await self._send(message)
 
+    async def _end_head(self, message: Message) -> None:
+        """End the answer where its body would begin, and whoever would go on writing it."""
+        self.answered = True
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        if message.get("more_body", False):
+            raise HeadAnswered
+
     def _timing(self) -> str:
         stages = self.call.durations_s | {"total": time.perf_counter() - self.started}
         return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages.items())
-
-
-class _Unexpected(Exception):
-    """Answered with a fixed text."""
 
 
 def _request_id(scope: Scope) -> str:

@@ -44,6 +44,10 @@ class KeyRefused(SeethroughError):
     """The API key is not one of those that may call."""
 
 
+class OriginRefused(SeethroughError):
+    """Pages of that origin may not call."""
+
+
 class ClientGone(SeethroughError):
     """The client hung up before its request was complete; nobody will read the answer."""
 
@@ -91,6 +95,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     NotAcceptable: Answer(406, "not_acceptable"),
     KeyMissing: Answer(401, "key_missing"),
     KeyRefused: Answer(403, "key_refused"),
+    OriginRefused: Answer(403, "origin_refused"),
     ClientGone: Answer(499, "client_gone"),
     SeethroughError: Answer(500, "internal_error"),
 }

@@ -1,5 +1,7 @@
 """Owns every setting: its name, default, bounds and meaning; read once, never at import."""
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,8 +12,11 @@ from core.config import EngineConfig
 from core.images import ImageLimits
 from core.models.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL
+from service.addressing import clean_prefix
 
 PREFIX = "SEETHROUGH_"
+
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s@]+")
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
@@ -85,6 +90,21 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(
         60.0, gt=0, le=3600, description="After SIGTERM: how long work under way may take to end."
     )
+    root_path: str = Field(
+        "",
+        description="Path prefix below which a proxy publishes the service, such as /vision; a "
+        "trusted proxy's X-Forwarded-Prefix beats it.",
+    )
+    trusted_proxies: CommaSeparated = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and networks of proxies whose X-Forwarded-For, -Proto and -Prefix "
+        "are believed, separated by commas; * for whoever connects.",
+    )
+    cors_origins: CommaSeparated = Field(
+        (),
+        description="Origins whose pages may call, such as https://app.example, separated by "
+        "commas; * for all. None: pages of other origins may not.",
+    )
     api_keys: Secrets = Field(
         (),
         description="Keys that may call /v1, separated by commas; none means no key is needed.",
@@ -96,11 +116,36 @@ class Settings(BaseSettings):
         "text", description="text for people, json for machines; one line per event."
     )
 
-    @field_validator("models", "api_keys", mode="before")
+    @field_validator("models", "api_keys", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        prefix = clean_prefix(value if not value or value.startswith("/") else f"/{value}")
+        if prefix is None:
+            raise ValueError("not a path: letters, digits, '.', '_', '~' and '-' between slashes")
+        return prefix
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(each.rstrip("/").lower() for each in value)
+        for each in origins:
+            if not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no origin: scheme://host, scheme://host:port or *")
+        return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if each != "*":
+                ip_network(each)  # its ValueError names what is wrong
         return value
 
     def all_models(self) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from service.schemas.problems import problems
 router = APIRouter(tags=["Operations"])
 
 
+@router.get("/health", include_in_schema=False)
 @router.get("/health/live", summary="Is the process alive?", responses=problems())
 async def live(engine: EngineDep) -> HealthPublic:
-    """200 as long as the process answers at all; restart it when this fails."""
+    """200 as long as the process answers at all; restart it when this fails. Also at `/health`."""
     return HealthPublic(status="live", version=__version__, models=list(engine.config.models))
 
 

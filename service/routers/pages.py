@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
@@ -56,14 +56,19 @@ def add_pages(app: FastAPI) -> None:
 
 
 @router.get("/")
-async def explorer() -> Response:
+async def explorer(request: Request) -> Response:
     """The explorer page; what it may load and do is said in its head."""
+    sent = _sent_path(request)
+    if not sent.endswith("/"):  # a prefix without its slash: the links would lead beside it
+        return RedirectResponse(f"{sent.rpartition('/')[2]}/")
     return FileResponse(_EXPLORER / "index.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/docs")
-async def swagger_ui(request: Request) -> HTMLResponse:
+async def swagger_ui(request: Request) -> Response:
     """Swagger UI."""
+    if _sent_path(request).endswith("/"):
+        return RedirectResponse("../docs")
     return get_swagger_ui_html(
         openapi_url="./openapi.json",
         title=f"{request.app.title} - Swagger UI",
@@ -74,8 +79,10 @@ async def swagger_ui(request: Request) -> HTMLResponse:
 
 
 @router.get("/redoc")
-async def redoc(request: Request) -> HTMLResponse:
+async def redoc(request: Request) -> Response:
     """ReDoc."""
+    if _sent_path(request).endswith("/"):
+        return RedirectResponse("../redoc")
     return get_redoc_html(
         openapi_url="./openapi.json",
         title=f"{request.app.title} - ReDoc",
@@ -83,6 +90,12 @@ async def redoc(request: Request) -> HTMLResponse:
         redoc_favicon_url="./assets/explorer/icon.svg",
         with_google_fonts=False,
     )
+
+
+def _sent_path(request: Request) -> str:
+    """The path as the browser resolves a page's relative links against it."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return raw.partition(b"?")[0].decode("latin-1")
 
 
 async def _redoc_script(_request: Request) -> Response:

@@ -40,6 +40,12 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("deadline_s", "0"),
         ("models", ""),
         ("log_level", "loud"),
+        ("root_path", "/a b"),
+        ("root_path", "https://host/a"),
+        ("trusted_proxies", "10.0.0.0/33"),
+        ("trusted_proxies", "proxy"),
+        ("cors_origins", "app.example"),
+        ("cors_origins", "https://app.example/page"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(name: str, value: str) -> None:
