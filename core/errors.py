@@ -31,7 +31,8 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     ├── OutputNotFinite              the network answered NaN or infinity for this picture
     ├── ModelUnusable                an operator's problem, found when a model is loaded
     │   └── WeightsUnavailable       the pretrained weights could not be fetched
-    └── GalleryUnusable              an operator's problem, found when the gallery is opened
+    ├── GalleryUnusable              an operator's problem, found when the gallery is opened
+    └── SettingsUnreadable           an operator's problem, found before anything starts
 
 What a model raises during a forward is none of these: it reaches its own ticket unchanged.
 """
@@ -223,3 +224,7 @@ class WeightsUnavailable(ModelUnusable):
 
 class GalleryUnusable(SeethroughError):
     """What is stored cannot be opened: in use by another process, or not a gallery."""
+
+
+class SettingsUnreadable(SeethroughError):
+    """A file of settings cannot be read."""

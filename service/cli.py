@@ -25,6 +25,7 @@ from service.cli_gallery import add_index, add_neighbors
 from service.cli_inside import add_filters, add_layers
 from service.cli_project import add_project
 from service.command import RAW, add_command, add_settings, complain, settings_of, with_engine
+from service.listening import sockets_for, url_of
 from service.logs import configure
 from service.server import DrainingServer
 from service.settings import PREFIX, Settings
@@ -168,14 +169,14 @@ def _serve(options: argparse.Namespace) -> int:
         timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
     )
     server = DrainingServer(config, drain=engine.drain, drain_delay_s=settings.drain_delay_s)
+    sockets = sockets_for(settings.host, settings.port)
     print(_welcome(settings), file=sys.stderr, flush=True)
-    server.run()
+    server.run(sockets)
     return 1 if failures or not server.started else 0
 
 
 def _welcome(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
+    url = url_of(settings.host, settings.port) + settings.root_path
     return (
         f"Seethrough {__version__} is loading {', '.join(settings.all_models())}; then open\n"
         f"  {url}/      the explorer page\n"

@@ -80,6 +80,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.ModelMismatch: Answer(409, "model_mismatch"),
     core_errors.StorageFull: Answer(507, "storage_full"),
     core_errors.GalleryUnusable: Answer(500, "gallery_unusable"),
+    core_errors.SettingsUnreadable: Answer(500, "settings_unreadable"),
     core_errors.NotYetApplied: Answer(503, "not_yet_applied"),
     core_errors.Unavailable: Answer(503, "unavailable"),
     core_errors.NotReady: Answer(503, "not_ready"),

@@ -13,6 +13,7 @@ from core.images import ImageLimits
 from core.models.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL
 from service.addressing import clean_prefix
+from service.env_file import ENCODING, require_readable
 
 PREFIX = "SEETHROUGH_"
 
@@ -26,8 +27,20 @@ class Settings(BaseSettings):
     """`SEETHROUGH_<NAME>`; command line beats environment beats `.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding=ENCODING,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
+
+    def __init__(self, **given: Any) -> None:
+        """As pydantic's, and raise SettingsUnreadable for a `.env` that cannot be read."""
+        file = given.get("_env_file", self.model_config["env_file"])
+        if file is not None:
+            require_readable(Path(file))
+        super().__init__(**given)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
