@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 = done, 1 = it failed, 2 = it was called wrongly, 130 = Ctrl-C.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does: a file's name may be bytes of another encoding, and be printed all the same.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         result: int = options.run(options)

@@ -40,7 +40,9 @@ def require_id(id: str) -> str:
         InvalidValue: it cannot.
     """
     if not 1 <= len(id) <= MAX_ID_CHARS or _UNPRINTABLE.search(id):
-        raise InvalidValue("id", id, f"1 to {MAX_ID_CHARS} characters, none of them control ones")
+        raise InvalidValue(
+            "id", id, f"1 to {MAX_ID_CHARS} characters, no control characters, no broken ones"
+        )
     *folders, last = id.split("/")
     if last in _RESERVED or any(part in (".", "..", "") for part in folders):
         allowed = "no empty part, no '.' or '..', and not ending in " + ", ".join(_RESERVED[:3])
@@ -58,7 +60,9 @@ def require_label(label: str | None) -> str | None:
         return None
     if len(label) > MAX_LABEL_CHARS or _UNPRINTABLE.search(label):
         raise InvalidValue(
-            "label", label, f"at most {MAX_LABEL_CHARS} characters, none of them control ones"
+            "label",
+            label,
+            f"at most {MAX_LABEL_CHARS} characters, no control characters, no broken ones",
         )
     return label
 

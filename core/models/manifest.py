@@ -15,6 +15,8 @@ MANIFEST = "model.toml"
 
 T = TypeVar("T")
 
+# With the byte order mark that some editors write, or without.
+_ENCODING = "utf-8-sig"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _LIBRARIES = ("torchvision:", "timm:")
@@ -80,10 +82,12 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / MANIFEST
     try:
-        whole = _Table(file, "", tomllib.loads(file.read_text(encoding="utf-8")))
+        whole = _Table(file, "", tomllib.loads(file.read_text(encoding=_ENCODING)))
     except OSError as error:
         raise ModelUnusable(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ModelUnusable(f"{file}: is not UTF-8 text: save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise ModelUnusable(f"{file}: is not TOML: {error}") from error
     model = whole.table("model")
     source = model.take("source", str)
@@ -134,7 +138,7 @@ def _labels(table: "_Table") -> tuple[str, ...] | None:
     table.close()
     if isinstance(labels, str):
         try:
-            text = table.file("labels", labels).read_text(encoding="utf-8")
+            text = table.file("labels", labels).read_text(encoding=_ENCODING)
         except UnicodeDecodeError as error:
             raise table.wrong("labels", f"{labels!r} is not UTF-8 text") from error
         labels = [line.strip() for line in text.splitlines() if line.strip()]

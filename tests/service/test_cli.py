@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +120,19 @@ def test_openapi_writes_the_document(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "openapi.json"
     assert main(["openapi", "--output", str(file)]) == 0
     assert json.loads(file.read_text())["info"]["title"] == "Seethrough"
+
+
+def test_a_file_whose_name_is_no_utf_8_is_classified_and_printed(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    with open(name, "wb") as file:
+        file.write(jpeg("coffee"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "service", "classify", "--top-k", "1", name],
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"espresso" in done.stdout
+    assert b"caf\\udce9.jpg" in done.stdout

@@ -53,6 +53,22 @@ def test_labels_may_come_from_a_file(tmp_path: Path) -> None:
     assert model_of_folder(folder)[0].labels == ("dark", "bright, très")
 
 
+def test_a_byte_order_mark_of_an_editor_is_no_part_of_a_label(tmp_path: Path) -> None:
+    manifest = "\ufeff" + TOY_MANIFEST.replace('["dark", "bright"]', '"labels.txt"')
+    folder = toy_folder(tmp_path, manifest=manifest)
+    (folder / "labels.txt").write_text("\ufeffdark\r\nbright\r\n", encoding="utf-8")
+    assert model_of_folder(folder)[0].labels == ("dark", "bright")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_manifest_in_another_encoding_is_one_sentence(tmp_path: Path, encoding: str) -> None:
+    folder = toy_folder(tmp_path)
+    text = TOY_MANIFEST.replace("bright", "très")
+    (folder / "model.toml").write_bytes(text.encode(encoding))
+    with pytest.raises(ModelUnusable, match=r"model\.toml: is not UTF-8 text: save it as UTF-8"):
+        model_of_folder(folder)
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_saved_state_dict_is_taken_bare_or_from_a_checkpoint(
     tmp_path: Path, wrapped: bool
