@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 = done, 1 = it failed, 2 = it was called wrongly, 130 = Ctrl-C.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As stderr does: a file's name may be bytes of another encoding, and be printed all the same.
+        # As stderr does: a file's name may be bytes of another encoding.
         sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:

@@ -16,6 +16,7 @@ MAX_METADATA_BYTES: Final = 16_384
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Control characters, and halves of surrogate pairs, which no UTF-8 can hold.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_PRINTABLE: Final = "no control characters, no bytes that are not UTF-8"
 # What follows an item's id in a path, and what clients take out of paths.
 _RESERVED: Final = ("thumbnail", "vector", "original", ".", "..", "")
 
@@ -40,9 +41,7 @@ def require_id(id: str) -> str:
         InvalidValue: it cannot.
     """
     if not 1 <= len(id) <= MAX_ID_CHARS or _UNPRINTABLE.search(id):
-        raise InvalidValue(
-            "id", id, f"1 to {MAX_ID_CHARS} characters, no control characters, no broken ones"
-        )
+        raise InvalidValue("id", id, f"1 to {MAX_ID_CHARS} characters, {_PRINTABLE}")
     *folders, last = id.split("/")
     if last in _RESERVED or any(part in (".", "..", "") for part in folders):
         allowed = "no empty part, no '.' or '..', and not ending in " + ", ".join(_RESERVED[:3])
@@ -62,7 +61,7 @@ def require_label(label: str | None) -> str | None:
         raise InvalidValue(
             "label",
             label,
-            f"at most {MAX_LABEL_CHARS} characters, no control characters, no broken ones",
+            f"at most {MAX_LABEL_CHARS} characters, {_PRINTABLE}",
         )
     return label
 
