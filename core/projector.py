@@ -14,10 +14,11 @@ from core.curator import Curator
 from core.errors import Conflict, ModelMismatch, NotReady
 from core.finder import Finder, Point, Seed
 from core.gallery.gallery import Gallery
-from core.gallery.records import ENDED, Neighbor, Query, StoredProjection
+from core.gallery.records import ENDED, Collection, Neighbor, Query, StoredProjection
 from core.gallery.tick import Tick
 from core.layout import Plot, drawn, load
 from core.projection.jobs import Job, Jobs
+from core.projection.methods import fitting_perplexity
 from core.projection.placement import from_bytes, place
 from core.projection.request import Request
 from core.projection.result import Result
@@ -115,9 +116,7 @@ class Projector:
         """
         self._bridge.require_loaded()
         found = await self._curator.read(self._gallery.collection, collection)
-        metric = {"metric": "cosine"} if found.spec.metric == "cosine" else {}
-        defaults = metric if parameters.get("method") == "tsne" else {}
-        request = Request.of({**defaults, **parameters})
+        request = Request.of({**_defaults(parameters, found), **parameters})
         request.check(found.count, found.spec.dim)
         for known in await self.list(collection):
             same = known.stored.parameters == request.parameters()
@@ -292,3 +291,12 @@ class Projector:
             if each.item.id in places
         ]
         return Placed(coordinates, tuple(near[:_NEAREST]), point.image)
+
+
+def _defaults(parameters: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
+    """What is not said of a t-SNE map, as it fits the collection."""
+    if parameters.get("method") != "tsne":
+        return {}
+    count, sample = collection.count, parameters.get("sample")
+    fitting = {"perplexity": fitting_perplexity(count if sample is None else min(count, sample))}
+    return fitting | ({"metric": "cosine"} if collection.spec.metric == "cosine" else {})

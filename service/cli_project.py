@@ -11,10 +11,11 @@ from tqdm import tqdm
 from core.call import Call
 from core.engine import Engine
 from core.layout import ColorBy, Plot
-from core.projection.methods import METHODS, TSNE
+from core.projection.methods import METHODS, TSNE, USUAL_PERPLEXITY
 from service.cli_gallery import SETTINGS
 from service.command import add_command, add_settings, complain, with_engine
 
+_HELP = {"perplexity": f"{USUAL_PERPLEXITY}, or what fits few items, if left out"}
 _KINDS = {"metric": str, "perplexity": float, "early_exaggeration": float}
 
 
@@ -37,7 +38,7 @@ def add_project(commands: Any) -> None:
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=_KINDS.get(field.name, int),
-            help=f"{field.default} if left out",
+            help=_HELP.get(field.name, f"{field.default} if left out"),
         )
     parser.add_argument("--color-by", choices=get_args(ColorBy), default="label")
     parser.add_argument("--thumbnails", action="store_true", help="draw the pictures, too")

@@ -12,6 +12,7 @@ from core.types import FloatArray
 
 Metric = Literal["euclidean", "cosine"]
 
+USUAL_PERPLEXITY: Final = 30.0
 MAX_PERPLEXITY: Final = 200
 MAX_ITERATIONS: Final = 5000
 MAX_EXAGGERATION: Final = 100
@@ -66,7 +67,7 @@ class TSNE:
 
     dims: int = 2
     seed: int = 0
-    perplexity: float = 30.0
+    perplexity: float = USUAL_PERPLEXITY
     early_exaggeration: float = 12.0
     early_iterations: int = 250
     iterations: int = 500
@@ -97,6 +98,16 @@ class TSNE:
 
 
 Method = PCA | TSNE
+
+
+def fitting_perplexity(n: int) -> float:
+    """The perplexity of a map of `n` points for which none was asked.
+
+    Returns:
+        The usual one, or the largest whole number below n / 3 where that is less; at least 1.
+    """
+    return float(max(1, min(USUAL_PERPLEXITY, (n - 1) // 3)))
+
 
 METHODS: Mapping[str, type[Method]] = {"pca": PCA, "tsne": TSNE}
 

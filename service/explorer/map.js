@@ -36,7 +36,7 @@ export function enter(content) {
     facts: h("p.hint"), legend: h("div.legend"), selected: h("div.items.small"),
     place: h("button", { type: "button", textContent: "Place the current picture", disabled: true,
       on: { click: () => attempt(placePicture) } }),
-    perplexity: h("input", { type: "number", min: 1, max: 200, value: 30, aria: { label: "Perplexity" } }),
+    perplexity: h("input", { type: "number", min: 1, max: 200, placeholder: "30 or less", aria: { label: "Perplexity" } }),
   };
   root.append(h("h2", { textContent: "Map of a collection" }), parts.controls, parts.progress, parts.plot, parts.facts,
     parts.legend, h("p.hint", { textContent: "Drag to move (3-D: to turn), wheel to zoom, click a point to open it, Shift and drag to select." }), parts.selected);
@@ -99,7 +99,8 @@ function showControls() {
 }
 
 async function begin(method, dims) {
-  const json = { method, dims, ...(method === "tsne" ? { perplexity: Number(parts.perplexity.value) } : {}) };
+  const perplexity = parts.perplexity.value;
+  const json = { method, dims, ...(method === "tsne" && perplexity ? { perplexity: Number(perplexity) } : {}) };
   const made = await getJson(path(), { json });
   setState({ projection: made.id });
   shown = "";

@@ -30,7 +30,10 @@ class ProjectionCreate(BaseModel):
         examples=[5000],
     )
     perplexity: float | None = Field(
-        None, description="About how many neighbors each point has; below n / 3.", examples=[30]
+        None,
+        description="About how many neighbors each point has, below n / 3; if left out 30, or the "
+        "largest whole number that fits.",
+        examples=[30],
     )
     early_exaggeration: float | None = Field(
         None, description="How much stronger neighbors attract at first.", examples=[12]

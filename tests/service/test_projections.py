@@ -108,6 +108,24 @@ def test_tsne_says_how_far_it_is(client: TestClient, path: str) -> None:
     assert all(0 <= point["preserved"] <= 1 for point in found["points"])
 
 
+def test_tsne_chooses_a_perplexity_that_fits_few_items(client: TestClient) -> None:
+    """Of 24 pictures, the usual 30 would be refused."""
+    path = make(client, "few")
+    fill(client, path)
+    quick = {"method": "tsne", "iterations": 20, "early_iterations": 20}
+    found = done(client, path, **quick)
+    assert (len(found["points"]), found["parameters"]["perplexity"]) == (COUNT, 7)
+    assert done(client, path, **quick)["id"] == found["id"]
+    assert done(client, path, **quick, perplexity=7)["id"] == found["id"]
+    assert done(client, path, **quick, sample=12)["parameters"]["perplexity"] == 3
+    for index in range(4):
+        part = np.ascontiguousarray(photo("coffee")[index:])
+        answer = client.put(f"{path}/items/more-{index}", content=encode(part), headers=JPEG)
+        assert answer.status_code == 201
+    grown = done(client, path, **quick)
+    assert (len(grown["points"]), grown["parameters"]["perplexity"]) == (COUNT + 4, 9)
+
+
 def test_a_sample_holds_every_label(client: TestClient, path: str) -> None:
     found = done(client, path, method="pca", sample=12)
     labels = [point["label"] for point in found["points"]]

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
 from core.errors import InvalidValue
-from core.projection.methods import METHODS, PCA, TSNE, Method, method_name
+from core.projection.methods import METHODS, PCA, TSNE, Method, fitting_perplexity, method_name
+from core.projection.project import project
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -39,6 +41,25 @@ def test_a_perplexity_of_a_third_of_the_points_is_refused_with_the_range(n: int)
     with pytest.raises(InvalidValue, match=f"third of the {n} points") as refused:
         TSNE(perplexity=30).check(n, 128)
     assert refused.value.parameter == "perplexity"
+
+
+@pytest.mark.parametrize("n", range(4, 100))
+def test_the_perplexity_of_who_asked_for_none_always_fits(n: int) -> None:
+    chosen = fitting_perplexity(n)
+    TSNE(perplexity=chosen).check(n, 128)
+    if n > 90:
+        assert chosen == TSNE().perplexity == 30
+    else:
+        with pytest.raises(InvalidValue):
+            TSNE(perplexity=chosen + 1).check(n, 128)
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 12])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_smallest_maps_can_be_made(n: int, dims: int) -> None:
+    vectors = np.random.default_rng(n).normal(size=(n, 16))
+    method = TSNE(dims, perplexity=fitting_perplexity(n), iterations=50, early_iterations=50)
+    assert np.isfinite(project(vectors, method).coordinates).all()
 
 
 def test_a_perplexity_below_a_third_of_the_points_is_taken() -> None:
