@@ -1,21 +1,23 @@
 """Owns the process's HTTP server: a uvicorn that drains before it closes, and exits with 0."""
 
 import asyncio
-import ctypes
+import logging
 import os
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 
-# After the listener has gone deaf: how long a connection that was accepted, but has not sent its
-# request yet, is waited for.
+_log = logging.getLogger("seethrough")
+
+# Once new connections are refused: how long handshakes under way, and requests of connections that
+# have not sent them yet, are waited for.
 _LAST_REQUESTS_S = 0.25
-_SO_ATTACH_FILTER = 26
+_SO_BINDTOIFINDEX = 62  # Linux 5.0; Python names it from 3.14 on
+_NO_SUCH_INTERFACE = 2**31 - 1  # the kernel numbers them from 1 on
 
 
 class DrainingServer(uvicorn.Server):
@@ -60,7 +62,7 @@ class DrainingServer(uvicorn.Server):
         """Take no new connection, answer what the accepted ones still send, then close."""
         for server in self.servers:
             for listener in server.sockets:
-                _go_deaf(listener.fileno())
+                refuse_new_connections(listener.fileno())
         await asyncio.sleep(_LAST_REQUESTS_S)
         await super().shutdown(sockets=sockets)
 
@@ -68,16 +70,22 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _go_deaf(descriptor: int) -> None:
-    """Have the kernel drop what newcomers send to a listener, so that its backlog runs empty.
+def refuse_new_connections(descriptor: int) -> None:
+    """Have the kernel refuse new connections to a listener that goes on accepting the others.
 
     Closing a listener resets the connections in its backlog, whose clients believe themselves
-    connected. A filter that drops every packet stops new handshakes, the loop accepts what is
-    left, and closing then resets nobody. Linux only; elsewhere a small window remains.
+    connected. Bound to a network interface that does not exist, it is found by no new handshake,
+    whose client is refused as by a closed port; handshakes under way end, the loop accepts what
+    waits, and closing it afterwards resets nobody. Linux, from 5.7 on without any privilege;
+    elsewhere the backlog of the last few milliseconds is reset.
+
+    Args:
+        descriptor: of a listening TCP socket, which stays open and the caller's.
     """
     if sys.platform != "linux":
         return
-    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
-    program = struct.pack("HP", 1, ctypes.addressof(drop_all))
     with socket.socket(fileno=os.dup(descriptor)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_SUCH_INTERFACE)
+        except OSError as error:  # an older kernel, or a sandbox that imitates one
+            _log.warning("connections of the last milliseconds may be reset: %s", error)

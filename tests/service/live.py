@@ -3,14 +3,16 @@
 import atexit
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import mkdtemp
 from typing import IO
@@ -19,9 +21,21 @@ START_TIMEOUT_S = 90
 
 
 class LiveServer:
-    """`python -m service serve`, or another module's `serve`, with some settings."""
+    """`python -m service serve`, or another module's `serve`, with some settings.
 
-    def __init__(self, log: IO[str], module: str = "service", **settings: str) -> None:
+    Args:
+        log: where its output goes.
+        module: whose `serve` it is.
+        under: a command that runs the server, such as `setpriv` with its options.
+        settings: without their prefix.
+
+    SEETHROUGH_TEST_SERVER is the command to use instead of `python -m service`: one that runs an
+    image, for instance.
+    """
+
+    def __init__(
+        self, log: IO[str], module: str = "service", under: Sequence[str] = (), **settings: str
+    ) -> None:
         self.port = _free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SEETHROUGH_")}
         environment |= {f"SEETHROUGH_{name.upper()}": value for name, value in settings.items()}
@@ -30,7 +44,7 @@ class LiveServer:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         environment.setdefault("SEETHROUGH_DATA_DIR", folder)
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", module, "serve"],
+            [*under, *_command(module), "serve"],
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -76,8 +90,10 @@ class LiveServer:
 
 
 @contextmanager
-def running(log: IO[str], module: str = "service", **settings: str) -> Iterator[LiveServer]:
-    server = LiveServer(log, module, **settings)
+def running(
+    log: IO[str], module: str = "service", under: Sequence[str] = (), **settings: str
+) -> Iterator[LiveServer]:
+    server = LiveServer(log, module, under, **settings)
     try:
         server.wait_until_ready()
         yield server
@@ -94,6 +110,62 @@ def raw_request(body: bytes, length: int | None = None, path: str = "/v1/classif
         f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    file = connection.makefile("rb")
+    status = int(file.readline().split()[1])
+    headers: dict[str, str] = {}
+    while (line := file.readline().strip()) != b"":
+        name, _, value = line.decode().partition(": ")
+        headers[name.lower()] = value
+    return status, headers, file.read(int(headers["content-length"]))
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if done():
+            return
+    raise AssertionError("it never happened")
+
+
+def terminated_under_load(server: LiveServer, body: bytes) -> tuple[int, list[int | str]]:
+    """Eight clients connect, ask and connect again while SIGTERM comes.
+
+    Returns:
+        The exit code, and for each connection that was made its status or "lost".
+    """
+    outcomes: list[int | str] = []
+    stop = threading.Event()
+
+    def client() -> None:
+        while not stop.is_set():
+            try:
+                connection = server.connect()
+            except OSError:
+                return  # refused: nothing was accepted
+            with connection:
+                try:
+                    connection.sendall(raw_request(body))
+                    outcomes.append(read_answer(connection)[0])
+                except (OSError, IndexError):
+                    outcomes.append("lost")
+
+    clients = [threading.Thread(target=client) for _ in range(8)]
+    for each in clients:
+        each.start()
+    until(lambda: outcomes.count(200) > 20 or not server.get("/health/live"))
+    try:
+        return server.terminate(), outcomes
+    finally:
+        stop.set()
+        for each in clients:
+            each.join(30)
+
+
+def _command(module: str) -> list[str]:
+    own = [sys.executable, "-W", "ignore", "-m", module]
+    return shlex.split(os.environ.get("SEETHROUGH_TEST_SERVER", "")) or own
 
 
 def _free_port() -> int:

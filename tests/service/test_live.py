@@ -1,15 +1,20 @@
 """What only a real process on a real socket can show."""
 
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.pictures import jpeg
-from tests.service.live import LiveServer, raw_request, running
+from tests.service.live import (
+    LiveServer,
+    raw_request,
+    read_answer,
+    running,
+    terminated_under_load,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,23 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         running(log, body_timeout_s="0.5", log_format="json") as server,
     ):
         yield server
-
-
-def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    file = connection.makefile("rb")
-    status = int(file.readline().split()[1])
-    headers: dict[str, str] = {}
-    while (line := file.readline().strip()) != b"":
-        name, _, value = line.decode().partition(": ")
-        headers[name.lower()] = value
-    return status, headers, file.read(int(headers["content-length"]))
-
-
-def until(done: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if done():
-            return
-    raise AssertionError("it never happened")
 
 
 def test_a_slow_body_is_408_and_the_connection_closes(server: LiveServer) -> None:
@@ -100,31 +88,8 @@ def test_rubbish_instead_of_http_does_no_harm(server: LiveServer) -> None:
 
 
 def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path) -> None:
-    outcomes: list[int | str] = []
-    stop = threading.Event()
     with (tmp_path / "log").open("w") as log, running(log, drain_delay_s="0.5") as server:
-
-        def client() -> None:
-            while not stop.is_set():
-                try:
-                    connection = server.connect()
-                except OSError:
-                    return  # the listener is closed: nothing was accepted
-                with connection:
-                    connection.sendall(raw_request(jpeg()))
-                    try:
-                        outcomes.append(read_answer(connection)[0])
-                    except (OSError, IndexError):
-                        outcomes.append("lost")
-
-        clients = [threading.Thread(target=client) for _ in range(8)]
-        for each in clients:
-            each.start()
-        until(lambda: outcomes.count(200) > 20 or not server.get("/health/live"))
-        code = server.terminate()
-        stop.set()
-        for each in clients:
-            each.join(30)
+        code, outcomes = terminated_under_load(server, jpeg())
     assert code == 0
     assert outcomes.count(200) > 20
     assert set(outcomes) <= {200, 503}
