@@ -12,13 +12,14 @@ from typing import Any, Final, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from core.projection.affinities import weights
 from core.projection.methods import Metric, checked_vectors, comparable
 from core.projection.pca import Basis, DoubleArray, Solver
 from core.types import FloatArray
 
 _VERSION: Final = 1
 _STEPS: Final = 100
+# More neighbors reach across a small collection, and their common middle is no one's: docs/adr/0015
+_NEAR: Final = 5
 # Nearer to one neighbor than this share of its neighbors' distances, a vector is that neighbor.
 _SAME: Final = 1e-4
 
@@ -45,7 +46,7 @@ class TSNEPlacement:
 
     Attributes:
         metric: as the map's.
-        perplexity: as the map's.
+        perplexity: as the map's; three times as many neighbors tell what counts as equal.
         basis: what the vectors were reduced by; None if by nothing.
         references: (n, d) float32, reduced.
         coordinates: (n, dims) float32.
@@ -63,13 +64,12 @@ class TSNEPlacement:
         return self.references.shape[1] if self.basis is None else len(self.basis.mean)
 
     def place_one(self, vector: FloatArray) -> DoubleArray:
-        """(D,) -> (dims,): where its neighbors in the map pull it, without the others' repulsion.
+        """(D,) -> (dims,): where its nearest in the map pull it, without the others' repulsion.
 
-        With the map's own weights p_i of the 3 * perplexity nearest, at coordinates y_i, this is
-        the y that makes sum p_i log(1 + |y - y_i|^2) small: the attraction of t-SNE. The start is
+        At the coordinates y_i of the five nearest, this is the y that makes
+        sum log(1 + |y - y_i|^2) small: the attraction of t-SNE, each counted the same. The start is
         the best of the y_i, so that a vector between two clusters falls in one of them and not in
-        the void, where their mean would be. Repulsion would keep a few more neighbors, at a cost
-        that grows with the map: docs/adr/0011. A vector that is in the map falls on its own point.
+        the void, where their mean would be. A vector that is in the map falls on its own point.
         """
         row = comparable(vector[None], self.metric)
         if self.basis is not None:
@@ -78,10 +78,10 @@ class TSNEPlacement:
         count = min(len(squares), int(3 * self.perplexity))
         near = _smallest(squares, count)
         distances = np.sqrt(squares[near])
-        points = self.coordinates[near].astype(np.float64)
+        points = self.coordinates[near[:_NEAR]].astype(np.float64)
         if distances[0] <= _SAME * distances[-1]:
             return cast(DoubleArray, points[0])
-        return _mode(points, weights(distances, self.perplexity))
+        return _mode(points)
 
 
 Placement = PCAPlacement | TSNEPlacement
@@ -113,15 +113,15 @@ def _smallest(values: FloatArray, count: int) -> NDArray[np.int64]:
     return candidates[np.argsort(values[candidates], kind="stable")[:count]]
 
 
-def _mode(points: DoubleArray, shares: DoubleArray) -> DoubleArray:
-    """The y that makes sum shares * log(1 + |y - points|^2) locally smallest.
+def _mode(points: DoubleArray) -> DoubleArray:
+    """The y that makes sum log(1 + |y - points|^2) locally smallest.
 
-    Each step is the mean weighted by shares / (1 + |y - points|^2), which never makes it larger.
+    Each step is the mean weighted by 1 / (1 + |y - points|^2), which never makes it larger.
     """
     apart = np.square(points[:, None] - points[None]).sum(axis=2)  # (k, k)
-    y = points[np.argmin(np.log1p(apart) @ shares)]
+    y = points[np.argmin(np.log1p(apart).sum(axis=1))]
     for _ in range(_STEPS):
-        pull = shares / (1 + np.square(points - y).sum(axis=1))
+        pull = 1 / (1 + np.square(points - y).sum(axis=1))
         moved = pull @ points / pull.sum()
         if np.abs(moved - y).max() < 1e-6:
             break

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.projection.methods import PCA, TSNE, Method
 from core.projection.placement import TSNEPlacement, from_bytes, place, to_bytes
 from core.projection.project import Projection, project
+from core.types import FloatArray
 from tests.core.projection.clouds import blobs
 
 METHODS = [
@@ -69,13 +71,54 @@ def test_where_a_vector_falls_has_the_least_pull_of_a_fine_raster_around() -> No
     random = np.random.default_rng(1)
     references = random.standard_normal((15, 4)).astype(np.float32)
     coordinates = random.normal(0, 0.4, (15, 2)).astype(np.float32)
-    # As many neighbors as the perplexity: all count the same, and the pull is easily written out.
-    state = TSNEPlacement("euclidean", 15, None, references, coordinates)
+    state = TSNEPlacement("euclidean", 5, None, references, coordinates)
     placed = place(state, np.zeros((1, 4), np.float32))[0]
+    near = coordinates[np.linalg.norm(references, axis=1).argsort()[:5]]
     axis = np.linspace(-1, 1, 201)
     raster = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    pull = np.log1p(((raster[:, None] - coordinates) ** 2).sum(axis=2)).mean(axis=1)
+    pull = np.log1p(((raster[:, None] - near) ** 2).sum(axis=2)).mean(axis=1)
     np.testing.assert_allclose(placed, raster[pull.argmin()], atol=0.011)
+
+
+def dogs_and_things() -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """58 dogs of eleven breeds around 60 things alike, 19 more dogs, and which of the 118 are dogs.
+
+    As a collection of one subject and "the rest" is: dogs differ from one another as much as from
+    things, and each has few of its breed.
+    """
+    random = np.random.default_rng(1)
+    breeds = 1.2 * random.standard_normal((11, 60))
+    dogs = breeds[np.arange(77) % 11] + random.standard_normal((77, 60))
+    things = random.standard_normal((60, 60))
+    known = np.concatenate([dogs[:58], things]).astype(np.float32)
+    return known, dogs[58:].astype(np.float32), np.arange(118) < 58
+
+
+def test_new_dogs_fall_among_the_dogs_of_a_small_collection() -> None:
+    known, new, is_dog = dogs_and_things()
+    made = project(known, TSNE(perplexity=39, iterations=250))
+    agreed = np.mean(
+        votes(made.coordinates, place(made.placement, new), is_dog) == votes(known, new, is_dog)
+    )
+    assert agreed >= 0.9
+
+
+def votes(known: FloatArray, new: FloatArray, is_dog: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of each new row, whether most of its five nearest are dogs."""
+    apart = np.linalg.norm(new[:, None] - known[None], axis=2)
+    return np.asarray(is_dog[apart.argsort(axis=1)[:, :5]].sum(axis=1) >= 3)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_neighbors_beyond_the_fifth_do_not_pull(dims: int) -> None:
+    # Ninety that are hardly farther than the five: what perplexity 30 looks at in a small map.
+    references = np.concatenate([np.full((5, 1), 1.0), np.full((90, 1), 1.01)]).astype(np.float32)
+    random = np.random.default_rng(0)
+    centers = np.repeat([[8.0] * dims, [0.0] * dims], [5, 90], axis=0)
+    coordinates = (centers + random.normal(0, 1, centers.shape)).astype(np.float32)
+    state = TSNEPlacement("euclidean", 30, None, references, coordinates)
+    placed = place(from_bytes(to_bytes(state)), np.zeros((1, 1), np.float32))
+    assert np.linalg.norm(placed - 8) < np.linalg.norm(placed)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"nonsense" * 100])
