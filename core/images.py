@@ -262,11 +262,19 @@ def _mended(image: Image.Image, content: bytes, box: Box | None) -> Image.Image:
         _mend_transparency(image, content)
     if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
         return image.convert("RGB")  # browsers, too: nobody draws a picture that cannot be seen
-    if box is not None and box != (0, 0, *image.size):
-        screen = Image.new("RGBA", image.size)
-        screen.paste(image.crop(box).convert("RGBA"), (box[0], box[1]))
-        return screen
-    return image
+    return image if box is None else _on_screen(image, box)
+
+
+def _on_screen(image: Image.Image, box: Box) -> Image.Image:
+    """The first frame on its screen, which is transparent beside it."""
+    left, top = min(box[0], image.width), min(box[1], image.height)
+    # A frame may claim any size, and a crop would make room for it.
+    within = left, top, min(box[2], image.width), min(box[3], image.height)
+    if within == (0, 0, *image.size):
+        return image
+    screen = Image.new("RGBA", image.size)
+    screen.paste(image.crop(within).convert("RGBA"), (left, top))
+    return screen
 
 
 def _mend_transparency(image: Image.Image, content: bytes) -> None:
