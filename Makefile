@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install install-browser check format lint types test openapi serve bench soak crash-test
+.PHONY: help install install-browser check format lint types test openapi serve bench soak crash-test fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,7 +12,7 @@ install: ## install the package with everything development needs
 install-browser: ## install Chromium for the tests of the pages
 	$(PYTHON) -m playwright install --with-deps chromium
 
-check: lint types test ## all that CI runs
+check: lint types test fuzz ## all that CI runs
 
 format: ## format the code
 	$(PYTHON) -m ruff format .
@@ -27,6 +27,10 @@ types: ## check types
 
 test: ## run the tests
 	$(PYTHON) -m pytest
+
+fuzz: SECONDS = 60
+fuzz: ## odd forms, headers and pictures for a minute; SECONDS=600 for longer
+	$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
 
 openapi: ## write openapi/openapi.json
 	$(PYTHON) -m service openapi --output openapi/openapi.json

@@ -1,11 +1,9 @@
 """Owns bytes -> fully decoded RGB uint8: limits, EXIF, frames; refuses everything else."""
 
 import hashlib
-import io
-import re
-import warnings
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 from PIL import ExifTags, Image
 
 from core.errors import (
@@ -13,30 +11,24 @@ from core.errors import (
     ImageTooLarge,
     ImageUnsupported,
     InvalidValue,
-    RequestUnreadable,
     SeethroughError,
 )
-from core.formats import (
-    FORMATS,
-    HAS_HEIF,
-    gif_frames,
-    hint,
-    sniff,
-    tiff_frames,
-    tiff_pieces,
-    webp_size,
-)
+from core.formats.bmp import bmp_oddity
+from core.formats.gif import gif_frames
+from core.formats.jpeg import jpeg_oddity, jpeg_pixels_only
+from core.formats.known import FORMATS, sniff
+from core.formats.png import NeededPng, is_cgbi, needed
+from core.formats.strangers import hint
+from core.formats.tiff import tiff_frames, tiff_pieces
+from core.formats.tiff_kind import TiffKind, tiff_kind
+from core.formats.webp import webp_first_box, webp_pixels_only, webp_size
+from core.image_limits import ImageLimits, check_bytes, check_size, check_tiles
+from core.pillow import open_picture
 from core.pixels import to_rgb
+from core.tiff_samples import decode_samples
 from core.types import DecodedImage, ImageSource
 
-if HAS_HEIF:
-    import pillow_heif  # type: ignore[import-not-found, unused-ignore]
-
-    pillow_heif.register_heif_opener()
-
-# Every picture is held against ImageLimits before its pixels are decoded. Pillow's own guard
-# speaks in warnings, for the whole process, at a size nobody here has chosen.
-Image.MAX_IMAGE_PIXELS = None
+__all__ = ["MAX_COUNTED_FRAMES", "MAX_TIFF_PIECES", "ImageLimits", "decode"]
 
 MAX_COUNTED_FRAMES = 1000
 """Frames beyond this are not counted: a hostile file holds hundreds of thousands."""
@@ -44,14 +36,6 @@ MAX_COUNTED_FRAMES = 1000
 MAX_TIFF_PIECES = 200_000
 """Strips or tiles of a TIFF: 50 million pixels in the smallest tiles, 16 x 16. Each costs Pillow
 half a kilobyte, before anything is known of the picture's size."""
-
-_MAX_READS = 500_000
-"""Reads Pillow may make of one file. A big honest file needs some ten thousand; a hostile one
-of 20 MB made of one-byte blocks needs twenty million, each of them in Python."""
-
-# Pillow warns of damaged EXIF and odd tags: news about the caller's file, not about us.
-_PILLOW = r"(PIL|pillow_heif)\b"
-_QUIET = ("ignore", None, Warning, re.compile(_PILLOW), 0)
 
 _ORIENTATION_HOLDERS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 
@@ -66,28 +50,8 @@ _TURNS = {
 }
 """What makes a picture upright, by its EXIF orientation."""
 
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What pictures are taken.
-
-    Attributes:
-        max_bytes: length of the file.
-        max_pixels: width x height.
-        max_aspect: longer side / shorter side.
-
-    Raises:
-        InvalidValue: a limit is below 1.
-    """
-
-    max_bytes: int = 20 * 2**20
-    max_pixels: int = 50_000_000
-    max_aspect: float = 50.0
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not getattr(self, name) >= 1:  # NaN is refused too
-                raise InvalidValue(name, getattr(self, name), "1 or more")
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom, in pixels."""
 
 
 _DEFAULT_LIMITS = ImageLimits()
@@ -97,6 +61,8 @@ def decode(
     content: bytes, limits: ImageLimits = _DEFAULT_LIMITS, *, min_side_px: int | None = None
 ) -> DecodedImage:
     """Decode a picture in full: first frame, upright, alpha on white, 16 bits rescaled to 8.
+
+    Pixels that are missing are a reason to refuse a picture; damaged metadata is none.
 
     Args:
         content: the file.
@@ -109,38 +75,92 @@ def decode(
 
     Raises:
         RequestUnreadable: there are no bytes.
-        ImageUnsupported: not one of FORMATS.
+        ImageUnsupported: not one of FORMATS, or of a kind of them that is not taken.
         ImageTooLarge: over a limit, in bytes or pixels.
         InvalidValue: too elongated.
         ImageCorrupt: damaged or cut off.
     """
     if min_side_px is not None and min_side_px < 1:
         raise InvalidValue("min_side_px", min_side_px, "1 or more")
-    _check_bytes(content, limits)
+    check_bytes(content, limits)
+    file = _File(content, _format(content), hashlib.sha256(content).hexdigest())
+    try:
+        return _decode(file, limits, min_side_px)
+    except SeethroughError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        if (bare := _without_metadata(file)) is None:
+            raise _refusal(file, error) from error
+    try:
+        return _decode(bare, limits, min_side_px)
+    except SeethroughError:
+        raise
+    except Exception as error:
+        raise _refusal(file, error) from error
+
+
+class _File(NamedTuple):
+    """A file to decode.
+
+    Attributes:
+        content: its bytes, or what decoding needs of them.
+        name: its format.
+        sha256: of the bytes received.
+    """
+
+    content: bytes
+    name: str
+    sha256: str
+
+
+def _format(content: bytes) -> str:
     name = sniff(content)
     if name is None:
         clue = hint(content)
         raise ImageUnsupported(
             f"not a picture we take{': ' + clue if clue else ''}; taken: {', '.join(FORMATS)}"
         )
-    _silence_pillow()
-    try:
-        return _decode(content, name, limits, min_side_px)
-    except SeethroughError:
-        raise
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise ImageCorrupt(f"the {name} file is damaged or cut off") from error
+    if name == "PNG" and is_cgbi(content):
+        raise _unsupported("a PNG as Xcode rewrites it for an app (CgBI)")
+    return name
 
 
-def _decode(
-    content: bytes, name: str, limits: ImageLimits, min_side_px: int | None
-) -> DecodedImage:
+def _unsupported(kind: str) -> ImageUnsupported:
+    return ImageUnsupported(f"{kind}, which is not taken; taken: {', '.join(FORMATS)}")
+
+
+def _without_metadata(file: _File) -> _File | None:
+    """The file without what may have misled the decoder; None where it saw nothing of that."""
+    strip = {"JPEG": jpeg_pixels_only, "WEBP": webp_pixels_only}.get(file.name)
+    if strip is None or (bare := strip(file.content)) == file.content:
+        return None
+    return file._replace(content=bare)
+
+
+def _refusal(file: _File, error: Exception) -> SeethroughError:
+    """Why a file could not be decoded: its kind, or what it lacks, or that it is damaged."""
+    oddity = {"JPEG": jpeg_oddity, "BMP": bmp_oddity}.get(file.name)
+    if oddity is not None and (kind := oddity(file.content)):
+        return _unsupported(kind)
+    if "truncated" in str(error).lower():
+        return ImageCorrupt(f"the {file.name} file is cut off: it ends before its pixels do")
+    return ImageCorrupt(f"the {file.name} file is damaged or cut off")
+
+
+def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> DecodedImage:
+    content, name = file.content, file.name
     _check_header(content, name, limits)
-    with _open(content, name) as image:
+    if name == "TIFF" and (kind := tiff_kind(content)):
+        if kind.refusal:
+            raise _unsupported(kind.refusal)
+        if not kind.is_pillows:
+            return _decode_samples(file, kind, limits)
+    png = needed(content) if name == "PNG" else None
+    with open_picture(png.content if png else content, name) as image:
         width, height = _stored_size(image, name)
-        _check_size(width, height, limits)
+        check_size(width, height, limits)
         if name == "TIFF":
-            _check_tiles(image, (width, height), limits)
+            check_tiles(image, (width, height), limits)
         mode = image.mode
         if name == "PNG":
             image.load()  # eXIf may stand behind the pixels
@@ -150,83 +170,41 @@ def _decode(
             height=height,
             mode=mode,
             orientation=_orientation(image),
-            frames=_frames(image, name, content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            frames=_frames(image, content, png),
+            sha256=file.sha256,
         )
         if min_side_px is not None and name == "JPEG":
             _shrink(image, min_side_px)
+        box = _covered(image, content)
         image.load()
-        if name == "PNG":
-            _mend_transparency(image, content)
-        return DecodedImage(to_rgb(_upright(image, name, source.orientation)), source)
+        shown = _mended(image, content, box)
+        return DecodedImage(to_rgb(_upright(shown, name, source.orientation)), source)
 
 
-def _open(content: bytes, name: str) -> Image.Image:
-    # A JPEG opener also takes MPO: a JPEG with further pictures behind it, as phones write it.
-    return Image.open(_CountedReads(content), formats=(name,))
-
-
-class _CountedReads(io.BytesIO):
-    """A file that bounds the work a decoder does in Python, whatever its format."""
-
-    _left = _MAX_READS
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._left -= 1
-        if self._left < 0:
-            raise ImageCorrupt(f"the file takes more than {_MAX_READS} reads to decode")
-        return super().read(size)
-
-
-def _silence_pillow() -> None:
-    """Put the filter first, if it is not: `warnings.catch_warnings` is not thread-safe."""
-    if warnings.filters[:1] != [_QUIET]:
-        warnings.filterwarnings("ignore", module=_PILLOW)
-
-
-def _check_bytes(content: bytes, limits: ImageLimits) -> None:
-    if not content:
-        raise RequestUnreadable("the picture is empty: 0 bytes")
-    if len(content) > limits.max_bytes:
-        raise ImageTooLarge(
-            f"a picture of {len(content)} bytes; at most {limits.max_bytes} are taken"
-        )
+def _decode_samples(file: _File, kind: TiffKind, limits: ImageLimits) -> DecodedImage:
+    """A TIFF that Pillow cannot read."""
+    check_size(kind.width, kind.height, limits)
+    pixels = decode_samples(file.content, kind, limits.max_pixels)
+    source = ImageSource(
+        format="TIFF",
+        width=kind.width,
+        height=kind.height,
+        mode=kind.mode,
+        orientation=kind.orientation,
+        frames=tiff_frames(file.content, MAX_COUNTED_FRAMES),
+        sha256=file.sha256,
+    )
+    turn = _TURNS.get(kind.orientation)
+    upright = pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+    return DecodedImage(upright, source)
 
 
 def _check_header(content: bytes, name: str, limits: ImageLimits) -> None:
     """Refuse what would cost memory as soon as Pillow opens it."""
     if name == "WEBP" and (claimed := webp_size(content)):
-        _check_size(*claimed, limits)
+        check_size(*claimed, limits)
     if name == "TIFF" and (pieces := tiff_pieces(content)) > MAX_TIFF_PIECES:
         raise ImageTooLarge(f"a TIFF in {pieces} pieces; at most {MAX_TIFF_PIECES} are taken")
-
-
-def _check_size(width: int, height: int, limits: ImageLimits) -> None:
-    if width < 1 or height < 1:
-        raise ImageCorrupt(f"a picture of {width} x {height} pixels")
-    if width * height > limits.max_pixels:
-        raise ImageTooLarge(
-            f"a picture of {width} x {height} = {width * height} pixels; "
-            f"at most {limits.max_pixels} are taken"
-        )
-    if max(width, height) > limits.max_aspect * min(width, height):
-        raise InvalidValue(
-            "image", f"{width} x {height}", f"sides at most {limits.max_aspect:g} : 1"
-        )
-
-
-def _check_tiles(image: Image.Image, size: tuple[int, int], limits: ImageLimits) -> None:
-    """Refuse a TIFF of few pixels in tiles of many: libtiff decodes every tile in full."""
-    tags = image.tag_v2  # type: ignore[attr-defined]
-    across, down = tags.get(ExifTags.Base.TileWidth), tags.get(ExifTags.Base.TileLength)
-    if not (isinstance(across, int) and isinstance(down, int) and across > 0 and down > 0):
-        return  # in strips, or damaged
-    width, height = -(-size[0] // across) * across, -(-size[1] // down) * down
-    if width * height > 2 * limits.max_pixels:  # honest tiles overhang by less than one each way
-        raise ImageTooLarge(
-            f"tiles that cover {width} x {height} = {width * height} pixels; "
-            f"at most {2 * limits.max_pixels} are taken"
-        )
 
 
 def _stored_size(image: Image.Image, name: str) -> tuple[int, int]:
@@ -246,10 +224,12 @@ def _orientation(image: Image.Image) -> int:
     return int(value) if value in range(1, 9) else 1
 
 
-def _frames(image: Image.Image, name: str, content: bytes) -> int:
-    if name == "GIF":
+def _frames(image: Image.Image, content: bytes, png: NeededPng | None) -> int:
+    if png is not None:
+        return min(png.frames, MAX_COUNTED_FRAMES)
+    if image.format == "GIF":
         return gif_frames(content, MAX_COUNTED_FRAMES)
-    if name == "TIFF":
+    if image.format == "TIFF":
         return tiff_frames(content, MAX_COUNTED_FRAMES)
     return min(getattr(image, "n_frames", 1), MAX_COUNTED_FRAMES)
 
@@ -266,6 +246,35 @@ def _upright(image: Image.Image, name: str, orientation: int) -> Image.Image:
     """The decoded first frame, turned as its EXIF orientation says; Pillow has turned a TIFF."""
     turn = None if name == "TIFF" else _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+def _covered(image: Image.Image, content: bytes) -> Box | None:
+    """What the first frame covers of its screen, of formats whose frames may be smaller."""
+    if image.format == "GIF":
+        box: Box | None = image.tile[0].extents  # type: ignore[attr-defined]
+        return box
+    return webp_first_box(content) if image.format == "WEBP" and image.mode == "RGB" else None
+
+
+def _mended(image: Image.Image, content: bytes, box: Box | None) -> Image.Image:
+    """The decoded picture as its format means it, where Pillow means something else."""
+    if image.format == "PNG":
+        _mend_transparency(image, content)
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
+        return image.convert("RGB")  # browsers, too: nobody draws a picture that cannot be seen
+    return image if box is None else _on_screen(image, box)
+
+
+def _on_screen(image: Image.Image, box: Box) -> Image.Image:
+    """The first frame on its screen, which is transparent beside it."""
+    left, top = min(box[0], image.width), min(box[1], image.height)
+    # A frame may claim any size, and a crop would make room for it.
+    within = left, top, min(box[2], image.width), min(box[3], image.height)
+    if within == (0, 0, *image.size):
+        return image
+    screen = Image.new("RGBA", image.size)
+    screen.paste(image.crop(within).convert("RGBA"), (left, top))
+    return screen
 
 
 def _mend_transparency(image: Image.Image, content: bytes) -> None:

@@ -45,8 +45,15 @@ def test_the_worker_knows_no_models() -> None:
 
 
 def test_pictures_are_decoded_without_torch() -> None:
-    for name in ("images", "pixels", "formats", "types", "errors"):
-        assert "torch" not in imports(ROOT / f"core/{name}.py")
+    names = ("images", "image_limits", "pillow", "pixels", "tiff_samples", "types", "errors")
+    for file in [*(ROOT / f"core/{name}.py" for name in names), *modules("core/formats")]:
+        assert "torch" not in imports(file)
+
+
+@pytest.mark.parametrize("file", modules("core/formats"), ids=str)
+def test_file_formats_are_told_apart_without_decoding(file: Path) -> None:
+    assert "PIL" not in {each.split(".")[0] for each in imports(file)}
+    assert {room(each) for each in imports(file)} <= {"", "errors", "formats"}
 
 
 @pytest.mark.parametrize("file", modules("service/routers"), ids=str)
