@@ -49,6 +49,16 @@ def shown(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
 
 
+def first_line(error: Exception) -> str:
+    """What an error of another library says, on one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def told(error: Exception) -> str:
+    """An error of another library: its kind and what it says, on one line."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 class SeethroughError(Exception):
     """Root of everything this engine raises on purpose."""
 

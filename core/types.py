@@ -148,6 +148,7 @@ class ModelCard:
         runtime_note: why the runtime is not the preferred one; empty when it is.
         digest: "sha256:..." of the weights.
         explanations: names of the explanation methods that apply.
+        notes: what was found or done when it was loaded, a sentence each.
     """
 
     name: str
@@ -164,3 +165,4 @@ class ModelCard:
     device: str
     digest: str
     explanations: tuple[str, ...]
+    notes: tuple[str, ...] = ()

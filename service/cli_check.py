@@ -55,8 +55,8 @@ async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
         f"classes, {card.feature_dim} features ({card.feature_at} of {card.feature_layer}), "
         f"{card.runtime} on {card.device}"
     )
-    if card.runtime_note:
-        print(f"note: {card.runtime_note}")
+    for note in filter(None, (*card.notes, card.runtime_note)):
+        print(f"note: {note}")
     picture = options.image.read_bytes() if options.image else _made_up(card)
     results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
     works = f"{sum(results)} of {len(results)} work"

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from core.errors import InvalidValue, TargetOutOfRange
 
@@ -75,6 +75,11 @@ class LayerObjective:
 
 
 Objective = ClassObjective | LayerObjective
+
+NO_GRADIENT: Final = (
+    "what is explained has no gradient with respect to the picture: a part of the network runs "
+    "outside of torch's autograd"
+)
 
 
 def require_class(target: int, classes: int) -> None:

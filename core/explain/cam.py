@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from core.errors import MethodUnsupported, ModelUnusable
-from core.explain.base import require_class
-from core.models.layers import tapped_output
+from core.errors import MethodUnsupported
+from core.explain.base import NO_GRADIENT, require_class
+from core.models.layers import last_seen, tapped_output
 from core.models.loaded import LoadedModel
 from core.types import FloatArray
 
@@ -52,14 +52,16 @@ def grad_cam(
     Raises:
         TargetOutOfRange: the model has no such class.
         UnknownLayer: no such layer.
-        MethodUnsupported: the layer has no feature maps.
+        MethodUnsupported: the layer has no feature maps, or nothing after it can be differentiated.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, section 3.
     """
     with torch.enable_grad(), tapped_output(model.module, layer) as seen:
         logits = model.module(model.to_device(rows))
         chosen = [_chosen(row, target) for row, target in zip(logits, targets, strict=True)]
-        activation = _feature_maps(seen, layer)
+        activation = _feature_maps(last_seen(seen, layer, len(rows)), layer)
+        if not logits.requires_grad:
+            raise MethodUnsupported(NO_GRADIENT)
         (gradient,) = torch.autograd.grad(logits[range(len(chosen)), chosen].sum(), activation)
     weights = gradient.mean((2, 3), keepdim=True)  # (B, C, h, w) -> (B, C, 1, 1)
     cam = (weights * activation.detach()).sum(1, keepdim=True).relu()
@@ -80,12 +82,10 @@ def _chosen(logits: Tensor, target: int | None) -> int:
     return target
 
 
-def _feature_maps(seen: list[Tensor], layer: str) -> Tensor:
-    if not seen:
-        raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
-    if seen[-1].ndim != 4:
+def _feature_maps(activation: Tensor, layer: str) -> Tensor:
+    if activation.ndim != 4:
         raise MethodUnsupported(
             f"Grad-CAM needs feature maps (C, h, w); layer {layer!r} puts out "
-            f"{tuple(seen[-1].shape[1:])}"
+            f"{tuple(activation.shape[1:])}"
         )
-    return seen[-1]
+    return activation

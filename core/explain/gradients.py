@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import InvalidValue, MethodUnsupported, ModelUnusable
+from core.errors import InvalidValue, MethodUnsupported
 from core.explain.base import (
+    NO_GRADIENT,
     ClassObjective,
     LayerObjective,
     Objective,
@@ -18,7 +19,7 @@ from core.explain.base import (
     require_class,
 )
 from core.explain.relu import RULES, GuidedRelu, Rule, coverage
-from core.models.layers import captured_output
+from core.models.layers import captured_output, last_seen
 from core.models.loaded import LoadedModel
 from core.types import FloatArray
 
@@ -149,11 +150,11 @@ def backward(
         MethodUnsupported: a rule was asked for and found nothing to guide; or nothing between
             picture and objective can be differentiated.
     """
-    inputs = model.to_device(rows).detach().clone().requires_grad_(True)
+    inputs = model.to_device(rows).detach().requires_grad_(True)
     layers = {each.layer for each in objectives if isinstance(each, LayerObjective)}
     with torch.enable_grad(), ExitStack() as hooks:
         seen = {name: hooks.enter_context(captured_output(model.module, name)) for name in layers}
-        logits = model.module(inputs)
+        logits = model.module(inputs.clone())  # which the network may change in place
         values, targets = _values(logits, seen, objectives)
         total = torch.stack(values).sum()
         guided = [coverage(value, rule) if rule else 0 for value in values]
@@ -173,10 +174,7 @@ def _gradient(total: Tensor, inputs: Tensor) -> Tensor:
     if total.requires_grad:
         (found,) = torch.autograd.grad(total, inputs, allow_unused=True)
     if found is None:
-        raise MethodUnsupported(
-            "what is explained has no gradient with respect to the picture: a part of the network "
-            "runs outside of torch's autograd"
-        )
+        raise MethodUnsupported(NO_GRADIENT)
     return found
 
 
@@ -194,15 +192,15 @@ def _values(
             values.append(logits[number, target])
             targets.append(target)
         else:
-            values.append(_unit(seen, number, objective))
+            values.append(_unit(seen, number, objective, len(logits)))
             targets.append(None)
     return values, targets
 
 
-def _unit(seen: dict[str, list[Tensor]], number: int, objective: LayerObjective) -> Tensor:
-    if not seen[objective.layer]:
-        raise ModelUnusable(f"layer {objective.layer!r} takes no part in this network's forward")
-    activation = seen[objective.layer][-1][number]  # (C, h, w) or (D,)
+def _unit(
+    seen: dict[str, list[Tensor]], number: int, objective: LayerObjective, rows: int
+) -> Tensor:
+    activation = last_seen(seen[objective.layer], objective.layer, rows)[number]  # (C, h, w), (D,)
     places = {"channel": objective.channel, "row": objective.row, "col": objective.col}
     for axis, (name, place) in enumerate(places.items()):
         if place is None:

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.errors import InvalidValue, ModelUnusable
+from core.errors import InvalidValue
 from core.inspect.selection import Selection
 from core.inspect.tiles import TITLE_PX, Scaling, brightness, sheet, span
-from core.models.layers import captured_output
+from core.models.layers import captured_output, last_seen
 from core.models.predictions import require_finite
 from core.render import SEQUENTIAL, Scale, colorize
 from core.sheet import strip
@@ -96,14 +96,13 @@ def activations(module: nn.Module, batch: Tensor, layer: str, channels: Channels
     Raises:
         UnknownLayer: no such layer.
         InvalidValue: no such channels.
-        ModelUnusable: the layer did not run, or puts out no tensor.
+        MethodUnsupported: the layer did not run.
+        ModelUnusable: it puts out no tensor.
         OutputNotFinite: a value is NaN or infinite.
     """
     with torch.no_grad(), captured_output(module, layer) as seen:
         module(batch)
-    if not seen:
-        raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
-    output = seen[-1].float().cpu().contiguous().numpy()
+    output = last_seen(seen, layer).float().cpu().contiguous().numpy()
     values: FloatArray = output[0] if len(output) == 1 else output  # else windows of one picture
     require_finite(values)
     return _chosen(layer, values, channels)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from core.errors import InvalidValue, ModelUnusable, UnknownLayer
+from core.errors import InvalidValue, MethodUnsupported, ModelUnusable, UnknownLayer
 
 Pool = Literal["avg", "max", "flatten"]
 POOLS: tuple[str, ...] = get_args(Pool)
@@ -69,8 +69,31 @@ def captured_input(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
     """Collect what enters a layer while the block runs; no hook remains after it."""
     seen: list[Tensor] = []
     layer = find_layer(module, name)
-    with removed(layer.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))):
+
+    def record(_module: nn.Module, inputs: tuple[object, ...], named: dict[str, object]) -> None:
+        seen.append(first_tensor((*inputs, *named.values())))
+
+    with removed(layer.register_forward_pre_hook(record, with_kwargs=True)):
         yield seen
+
+
+def last_seen(seen: Sequence[Tensor], name: str, rows: int | None = None) -> Tensor:
+    """What was captured in a layer's last run.
+
+    Args:
+        rows: how many there must be, one for each picture; None = however many.
+
+    Raises:
+        MethodUnsupported: the layer did not run, or does not run on whole pictures.
+    """
+    if not seen:
+        raise MethodUnsupported(f"layer {name!r} takes no part in this network's forward")
+    if rows is not None and len(seen[-1]) != rows:
+        found = f"{len(seen[-1])} rows for {rows} picture{'s' if rows > 1 else ''}"
+        raise MethodUnsupported(
+            f"layer {name!r} has {found}: it runs on parts of them, such as windows"
+        )
+    return seen[-1]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.errors import ModelUnusable
+from core.errors import ModelUnusable, first_line
 from core.models.incremental import Incremental
 from core.models.layers import (
     Pool,
@@ -16,6 +16,7 @@ from core.models.layers import (
     classifier_layer,
     executed_layers,
     find_layer,
+    last_seen,
     pooled,
 )
 from core.models.runtimes import (
@@ -74,8 +75,12 @@ class LoadedModel:
         find_layer(module, self.feature_layer)
         self.last_convolution = next(reversed(executed_layers(module, probe, (nn.Conv2d,))), None)
         network = LogitsAndFeatures(module, self.feature_layer, spec.feature_at).eval()
-        self.runtime, self.runtime_note = _fastest(network, probe, device, threads)
-        self.module.to(device).to(memory_format=torch.channels_last)
+        compiled, self.runtime_note = _compiled(network, probe, device, threads)
+        self._memory_format = _memory_format(module.to(device), probe.to(device))
+        self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
+        if compiled is not None:
+            self.runtime_note = _difference(compiled, self.runtime, probe)
+            self.runtime = self.runtime if self.runtime_note else compiled
         outputs = self.forward(probe)
         self.num_classes = outputs.logits.shape[1]
         self.feature_dim = outputs.features.shape[1]
@@ -106,13 +111,13 @@ class LoadedModel:
 
         Raises:
             UnknownLayer: no such layer.
-            ModelUnusable: the layer did not run, or its output is not a tensor.
+            MethodUnsupported: the layer did not run, or not on whole pictures.
+            ModelUnusable: its output is not a tensor.
         """
         with torch.no_grad(), captured_output(self.module, layer) as seen:
             self.module(self.to_device(batch))
-        if not seen:
-            raise ModelUnusable(f"layer {layer!r} takes no part in this network's forward")
-        return cast(FloatArray, pooled(seen[-1], pool).float().cpu().numpy())
+        output = last_seen(seen, layer, len(batch))
+        return cast(FloatArray, pooled(output, pool).float().cpu().numpy())
 
     @cached_property
     def incremental(self) -> Incremental | None:
@@ -129,32 +134,63 @@ class LoadedModel:
             return None
 
     def to_device(self, batch: Tensor) -> Tensor:
-        """The batch where the torch module is, in its memory format."""
-        return batch.to(self.device, memory_format=torch.channels_last)
+        """A copy of the batch where the torch module is, in its memory format."""
+        return batch.to(self.device, copy=True, memory_format=self._memory_format)
 
     def _probe(self) -> Tensor:
         generator = torch.Generator().manual_seed(_PROBE_SEED)
         return torch.randn(2, *self.spec.input_shape, generator=generator)
 
 
-def _fastest(
+def _compiled(
     network: LogitsAndFeatures, probe: Tensor, device: torch.device, threads: int
-) -> tuple[Runtime, str]:
-    """The compiled runtime if there is one and it agrees with torch; else torch, and why."""
-    reference = TorchRuntime(network.to(device), device)
+) -> tuple[OpenVinoRuntime | None, str]:
+    """The compiled runtime, for a CPU, or why there is none."""
     if device.type != "cpu":
-        return reference, ""
+        return None, ""
     try:
-        compiled = OpenVinoRuntime(network, probe[:1], threads)
-        difference = disagreement(compiled, reference, probe)
+        return OpenVinoRuntime(network, probe[:1], threads), ""
     except Exception as error:  # whatever a compiler raises, the torch module still runs
         _log.warning("OpenVINO could not compile the model", exc_info=error)
-        return reference, f"OpenVINO could not compile this network ({type(error).__name__})"
-    if difference > MAX_RELATIVE_DIFFERENCE:
+        return None, f"OpenVINO could not compile this network ({type(error).__name__})"
+
+
+def _difference(compiled: OpenVinoRuntime, reference: Runtime, probe: Tensor) -> str:
+    """What keeps a compiled runtime from being used; empty if nothing does."""
+    try:
+        difference = disagreement(compiled, reference, probe)
+    except RuntimeError as error:  # what was compiled does not run on more than one row
+        note = f"OpenVINO's forward failed: {first_line(error)}"
+    else:
+        if difference <= MAX_RELATIVE_DIFFERENCE:
+            return ""
         note = f"OpenVINO's forward differs by {difference:.1e}, allowed {MAX_RELATIVE_DIFFERENCE}"
-        _log.warning("%s; using torch", note)
-        return reference, note
-    return compiled, ""
+    _log.warning("%s; using torch", note)
+    return note
+
+
+def _memory_format(module: nn.Module, probe: Tensor) -> torch.memory_format:
+    """Channels last, which is faster, unless the network only runs on contiguous rows.
+
+    `x.view(x.size(0), -1)` after a convolution is the usual reason. The module is left in it.
+    """
+    try:
+        module.to(memory_format=torch.channels_last)
+        for rows in (probe, probe[:1]):
+            _run_both_ways(module, rows.to(memory_format=torch.channels_last))
+    except Exception as error:  # the network's own, or torch's about its layout
+        _log.info("runs on contiguous rows: %s", first_line(error))
+        module.to(memory_format=torch.contiguous_format)
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _run_both_ways(module: nn.Module, rows: Tensor) -> None:
+    inputs = rows.clone().requires_grad_(True)
+    with torch.enable_grad():
+        logits = module(inputs.clone())
+        if logits.requires_grad:
+            torch.autograd.grad(logits.sum(), inputs, allow_unused=True)
 
 
 def _digest(module: nn.Module) -> str:

@@ -1,5 +1,7 @@
 """Owns what a `model.toml` says of a network of one's own; imports no code and reads no weights."""
 
+import difflib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -36,6 +38,7 @@ class Manifest:
         labels: (K,) text of each class; None = as the library says.
         feature_layer: None = found by running the network.
         feature_at: whether the features enter or leave that layer.
+        weights_key: where in the file the weights are; None = wherever they fit.
     """
 
     file: Path
@@ -46,6 +49,7 @@ class Manifest:
     labels: tuple[str, ...] | None
     feature_layer: str | None
     feature_at: FeatureAt
+    weights_key: str | None = None
 
     @property
     def of_library(self) -> bool:
@@ -92,6 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
     model = whole.table("model")
     source = model.take("source", str)
     weights = model.take("weights", str, None)
+    weights_key = model.take("weights_key", str, None)
     arguments = model.take("args", dict, {})
     model.close()
     of_library = source.startswith(_LIBRARIES)
@@ -110,6 +115,7 @@ def read_manifest(folder: Path) -> Manifest:
         labels=_labels(whole.table("classes", optional=of_library)),
         feature_layer=layer,
         feature_at=at,
+        weights_key=weights_key,
     )
     whole.close()
     return manifest
@@ -137,14 +143,39 @@ def _labels(table: "_Table") -> tuple[str, ...] | None:
     labels = table.take("labels", (list, str))
     table.close()
     if isinstance(labels, str):
-        try:
-            text = table.file("labels", labels).read_text(encoding=_ENCODING)
-        except UnicodeDecodeError as error:
-            raise table.wrong("labels", f"{labels!r} is not UTF-8 text") from error
-        labels = [line.strip() for line in text.splitlines() if line.strip()]
-    if not labels or not all(isinstance(each, str) and each for each in labels):
+        labels = _labels_of_file(table, labels)
+    if not labels or not all(_is_label(each) for each in labels):
         raise table.wrong("labels", "a list of texts, one for each class, or the name of a file")
-    return tuple(labels)
+    return tuple(map(str, labels))
+
+
+def _is_label(value: object) -> bool:
+    return (isinstance(value, str) and value != "") or type(value) is int
+
+
+def _labels_of_file(table: "_Table", name: str) -> list[Any]:
+    """A line for each class; or JSON: a list, texts by class index, or class indices by text."""
+    try:
+        text = table.file("labels", name).read_text(encoding=_ENCODING)
+        if not name.lower().endswith(".json"):
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        found = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise table.wrong("labels", f"{name!r} is not UTF-8 text") from error
+    except ValueError as error:
+        raise table.wrong("labels", f"{name!r} is not JSON: {error}") from error
+    if isinstance(found, dict):
+        if found and all(type(each) is int for each in found.values()):
+            found = {str(index): text for text, index in found.items()}
+        indices = [str(index) for index in range(len(found))]
+        if sorted(found) != sorted(indices):
+            problem = f"{name!r} has not one label for each class index, 0 to {len(found) - 1}"
+            raise table.wrong("labels", problem)
+        found = [found[index] for index in indices]
+    if not isinstance(found, list):
+        raise table.wrong("labels", f"{name!r} holds no list of labels, nor labels by class index")
+    # As in imagenet_class_index.json: a key of WordNet, then the text.
+    return [each[-1] if isinstance(each, list) and each else each for each in found]
 
 
 class _Table:
@@ -176,7 +207,8 @@ class _Table:
         if field not in self._fields:
             if default:
                 return default[0]
-            raise self.wrong(field, "is missing")
+            near = difflib.get_close_matches(field, self._fields, n=1)
+            raise self.wrong(field, f"is missing; is {near[0]!r} meant?" if near else "is missing")
         value = self._fields.pop(field)
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(value, kinds) or isinstance(value, bool):

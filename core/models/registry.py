@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.errors import ModelUnusable, UnknownModel
+from core.errors import ModelUnusable, SeethroughError, UnknownModel, told
 from core.models.folder import model_of_folder
 from core.models.loaded import LoadedModel
 from core.models.manifest import model_folders
@@ -64,7 +64,14 @@ class ModelRegistry:
             known = [f"{each}NAME" if each.endswith(":") else each for each in self._sources]
             raise UnknownModel(name, known)
         spec, module = source(member, pretrained)
-        return LoadedModel(spec, module, device, threads=threads)
+        try:
+            return LoadedModel(spec, module, device, threads=threads)
+        except ModelUnusable:
+            raise
+        except SeethroughError as error:
+            raise ModelUnusable(f"model {name!r}: {error}") from error
+        except Exception as error:  # the network's own code
+            raise ModelUnusable(f"model {name!r} does not run: {told(error)}") from error
 
 
 def standard_registry(models_dir: Path | None = None) -> ModelRegistry:

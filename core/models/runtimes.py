@@ -8,7 +8,7 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from core.models.layers import captured_input, captured_output, pooled
+from core.models.layers import captured_input, captured_output, last_seen, pooled
 from core.models.spec import FeatureAt
 from core.types import FloatArray
 
@@ -54,7 +54,7 @@ class LogitsAndFeatures(nn.Module):
         captured = captured_input if self.feature_at == "input" else captured_output
         with captured(self.module, self.feature_layer) as seen:
             logits = self.module(batch)
-        return logits, pooled(seen[-1], "avg")
+        return logits, pooled(last_seen(seen, self.feature_layer, len(batch)), "avg")
 
 
 class TorchRuntime:
@@ -62,15 +62,24 @@ class TorchRuntime:
 
     name = "torch"
 
-    def __init__(self, network: LogitsAndFeatures, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: LogitsAndFeatures,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.channels_last,
+    ) -> None:
         self._network = network
         self._device = device
+        self._memory_format = memory_format
         # CUDA gains from large batches; eager torch on a CPU was flat from 8 on.
         self.max_batch = 64 if device.type == "cuda" else 8
 
     def __call__(self, batch: Tensor) -> Outputs:
         """Run (B, C, H, W) float32 rows."""
-        rows = batch.to(self._device, non_blocking=True, memory_format=torch.channels_last)
+        # A copy, which the network may change in place.
+        rows = batch.to(
+            self._device, non_blocking=True, copy=True, memory_format=self._memory_format
+        )
         with torch.no_grad():
             logits, features = self._network(rows)
         return Outputs(logits.float().cpu().numpy(), features.float().cpu().numpy())

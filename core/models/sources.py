@@ -13,7 +13,7 @@ from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_model_data_co
 from torch import nn
 from torchvision.transforms import InterpolationMode
 
-from core.errors import ModelUnusable, UnknownModel, WeightsUnavailable
+from core.errors import ModelUnusable, UnknownModel, WeightsUnavailable, first_line
 from core.models.preprocess import STRETCH, Interpolation, Preprocessing
 from core.models.spec import ModelSpec
 
@@ -157,9 +157,8 @@ def _interpolation(name: str) -> Interpolation:
 
 
 def _unavailable(name: str, error: Exception) -> WeightsUnavailable:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return WeightsUnavailable(
-        f"the pretrained weights of {name!r} could not be fetched ({reason}); "
+        f"the pretrained weights of {name!r} could not be fetched ({first_line(error)}); "
         "fetch them once on a machine with internet, or serve 'efficientnet-lite0', whose "
         "weights come with the installation"
     )

@@ -22,6 +22,7 @@ class ModelSpec:
         feature_layer: name of the layer where the feature vector is; None = found by running the
             network: its last linear layer.
         feature_at: whether the features enter or leave that layer.
+        notes: what an operator may want to know of how it was made, a sentence each.
 
     Raises:
         ModelUnusable: there are no labels.
@@ -32,6 +33,7 @@ class ModelSpec:
     labels: tuple[str, ...]
     feature_layer: str | None = None
     feature_at: FeatureAt = "input"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.errors import InvalidValue, ModelUnusable, OutputNotFinite, UnknownLayer
+from core.errors import InvalidValue, MethodUnsupported, OutputNotFinite, UnknownLayer
 from core.inspect.activations import Activations, Channels, activations, draw_activations
 from core.inspect.selection import Selection
 from tests.core.inspect.hooks import hooks
@@ -85,7 +85,7 @@ def test_what_cannot_be_taken_is_named_with_what_can() -> None:
         Channels(Selection.parse("0"), top=1)
     with pytest.raises(UnknownLayer, match="'nope'"):
         look("nope")
-    with pytest.raises(ModelUnusable, match="takes no part"):
+    with pytest.raises(MethodUnsupported, match="takes no part"):
         look("never")
     with pytest.raises(OutputNotFinite):
         look("scaled", picture=PICTURE.log())

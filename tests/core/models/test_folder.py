@@ -143,10 +143,10 @@ def test_a_library_says_what_a_manifest_leaves_out(tmp_path: Path) -> None:
         ("mean = [0.0]", 'mean = ["a"]', ["[input] mean", "numbers"]),
         ("std = [1.0]", "std = [0.0]", ["[input]", "std"]),
         ('["dark", "bright"]', '["dark"]', ["[classes] labels", "1 labels", "2 classes"]),
-        ('["dark", "bright"]', "[1, 2]", ["[classes] labels", "a list of texts"]),
+        ('["dark", "bright"]', "[1.5, 2]", ["[classes] labels", "a list of texts"]),
         ('["dark", "bright"]', '"l.txt"', ["[classes] labels", "no file 'l.txt'"]),
         ("[classes]", "[clases]", ["classes", "is missing"]),
-        ("height = 4", "height = 6", ["[input]", "does not run on 1 x 6 x 4"]),
+        ("height = 4", "height = 6", ["[input]", "does not run on 2 pictures of 1 x 6 x 4"]),
     ],
 )
 def test_a_wrong_manifest_is_one_sentence_naming_file_and_field(
@@ -176,7 +176,10 @@ def test_an_unknown_feature_layer_is_named_with_those_there_are(tmp_path: Path) 
         ("def Toy(n_classes):\n    raise OSError('disk\\non fire')", "OSError: disk"),
         ("def Toy(n_classes):\n    return 3", "gave int, not a torch.nn.Module"),
         ("class Toy(:", "SyntaxError"),
-        (TOY_CODE.replace("torch.flatten(", "(lambda b, d: b)("), "does not run on 1 x 4 x 4"),
+        (
+            TOY_CODE.replace("torch.flatten(", "(lambda b, d: b)("),
+            "does not run on 2 pictures of 1 x 4 x 4",
+        ),
         (TOY_CODE + "\n    def eval(self):\n        return self\n", None),
     ],
 )
