@@ -43,6 +43,7 @@ bench: ## measure against peers (needs wrk and the extra `bench`)
 	$(PYTHON) -m benchmarks.explain
 	$(PYTHON) -m benchmarks.neighbors
 	$(PYTHON) -m benchmarks.projection
+	$(PYTHON) -m benchmarks.placing
 	$(PYTHON) -m benchmarks.beside
 
 soak: ## 10 000 requests, many of them bad

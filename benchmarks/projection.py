@@ -25,7 +25,6 @@ from benchmarks.machine import describe, table
 from core.models.registry import standard_registry
 from core.projection.methods import PCA, TSNE
 from core.projection.neighbors import nearest
-from core.projection.placement import place
 from core.projection.plot import plot
 from core.projection.project import Projection, project
 from core.projection.quality import measure
@@ -37,7 +36,6 @@ _PICTURE = _ROOT / "docs" / "tsne-fashion-mnist.png"
 _DATA_SET = Path(os.environ.get("SEETHROUGH_FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 _NEIGHBORS = 10
 _DRAWN = 10_000
-_PLACED = 1000
 
 OURS, OURS_3D, PRINCIPAL = "ours, t-SNE", "ours, t-SNE in 3-D", "ours, PCA"
 SKLEARN, UMAP = "scikit-learn, t-SNE", "umap-learn"
@@ -128,27 +126,6 @@ def row(entry: Entry, ours: Entry) -> list[str]:
     ]
 
 
-def placing(
-    made: Projection, vectors: FloatArray, labels: NDArray[np.int64]
-) -> tuple[float, float, float]:
-    """Place the pictures after the map's; (ms each, 10-NN accuracy there, and of the vectors)."""
-    n = len(made.coordinates)
-    new, wanted = vectors[n : n + _PLACED], labels[n : n + _PLACED]
-    start = time.perf_counter()
-    placed = place(made.placement, new)
-    each_ms = (time.perf_counter() - start) / len(new) * 1000
-    right = [
-        float((voted(_among(known, asked), labels[:n]) == wanted).mean())
-        for known, asked in ((made.coordinates, placed), (vectors[:n], new))
-    ]
-    return each_ms, right[0], right[1]
-
-
-def _among(known: FloatArray, asked: FloatArray) -> NDArray[np.int64]:
-    apart = [np.square(known - each).sum(axis=1) for each in asked]
-    return np.stack([np.argsort(each, kind="stable")[:_NEIGHBORS] for each in apart])
-
-
 def draw(made: Projection, labels: list[str]) -> None:
     title = f"t-SNE of {len(labels)} Fashion-MNIST test pictures, by the network's features"
     picture = Image.fromarray(plot(made.coordinates, labels, title=title))
@@ -176,7 +153,6 @@ def main() -> None:
         rows += [row(entry, made[OURS]) for entry in made.values()]
     whole = project(vectors[:_DRAWN], TSNE())
     draw(whole, [names[number] for number in numbers[:_DRAWN]])
-    each_ms, placed, known = placing(whole, vectors, numbers)
     head = [
         "points",
         "map",
@@ -206,10 +182,7 @@ def main() -> None:
             "by far the slowest.",
             "",
             table(head, rows),
-            f"{_PLACED} training pictures (the network knows them) placed in the t-SNE map of the "
-            f"{_DRAWN} test pictures, one by one: {each_ms:.2f} ms each; the 10 nearest "
-            f"points of the map vote for the right label for {placed:.1%} of them, "
-            f"the 10 nearest vectors for {known:.1%}.",
+            "New pictures in finished maps: placing.md.",
             "",
         ]
     )

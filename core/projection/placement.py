@@ -17,9 +17,11 @@ from core.projection.pca import Basis, DoubleArray, Solver
 from core.types import FloatArray
 
 _VERSION: Final = 1
-_STEPS: Final = 100
 # More neighbors reach across a small collection, and their common middle is no one's: docs/adr/0015
 _NEAR: Final = 5
+# How much stronger than in the map they attract, as in openTSNE's `transform`: at 1 and below, E of
+# `place_one` need not grow with distance, and a vector whose nearest lie apart could fly away.
+_PULL: Final = 1.5
 # Nearer to one neighbor than this share of its neighbors' distances, a vector is that neighbor.
 _SAME: Final = 1e-4
 
@@ -64,12 +66,16 @@ class TSNEPlacement:
         return self.references.shape[1] if self.basis is None else len(self.basis.mean)
 
     def place_one(self, vector: FloatArray) -> DoubleArray:
-        """(D,) -> (dims,): where its nearest in the map pull it, without the others' repulsion.
+        """(D,) -> (dims,): where t-SNE's divergence is small for this vector, all others fixed.
 
-        At the coordinates y_i of the five nearest, this is the y that makes
-        sum log(1 + |y - y_i|^2) small: the attraction of t-SNE, each counted the same. The start is
-        the best of the y_i, so that a vector between two clusters falls in one of them and not in
-        the void, where their mean would be. A vector that is in the map falls on its own point.
+        With y_1 to y_k the coordinates of its five nearest and z_1 to z_n those of all, the y that
+        makes E(y) = 1.5 mean log(1 + |y - y_i|^2) + log sum 1 / (1 + |y - z_j|^2) locally smallest.
+        The start is the best of the y_i, so that a vector between two clusters falls in one of them
+        and not in the void, where their mean would be. A vector that is in the map falls on its own
+        point.
+
+        Source: van der Maaten, Hinton 2008; `transform` of openTSNE, Policar et al. 2024,
+        doi:10.18637/jss.v109.i03.
         """
         row = comparable(vector[None], self.metric)
         if self.basis is not None:
@@ -78,10 +84,10 @@ class TSNEPlacement:
         count = min(len(squares), int(3 * self.perplexity))
         near = _smallest(squares, count)
         distances = np.sqrt(squares[near])
-        points = self.coordinates[near[:_NEAR]].astype(np.float64)
+        points = self.coordinates.astype(np.float64)
         if distances[0] <= _SAME * distances[-1]:
-            return cast(DoubleArray, points[0])
-        return _mode(points)
+            return cast(DoubleArray, points[near[0]])
+        return _settled(points[near[:_NEAR]], points)
 
 
 Placement = PCAPlacement | TSNEPlacement
@@ -113,20 +119,24 @@ def _smallest(values: FloatArray, count: int) -> NDArray[np.int64]:
     return candidates[np.argsort(values[candidates], kind="stable")[:count]]
 
 
-def _mode(points: DoubleArray) -> DoubleArray:
-    """The y that makes sum log(1 + |y - points|^2) locally smallest.
+def _settled(near: DoubleArray, points: DoubleArray) -> DoubleArray:
+    """The y that makes E(y) of `place_one` locally smallest, from the best of the near points."""
+    from scipy.optimize import minimize  # takes a second to import
 
-    Each step is the mean weighted by 1 / (1 + |y - points|^2), which never makes it larger.
-    """
-    apart = np.square(points[:, None] - points[None]).sum(axis=2)  # (k, k)
-    y = points[np.argmin(np.log1p(apart).sum(axis=1))]
-    for _ in range(_STEPS):
-        pull = 1 / (1 + np.square(points - y).sum(axis=1))
-        moved = pull @ points / pull.sum()
-        if np.abs(moved - y).max() < 1e-6:
-            break
-        y = moved
-    return cast(DoubleArray, y)
+    apart = np.square(near[:, None] - near[None]).sum(axis=2)  # (k, k)
+    start = near[np.argmin(np.log1p(apart).sum(axis=1))]
+    found = minimize(_energy, start, args=(near, points), jac=True, method="L-BFGS-B")
+    return cast(DoubleArray, found.x)
+
+
+def _energy(y: DoubleArray, near: DoubleArray, points: DoubleArray) -> tuple[float, DoubleArray]:
+    """E(y) of `place_one` and its gradient."""
+    to_near, to_all = y - near, y - points
+    pull = 1 / (1 + np.square(to_near).sum(axis=1))  # (k,)
+    push = 1 / (1 + np.square(to_all).sum(axis=1))  # (n,)
+    value = np.log(push.sum()) - _PULL * np.log(pull).mean()
+    slope = _PULL * (pull @ to_near) / len(near) - np.square(push) @ to_all / push.sum()
+    return float(value), 2 * slope
 
 
 # ---- as bytes ----

@@ -67,17 +67,45 @@ def test_a_vector_between_two_clusters_falls_in_one_of_them_and_not_in_the_void(
     assert np.linalg.norm(coordinates - placed, axis=1).min() < 2
 
 
-def test_where_a_vector_falls_has_the_least_pull_of_a_fine_raster_around() -> None:
-    random = np.random.default_rng(1)
+@pytest.mark.parametrize("seed", range(5))
+def test_where_a_vector_falls_has_the_least_energy_of_a_fine_raster_around(seed: int) -> None:
+    random = np.random.default_rng(seed)
     references = random.standard_normal((15, 4)).astype(np.float32)
-    coordinates = random.normal(0, 0.4, (15, 2)).astype(np.float32)
+    coordinates = random.normal(0, 1.5, (15, 2)).astype(np.float32)
     state = TSNEPlacement("euclidean", 5, None, references, coordinates)
     placed = place(state, np.zeros((1, 4), np.float32))[0]
-    near = coordinates[np.linalg.norm(references, axis=1).argsort()[:5]]
-    axis = np.linspace(-1, 1, 201)
-    raster = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    pull = np.log1p(((raster[:, None] - near) ** 2).sum(axis=2)).mean(axis=1)
-    np.testing.assert_allclose(placed, raster[pull.argmin()], atol=0.011)
+    axis = np.linspace(-0.5, 0.5, 51)
+    raster = placed + np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    apart = np.square(raster[:, None] - coordinates).sum(axis=2)
+    five = np.linalg.norm(references, axis=1).argsort()[:5]
+    pull = 1.5 * np.log1p(apart[:, five]).mean(axis=1)
+    energy = pull + np.log((1 / (1 + apart)).sum(axis=1))
+    np.testing.assert_allclose(raster[energy.argmin()], placed, atol=0.001)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_vector_like_no_other_stays_within_the_map(dims: int) -> None:
+    random = np.random.default_rng(2)
+    references = random.standard_normal((60, 8)).astype(np.float32)
+    coordinates = random.normal(0, 2, (60, dims)).astype(np.float32)  # its neighbors lie anywhere
+    state = TSNEPlacement("euclidean", 19, None, references, coordinates)
+    placed = place(state, 30 * random.standard_normal((50, 8)))
+    assert (np.abs(placed) <= 1.1 * np.abs(coordinates).max(axis=0)).all()
+
+
+@pytest.mark.parametrize("n", [4, 5, 6])
+def test_a_map_of_a_handful_of_points_takes_new_ones(n: int) -> None:
+    rows = np.random.default_rng(0).standard_normal((n, 6)).astype(np.float32)
+    made = project(rows, TSNE(perplexity=1, iterations=100))
+    placed = place(made.placement, rows + np.float32(0.3))
+    assert np.isfinite(placed).all()
+    assert (np.abs(placed) <= 2 * np.abs(made.coordinates).max()).all()
+
+
+def test_points_that_are_all_one_take_new_ones_on_the_same_spot() -> None:
+    references = np.ones((20, 3), np.float32)
+    state = TSNEPlacement("euclidean", 5, None, references, np.full((20, 2), 7, np.float32))
+    np.testing.assert_allclose(place(state, np.zeros((1, 3))), 7, atol=1e-4)
 
 
 def dogs_and_things() -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
