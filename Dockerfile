@@ -32,9 +32,11 @@ RUN useradd --system --uid 10001 --home-dir /tmp --shell /usr/sbin/nologin seeth
 # For stored pictures and the weights of further models; owned so that a new volume is, too.
 RUN install -d -o 10001 /data /cache
 COPY --from=build /opt/seethrough /opt/seethrough
+# A set threshold stays as it is: the memory of large pictures goes back to the system at once.
 ENV PATH=/opt/seethrough/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
+    MALLOC_TRIM_THRESHOLD_=131072 \
     SEETHROUGH_HOST=0.0.0.0 \
     SEETHROUGH_PORT=8000 \
     SEETHROUGH_DATA_DIR=/data \

@@ -64,7 +64,7 @@ def _check(store: Store, mounts: list[str]) -> tuple[dict[str, str], int]:
             [sys.executable, "-m", "tests.image.container", str(store.folder)]
         )
         os.environ["SEETHROUGH_TEST_IMAGE"] = str(store.folder)
-        ready_s = [_ready_s(), _ready_s()]
+        sizes, ready_s = _sizes(image), [_ready_s(), _ready_s()]
         code, summary = _tested()
     finally:
         store.release()
@@ -73,7 +73,7 @@ def _check(store: Store, mounts: list[str]) -> tuple[dict[str, str], int]:
         "TORCH_INDEX": os.environ.get("TORCH_INDEX", "as in the Dockerfile") or "empty",
         "base": f"{based - start:.0f} s",
         "build": f"{built - based:.0f} s",
-        **_sizes(image),
+        **sizes,
         "ready after": f"{ready_s[0]:.1f} s, a second time {ready_s[1]:.1f} s",
         "tests": f"{', '.join(_TESTS)}: {summary}",
     }

@@ -113,10 +113,15 @@ def crun(folder: Path, *arguments: str) -> list[str]:
 def run_in(
     folder: Path, name: str, command: Sequence[str], **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a container that runs, as `docker exec` does."""
-    named = (f"--env={key}={value}" for key, value in environment.items())
+    """Run a command in a container that runs, as its image's user, as `docker exec` does."""
+    image = Image.read(folder)
+    user = image.user(image.config["User"])
+    more = ["env", *(f"{key}={value}" for key, value in environment.items())]
     return subprocess.run(
-        crun(folder, "exec", *named, name, *command), capture_output=True, text=True, check=False
+        crun(folder, "exec", f"--user={user['uid']}:{user['gid']}", name, *more, *command),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
