@@ -10,12 +10,12 @@ from PIL import Image, ImageOps
 from core.gallery.records import Item, Neighbor, Neighbors
 from core.render import png
 from core.sheet import strip
+from core.text import fitted
 from core.types import Pixels
 
 _PANEL_PX: Final = 160
 _COLUMNS: Final = 6
 _PAPER: Final = 255
-_MAX_CHARS: Final = 22
 _FONT_PX: Final = 12
 
 
@@ -54,11 +54,8 @@ def _panels(
 def _caption(neighbor: Neighbor) -> str:
     item = neighbor.item
     named = item.label or f"({item.prediction.label})"
-    return "\n".join((_cut(item.id), _cut(named), f"{neighbor.distance:.4g}"))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 1] + "…"
+    lines = item.id, named, f"{neighbor.distance:.4g}"
+    return "\n".join(fitted(" ".join(line.split()), _FONT_PX, _PANEL_PX) for line in lines)
 
 
 def _panel(jpeg: bytes) -> Pixels:

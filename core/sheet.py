@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from core.text import text_size, write
 from core.types import Pixels
 
 MIN_PANEL_PX: Final = 128
@@ -77,18 +78,16 @@ def strip(panels: Iterable[tuple[str, Pixels]], *, font_px: int | None = None) -
     if not pictures:
         raise ValueError("a strip of no panels")
     tallest = max(picture.shape[0] for picture in pictures)
-    # Always a FreeType font, from inside Pillow, because a size is given.
-    font = ImageFont.load_default(font_px or min(48, max(12, tallest // 16)))
+    font_px = font_px or min(48, max(12, tallest // 16))
     gap = max(6, tallest // 32)
-    boxes = [_text_size(label, font) for label in labels]
+    boxes = [text_size(label, font_px) for label in labels]
     widths = [max(picture.shape[1], box[0]) for picture, box in zip(pictures, boxes, strict=True)]
     head = max(box[1] for box in boxes) + 2 * gap
     size = (sum(widths) + gap * (len(widths) + 1), head + tallest + gap)
     sheet = Image.new("RGB", size, _PAPER)
-    pen = ImageDraw.Draw(sheet)
     left = gap
     for label, picture, width in zip(labels, pictures, widths, strict=True):
-        pen.multiline_text((left, gap), label, fill=_INK, font=font)
+        write(sheet, (left, gap), label, font_px, _INK)
         sheet.paste(Image.fromarray(picture), (left, head))
         left += width + gap
     return np.array(sheet)
@@ -106,13 +105,6 @@ def _panel(pixels: Pixels) -> Pixels:
         return pixels
     height, width = (max(1, round(side * MAX_PANEL_PX / longest)) for side in pixels.shape[:2])
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
-
-
-def _text_size(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> tuple[int, int]:
-    """Width and height that a label takes below and right of where it is anchored."""
-    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    _, _, right, bottom = pen.multiline_textbbox((0, 0), label, font=font)
-    return math.ceil(right), math.ceil(bottom)
 
 
 def _zoomed(pixels: Pixels, zoom: int) -> Pixels:

@@ -5,9 +5,10 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from core.sheet import grid
+from core.text import write
 from core.types import FloatArray, Pixels
 
 Scaling = Literal["each", "shared"]
@@ -102,17 +103,15 @@ def _numbered(tile: Pixels, numbers: FloatArray) -> Pixels:
     if cell < CELL_PX:
         return tile
     picture = Image.fromarray(tile)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(min(14, cell // 4))
     for (row, col), number in np.ndenumerate(numbers):
         x, y = col * cell + cell // 2, row * cell + cell // 2
-        ink = "black" if tile[y, x].mean() > MIDDLE else "white"
-        pen.text((x, y), f"{round(float(number), 2) + 0.0:.2f}", fill=ink, font=font, anchor="mm")
+        ink = (0,) * 3 if tile[y, x].mean() > MIDDLE else (255,) * 3
+        text = f"{round(float(number), 2) + 0.0:.2f}"
+        write(picture, (x, y), text, min(14, cell // 4), ink, anchor="mm")
     return np.array(picture)
 
 
 def _captioned(tile: Pixels, caption: str) -> Pixels:
-    # A FreeType font from inside Pillow, because a size is given.
     band = Image.new("RGB", (tile.shape[1], CAPTION_PX), (_GREY,) * 3)
-    font = ImageFont.load_default(CAPTION_PX - 3)
-    ImageDraw.Draw(band).text((1, 0), caption, fill=_INK, font=font)
+    write(band, (1, 0), caption, CAPTION_PX - 3, _INK)
     return np.concatenate([np.array(band), tile])

@@ -8,18 +8,18 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from core.errors import InvalidValue
+from core.projection.names import name_centers
 from core.projection.palette import Coloring, colored
 from core.projection.view import View, view
+from core.text import fitted, text_size, write
 from core.types import Pixels
 
 MIN_SIZE_PX: Final = 300
 MAX_SIZE_PX: Final = 4000
 COLORMAP: Final = "cividis"  # the same order of lightness for colour-blind eyes
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _DPI: Final = 100
 _INK: Final = (32, 32, 32)
@@ -72,18 +72,18 @@ def plot(
     coloring = colored(labels if labels is not None else [None] * len(coordinates))
     colors = coloring.colors if values is None else _of_values(values)
     sheet = Image.fromarray(_dots(seen, colors, order, size_px))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(max(9, 15 * unit))
+    font_px = max(9, 13 * unit)
     if thumbnails is not None:
         _paste(sheet, seen, thumbnails, colors, order, side)
-    pen.text((24 * unit, 18 * unit), _cut(title, _MAX_TITLE_CHARS), fill=_INK, font=font)
+    write(sheet, (24 * unit, 18 * unit), _cut(title, _MAX_TITLE_CHARS), font_px, _INK)
     if values is not None:
-        _color_bar(sheet, value_name, side, unit, font)
+        _color_bar(sheet, value_name, side, unit, font_px)
     elif labels is not None:
-        _legend(pen, coloring, side, unit, font)
+        _legend(sheet, coloring, side, unit, font_px)
         if thumbnails is None:
-            _names(pen, seen, coloring, side, font)
+            _names(sheet, seen, coloring, side, font_px)
     if coordinates.shape[1] == 3:
-        _axes(pen, seen, side, unit, font)
+        _axes(sheet, seen, side, unit, font_px)
     return np.array(sheet)
 
 
@@ -126,7 +126,7 @@ def _dots(seen: View, colors: Pixels, order: NDArray[np.int64], width: int) -> P
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
-    radius = np.clip(width / 5 / np.sqrt(len(order)), width / 1100, width / 180)
+    radius = _radius(len(order), width)
     depth = seen.depth[order] if seen.depth is not None else np.ones(len(order))
     axes.scatter(
         seen.at[order, 0],
@@ -140,6 +140,11 @@ def _dots(seen: View, colors: Pixels, order: NDArray[np.int64], width: int) -> P
     canvas.draw()  # type: ignore[no-untyped-call]
     drawn: Pixels = np.array(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
     return drawn
+
+
+def _radius(points: int, width: int) -> float:
+    """Of a dot, in pixels."""
+    return float(np.clip(width / 5 / np.sqrt(points), width / 1100, width / 180))
 
 
 def _paste(
@@ -170,70 +175,45 @@ def _paste(
 # ---- what the colours mean ----
 
 
-def _legend(
-    pen: ImageDraw.ImageDraw,
-    coloring: Coloring,
-    side: int,
-    unit: float,
-    font: Font,
-) -> None:
+def _legend(sheet: Image.Image, coloring: Coloring, side: int, unit: float, font_px: float) -> None:
+    pen = ImageDraw.Draw(sheet)
     for row, entry in enumerate(coloring.entries):
         x, y = side + 4 * unit, (64 + 30 * row) * unit
         pen.ellipse((x, y, x + 12 * unit, y + 12 * unit), fill=entry.color)
-        pen.text((x + 20 * unit, y + 6 * unit), _cut(entry.text), _INK, font, anchor="lm")
+        at = x + 20 * unit, y + 6 * unit
+        text = fitted(_cut(entry.text), font_px, sheet.width - at[0] - 4 * unit)
+        write(sheet, at, text, font_px, _INK, anchor="lm")
 
 
-def _names(
-    pen: ImageDraw.ImageDraw,
-    seen: View,
-    coloring: Coloring,
-    side: int,
-    font: Font,
-) -> None:
-    """Each label's name where its points are, unless they are all over, or another's name there."""
-    whole = _scatter(seen.at)
-    boxes: list[tuple[float, float, float, float]] = []
-    for number, entry in enumerate(coloring.entries[: coloring.named]):
-        at = seen.at[coloring.of_points == number]
-        if _scatter(at) > whole / 2:
-            continue
-        x, y = np.median(at, axis=0)
-        text = _cut(entry.text)
-        half = pen.textlength(text, font) / 2
-        x = min(max(x, half), side - half)
-        box = pen.textbbox((x, y), text, font, anchor="mm", stroke_width=3)
-        if not any(_overlap(box, other) for other in boxes):
-            boxes.append(box)
-            pen.text((x, y), text, _INK, font, "mm", stroke_width=3, stroke_fill=_HALO)
+def _names(sheet: Image.Image, seen: View, coloring: Coloring, side: int, font_px: float) -> None:
+    texts = [_cut(entry.text) for entry in coloring.entries[: coloring.named]]
+    sizes = [text_size(text, font_px) for text in texts]
+    margin = _radius(len(seen.at), sheet.width) + 2
+    centers = name_centers(seen.at, coloring.of_points, sizes, side, margin)
+    for text, center in zip(texts, centers, strict=True):
+        if center is not None:
+            write(sheet, center, text, font_px, _INK, anchor="mm", halo=_HALO)
 
 
-def _scatter(at: NDArray[np.float64]) -> float:
-    """The median distance from the median point."""
-    return float(np.median(np.linalg.norm(at - np.median(at, axis=0), axis=1)))
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
-
-
-def _color_bar(sheet: Image.Image, name: str, side: int, unit: float, font: Font) -> None:
-    pen = ImageDraw.Draw(sheet)
+def _color_bar(sheet: Image.Image, name: str, side: int, unit: float, font_px: float) -> None:
     left, top, height = round(side + 4 * unit), round(96 * unit), round(side / 2)
     ramp = _of_values(np.linspace(1, 0, height))[:, None].repeat(round(20 * unit), axis=1)
     sheet.paste(Image.fromarray(ramp), (left, top))
-    pen.text((left, 64 * unit), _cut(name), fill=_INK, font=font)
+    write(sheet, (left, 64 * unit), _cut(name), font_px, _INK)
     for value in (0, 0.5, 1):
         at = left + 28 * unit, top + (1 - value) * height
-        pen.text(at, f"{value:g}", _INK, font, anchor="lm")
+        write(sheet, at, f"{value:g}", font_px, _INK, anchor="lm")
 
 
-def _axes(pen: ImageDraw.ImageDraw, seen: View, side: int, unit: float, font: Font) -> None:
+def _axes(sheet: Image.Image, seen: View, side: int, unit: float, font_px: float) -> None:
     """Where x, y and z point, in the lower left corner."""
+    pen = ImageDraw.Draw(sheet)
     origin = np.array((48 * unit, side - 40 * unit))
     for name, direction in zip("xyz", seen.axes, strict=True):
         end = origin + direction * 30 * unit
         pen.line((*origin, *end), fill=_FAINT, width=max(1, round(1.5 * unit)))
-        pen.text(tuple(origin + direction * 40 * unit), name, _FAINT, font, anchor="mm")
+        x, y = origin + direction * 40 * unit
+        write(sheet, (x, y), name, font_px, _FAINT, anchor="mm")
 
 
 def _cut(text: str, limit: int = _MAX_CHARS) -> str:
