@@ -130,7 +130,7 @@ _HEAD: Final = [
     *("peak MiB", "after MiB"),
 ]
 _WHY: Final = "/v1/explain/saliency?format=png&size=original"
-_TRIM: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}
+_TRIM: Final = {"MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "4194304"}
 _FOUR: Final = {"SEETHROUGH_DECODE_THREADS": "4"}
 _LOADS: Final = {
     "few": Load(16, clients=2),
@@ -144,6 +144,7 @@ _LOADS: Final = {
     "plain-trim": Load(8, environment=_TRIM),
     "batch-trim": Load(16, clients=1, batch=64, path="/v1/classify/batch", environment=_TRIM),
     "drawn-trim": Load(8, clients=8, path=_WHY, environment=_TRIM),
+    "drawn-many": Load(8, clients=32, path=_WHY, environment=_TRIM | _FOUR),
     "four-trim": Load(16, environment=_TRIM | _FOUR),
     "full": Load(16, clients=256, environment=_TRIM | _FOUR | {"SEETHROUGH_DEADLINE_S": "60"}),
 }
