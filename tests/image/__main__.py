@@ -53,7 +53,8 @@ def main() -> int:
 
 def _check(store: Store, mounts: list[str]) -> tuple[dict[str, str], int]:
     start = time.monotonic()
-    if not store.has(BASE):
+    new = not store.has(BASE)
+    if new:
         store.make_base()
     based = time.monotonic()
     store.build(mounts)
@@ -71,8 +72,8 @@ def _check(store: Store, mounts: list[str]) -> tuple[dict[str, str], int]:
     facts = {
         "date": date.today().isoformat(),
         "TORCH_INDEX": os.environ.get("TORCH_INDEX", "as in the Dockerfile") or "empty",
-        "base": f"{based - start:.0f} s",
-        "build": f"{built - based:.0f} s",
+        "base": f"{based - start:.0f} s" if new else "was there",
+        "build": f"{built - based:.0f} s{'' if new else ', with layers of an earlier one'}",
         **sizes,
         "ready after": f"{ready_s[0]:.1f} s, a second time {ready_s[1]:.1f} s",
         "tests": f"{', '.join(_TESTS)}: {summary}",
