@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install install-browser check format lint types test openapi serve bench soak crash-test fuzz
+.PHONY: help install install-browser check format lint types test openapi serve bench soak crash-test fuzz image-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,3 +51,6 @@ soak: ## 10 000 requests, many of them bad
 
 crash-test: ## kill a busy server 50 times and look whether anything is lost
 	$(PYTHON) -m tests.crash --rounds 50 --output benchmarks/results/crash.md
+
+image-check: ## build the image without a Docker engine and test it (root, buildah, crun, debootstrap)
+	$(PYTHON) -m tests.image $(if $(IMAGE_FOLDER),--folder $(IMAGE_FOLDER))

@@ -99,8 +99,9 @@ def running(
         yield server
     finally:
         if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(30)
+            # A container outlives a killed runtime; a signal it passes on.
+            server.process.terminate() if _given() else server.process.kill()
+            server.process.wait(90)
 
 
 def raw_request(body: bytes, length: int | None = None, path: str = "/v1/classify") -> bytes:
@@ -164,8 +165,11 @@ def terminated_under_load(server: LiveServer, body: bytes) -> tuple[int, list[in
 
 
 def _command(module: str) -> list[str]:
-    own = [sys.executable, "-W", "ignore", "-m", module]
-    return shlex.split(os.environ.get("SEETHROUGH_TEST_SERVER", "")) or own
+    return _given() or [sys.executable, "-W", "ignore", "-m", module]
+
+
+def _given() -> list[str]:
+    return shlex.split(os.environ.get("SEETHROUGH_TEST_SERVER", ""))
 
 
 def _free_port() -> int:
