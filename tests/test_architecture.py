@@ -78,6 +78,6 @@ def test_nothing_is_called_utils() -> None:
 @pytest.mark.parametrize("file", [*modules("core/gallery"), *modules("core/projection")], ids=str)
 def test_stored_vectors_need_no_torch_and_no_other_room(file: Path) -> None:
     own = room(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    plain = {"", "errors", "images", "pixels", "render", "sheet", "types"}
+    plain = {"", "errors", "images", "pixels", "render", "sheet", "text", "types"}
     assert "torch" not in {each.split(".")[0] for each in imports(file)}
     assert {room(each) for each in imports(file)} <= plain | {own}
