@@ -100,10 +100,13 @@ def _content(file: Path) -> Any:
     try:
         if head[8:9] == b"{":
             return load_file(file)
-        with torch.serialization.safe_globals(_PLAIN):
-            return torch.load(file, map_location="cpu", weights_only=True)
+        # Opened, because torch goes by the name where it has one.
+        with torch.serialization.safe_globals(_PLAIN), file.open("rb") as opened:
+            return torch.load(opened, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global)\W+([\w.]+)", str(error))
+        if head[:1] not in (b"\x80", b"P"):  # neither a pickle nor the archive that holds one
+            raise ModelUnusable(f"{file.name} is damaged, or no weights of torch") from error
+        found = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported class\W+([\w.]+)", str(error))
         what = f" ({found[1] or found[2]})" if found else ""
         raise ModelUnusable(
             f"{file.name} holds pickled objects{what}, which could run code, and is refused; "

@@ -165,11 +165,11 @@ def _labels_of_file(table: "_Table", name: str) -> list[Any]:
     except ValueError as error:
         raise table.wrong("labels", f"{name!r} is not JSON: {error}") from error
     if isinstance(found, dict):
+        indices = [str(index) for index in range(len(found))]
         if found and all(type(each) is int for each in found.values()):
             found = {str(index): text for text, index in found.items()}
-        indices = [str(index) for index in range(len(found))]
         if sorted(found) != sorted(indices):
-            problem = f"{name!r} has not one label for each class index, 0 to {len(found) - 1}"
+            problem = f"{name!r} has not one label for each class index, 0 to {len(indices) - 1}"
             raise table.wrong("labels", problem)
         found = [found[index] for index in indices]
     if not isinstance(found, list):

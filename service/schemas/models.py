@@ -38,6 +38,9 @@ class ModelPublic(Schema):
     device: str = Field(examples=["cpu"])
     digest: str = Field(description="Of the weights.", examples=["sha256:1753a5a7…"])
     explanations: list[str] = Field(description="Explanation methods that apply.", examples=[[]])
+    notes: list[str] = Field(
+        description="What was found or done when it was loaded, a sentence each.", examples=[[]]
+    )
 
     @classmethod
     def of(cls, card: ModelCard) -> "ModelPublic":

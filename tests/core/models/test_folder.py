@@ -60,6 +60,46 @@ def test_a_byte_order_mark_of_an_editor_is_no_part_of_a_label(tmp_path: Path) ->
     assert model_of_folder(folder)[0].labels == ("dark", "bright")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["dark", "bright"]',
+        '{"1": "bright", "0": "dark"}',
+        '{"bright": 1, "dark": 0}',
+        '{"0": ["n01", "dark"], "1": ["n02", "bright"]}',
+    ],
+)
+def test_labels_may_be_json(tmp_path: Path, text: str) -> None:
+    manifest = TOY_MANIFEST.replace('["dark", "bright"]', '"labels.json"')
+    folder = toy_folder(tmp_path, manifest=manifest)
+    (folder / "labels.json").write_text(text, encoding="utf-8")
+    assert model_of_folder(folder)[0].labels == ("dark", "bright")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('["dark",', "is not JSON"),
+        ('"dark"', "holds no list of labels"),
+        ('{"0": "dark", "2": "bright"}', "each class index, 0 to 1"),
+        ('{"dark": 0, "bright": 0}', "each class index"),
+        ('["dark", null]', "a list of texts"),
+    ],
+)
+def test_labels_that_are_none_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    manifest = TOY_MANIFEST.replace('["dark", "bright"]', '"labels.json"')
+    folder = toy_folder(tmp_path, manifest=manifest)
+    (folder / "labels.json").write_text(text, encoding="utf-8")
+    message = refused(folder)
+    assert "[classes] labels" in message
+    assert words in message
+
+
+def test_labels_may_be_numbers(tmp_path: Path) -> None:
+    manifest = TOY_MANIFEST.replace('["dark", "bright"]', "[0, 1]")
+    assert model_of_folder(toy_folder(tmp_path, manifest=manifest))[0].labels == ("0", "1")
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_manifest_in_another_encoding_is_one_sentence(tmp_path: Path, encoding: str) -> None:
     folder = toy_folder(tmp_path)
@@ -136,6 +176,7 @@ def test_a_library_says_what_a_manifest_leaves_out(tmp_path: Path) -> None:
         ("channels = 1", "channels = true", ["[input] channels", "a whole number"]),
         ("height = 4", "", ["[input] height", "is missing"]),
         ("height = 4", "hieght = 4\nheight = 4", ["[input] hieght", "is not a field", "height"]),
+        ("height = 4", "hieght = 4", ["[input] height", "is missing", "'hieght'"]),
         ("resize = 4", "resize = 3", ["[input]", "resize=3 is not allowed"]),
         ("resize = 4", 'resize = "crop"', ["[input] resize", "'crop'", "'stretch'"]),
         ('"nearest"', '"lanczos"', ["[input] interpolation", "nearest, bilinear, bicubic"]),
