@@ -27,5 +27,5 @@ def card(model: LoadedModel, explanations: tuple[str, ...], *, default: bool) ->
         device=str(model.device),
         digest=model.digest,
         explanations=explanations,
-        notes=model.spec.notes,
+        notes=model.notes,
     )

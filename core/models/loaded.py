@@ -19,20 +19,21 @@ from core.models.layers import (
     last_seen,
     pooled,
 )
+from core.models.probing import observe, probes
 from core.models.runtimes import (
     MAX_RELATIVE_DIFFERENCE,
+    Alone,
     LogitsAndFeatures,
     OpenVinoRuntime,
     Outputs,
     Runtime,
     TorchRuntime,
-    disagreement,
+    relative_difference,
 )
 from core.models.spec import ModelSpec
 from core.types import FloatArray
 
 _log = logging.getLogger(__name__)
-_PROBE_SEED = 0
 
 
 class LoadedModel:
@@ -48,6 +49,7 @@ class LoadedModel:
         threads: CPU threads of a compiled forward; 0 = all.
 
     Attributes:
+        notes: what an operator may want to know of it, a sentence each.
         rows_at_once: of a piece of long work, and of one backward pass; other work waits for it.
 
     Raises:
@@ -70,24 +72,30 @@ class LoadedModel:
         # on an H100: 1 -> 10, 4 -> 3.4, 32 -> 0.6 ms.
         self.rows_at_once = 32 if device.type == "cuda" else 4
         self.digest = _digest(module)
-        probe = self._probe()
+        probe = probes(spec.preprocess)
         self.feature_layer = spec.feature_layer or classifier_layer(module, probe)
         find_layer(module, self.feature_layer)
         self.last_convolution = next(reversed(executed_layers(module, probe, (nn.Conv2d,))), None)
         network = LogitsAndFeatures(module, self.feature_layer, spec.feature_at).eval()
         compiled, self.runtime_note = _compiled(network, probe, device, threads)
-        self._memory_format = _memory_format(module.to(device), probe.to(device))
+        self._memory_format = _memory_format(module.to(device), probe[:2].to(device))
         self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
-        if compiled is not None:
+        behavior = observe(self.runtime, probe)
+        self.notes = spec.notes + behavior.notes
+        if behavior.alone:
+            self.rows_at_once = 1
+            self.runtime = Alone(self.runtime)
+        if not behavior.traceable:
+            self.runtime_note = "OpenVINO would take the same way for every picture"
+        elif compiled is not None:
             self.runtime_note = _difference(compiled, self.runtime, probe)
-            self.runtime = self.runtime if self.runtime_note else compiled
+            self.runtime = self.runtime if self.runtime_note or behavior.alone else compiled
         outputs = self.forward(probe)
         self.num_classes = outputs.logits.shape[1]
         self.feature_dim = outputs.features.shape[1]
         if self.num_classes != len(spec.labels):
             raise ModelUnusable(
-                f"model {spec.name!r} puts out {self.num_classes} classes and has "
-                f"{len(spec.labels)} labels"
+                f"it puts out {self.num_classes} classes and has {len(spec.labels)} labels"
             )
 
     def forward(self, batch: Tensor) -> Outputs:
@@ -137,10 +145,6 @@ class LoadedModel:
         """A copy of the batch where the torch module is, in its memory format."""
         return batch.to(self.device, copy=True, memory_format=self._memory_format)
 
-    def _probe(self) -> Tensor:
-        generator = torch.Generator().manual_seed(_PROBE_SEED)
-        return torch.randn(2, *self.spec.input_shape, generator=generator)
-
 
 def _compiled(
     network: LogitsAndFeatures, probe: Tensor, device: torch.device, threads: int
@@ -158,7 +162,7 @@ def _compiled(
 def _difference(compiled: OpenVinoRuntime, reference: Runtime, probe: Tensor) -> str:
     """What keeps a compiled runtime from being used; empty if nothing does."""
     try:
-        difference = disagreement(compiled, reference, probe)
+        difference = relative_difference(compiled(probe), reference(probe))
     except RuntimeError as error:  # what was compiled does not run on more than one row
         note = f"OpenVINO's forward failed: {first_line(error)}"
     else:

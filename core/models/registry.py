@@ -66,8 +66,6 @@ class ModelRegistry:
         spec, module = source(member, pretrained)
         try:
             return LoadedModel(spec, module, device, threads=threads)
-        except ModelUnusable:
-            raise
         except SeethroughError as error:
             raise ModelUnusable(f"model {name!r}: {error}") from error
         except Exception as error:  # the network's own code

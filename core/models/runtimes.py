@@ -170,21 +170,34 @@ def _convert(network: LogitsAndFeatures, example: Tensor) -> openvino.Model:
         )
 
 
-def disagreement(runtime: Runtime, reference: Runtime, probe: Tensor) -> float:
-    """Largest difference between two runtimes on a probe batch, relative to the largest value.
+class Alone:
+    """Another runtime, one row at a time: for a network whose rows do not keep to themselves."""
 
-    Args:
-        probe: (B, C, H, W) float32.
+    max_batch = 1
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.name = runtime.name
+        self._runtime = runtime
+
+    def __call__(self, batch: Tensor) -> Outputs:
+        """Run (B, C, H, W) float32 rows."""
+        parts = [self._runtime(row[None]) for row in batch]
+        return Outputs(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def relative_difference(ours: Outputs, theirs: Outputs) -> float:
+    """Largest difference between two answers to the same rows, relative to the largest value.
 
     Returns:
-        The larger figure of logits and features; infinite where one is not finite.
+        The larger figure of logits and features; infinite where only one is a number, or the shapes
+        are not the same.
     """
     worst = 0.0
-    for ours, theirs in zip(runtime(probe), reference(probe), strict=True):
-        if ours.shape != theirs.shape or not (
-            np.isfinite(ours).all() and np.isfinite(theirs).all()
-        ):
+    for one, other in zip(ours, theirs, strict=True):
+        finite = np.isfinite(one)
+        if one.shape != other.shape or not (finite == np.isfinite(other)).all():
             return float("inf")
-        scale = max(float(np.abs(theirs).max()), _TINY)
-        worst = max(worst, float(np.abs(ours - theirs).max()) / scale)
+        if finite.any():
+            scale = max(float(np.abs(other[finite]).max()), _TINY)
+            worst = max(worst, float(np.abs(one[finite] - other[finite]).max()) / scale)
     return worst
