@@ -147,6 +147,12 @@ def _only_image(body: bytes, content_type: str) -> bytes:
     return parts[0].content
 
 
+def _option(part: Part) -> str:
+    """How the field is written as a query parameter, where it could be one."""
+    value = part.content[:20].decode("utf-8", "replace")
+    return f"{part.field}={value}" if part.field.isidentifier() else "top_k=3"
+
+
 def _require_files(parts: list[Part]) -> None:
     """Raise InvalidValue for the first part that is not a file in the field for files."""
     for part in parts:
@@ -156,7 +162,8 @@ def _require_files(parts: list[Part]) -> None:
             raise InvalidValue(
                 part.field or "form",
                 part.content[:100].decode("utf-8", "replace"),
-                f"options go into the query (?top_k=3); the form holds the file, in {_FIELD!r}",
+                f"options go into the query (?{_option(part)}); "
+                f"the form holds the file, in {_FIELD!r}",
             )
         raise InvalidValue(
             part.field or "form", part.file_name, f"the file goes into the field {_FIELD!r}"

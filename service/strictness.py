@@ -4,6 +4,8 @@
 document, so that the contract and the check cannot differ.
 """
 
+from urllib.parse import unquote_to_bytes
+
 from fastapi import FastAPI, Request
 
 from core.errors import InvalidValue, shown
@@ -13,6 +15,11 @@ async def refuse_unknown_parameters(request: Request) -> None:
     """Raise InvalidValue for the first query parameter that the endpoint does not have."""
     if not request.scope["query_string"]:
         return
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode("utf-8")
+    except UnicodeDecodeError as error:
+        query = request.scope["query_string"].decode("latin-1")
+        raise InvalidValue("query", query, "bytes that are UTF-8, percent-encoded") from error
     known = known_parameters(request.app)[request.scope["route"].name]
     for name in request.query_params:
         if name not in known:

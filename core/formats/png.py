@@ -14,6 +14,7 @@ _MAX_METADATA_BYTES: Final = 2**20
 """What orientation may be looked for in, unpacked; Pillow refuses the picture above it."""
 
 _PALETTE_TYPE: Final = 3
+_TRANSPARENT_BYTES: Final = {0: 2, 2: 6}  # one color: by its gray, or by red, green and blue
 _ITXT_XMP: Final = b"XML:com.adobe.xmp\0"
 _ZTXT_EXIF: Final = b"Raw profile type exif\0"
 
@@ -97,8 +98,11 @@ def _rest(view: memoryview, at: int, seen_pixels: bool) -> memoryview:
 
 def _is_needed(content: bytes, chunk: _Chunk) -> bool:
     kind = chunk.kind
-    if kind in (b"IHDR", b"IDAT", b"IEND", b"tRNS"):
+    if kind in (b"IHDR", b"IDAT", b"IEND"):
         return True
+    if kind == b"tRNS":
+        length, color = chunk.end - chunk.start - 12, content[25]
+        return length > 0 if color == _PALETTE_TYPE else length == _TRANSPARENT_BYTES.get(color)
     if kind == b"PLTE":  # elsewhere it only suggests colors
         return content[25] == _PALETTE_TYPE
     if kind == b"eXIf":

@@ -52,7 +52,6 @@ _PILLOWS_GRAY: Final = {
     (SIGNED, 16): "<>",
     (SIGNED, 32): "<>",
     (FLOAT, 32): "<>",
-    (UNSIGNED, 32): "<",
 }
 """Byte orders of the deep gray that Pillow reads right."""
 

@@ -17,6 +17,7 @@ from tests.files.tiff import tiff, written
 Array = NDArray[Any]
 SIXTEEN = SMALL.astype(np.uint16) * 257
 FADE16 = FADE.astype(np.uint16) * 257
+STRETCHED = (GRAY - GRAY.min()) * (255 / (GRAY.max() - GRAY.min()))
 UNIT = (SMALL / 255).astype(np.float32)
 ALPHA: dict[str, Any] = {"extrasamples": ["unassalpha"]}
 RGB: dict[str, Any] = {"photometric": "rgb"}
@@ -39,6 +40,7 @@ READ = {
     "gray 16 with alpha": (bands(SIXTEEN[..., :1], FADE16), BLACK | ALPHA, (three(GRAY), FADE)),
     "gray 16, white is 0": (65535 - SIXTEEN[..., 0], {"photometric": "miniswhite"}, three(GRAY)),
     "gray 32": (SIXTEEN[..., 0].astype(np.uint32), {}, three(GRAY)),
+    "gray 32, its whole range": (GRAY.astype(np.uint32) << 24, {}, three(STRETCHED)),
     "gray signed 8": ((GRAY // 2).astype(np.int8), {}, None),
     "RGB 16": (SIXTEEN, RGB, SMALL),
     "RGB 16 in planes": (np.moveaxis(SIXTEEN, -1, 0), PLANES, SMALL),

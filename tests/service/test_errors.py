@@ -169,6 +169,15 @@ def test_a_misspelt_parameter_does_not_pass_for_a_default(
     assert "the parameters here" in body["detail"] or "no parameters here" in body["detail"]
 
 
+@pytest.mark.parametrize("label", ["%FF", "%ED%A0%80", "caf%E9"])
+def test_a_query_that_is_not_utf_8_is_refused_not_mangled(client: TestClient, label: str) -> None:
+    path = f"/v1/collections/default/items?label={label}"
+    answer = client.post(path, content=jpeg(), headers={"Content-Type": "image/jpeg"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_value")
+    assert label in answer.json()["detail"]
+    assert "UTF-8" in answer.json()["detail"]
+
+
 def test_a_strange_parameters_name_is_cut_and_escaped(client: TestClient) -> None:
     answer = client.get("/v1/models", params={"x\n" * 1000: "1"})
     assert answer.status_code == 422

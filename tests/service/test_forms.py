@@ -169,7 +169,7 @@ def test_an_option_beside_the_file_is_answered_with_where_it_goes(client: TestCl
     answer = client.post("/v1/classify", files={"image": jpeg()}, data={"top_k": "3"})
     assert outcome(answer) == (422, "invalid_value")
     assert "top_k='3'" in answer.json()["detail"]
-    assert "options go into the query" in answer.json()["detail"]
+    assert "options go into the query (?top_k=3)" in answer.json()["detail"]
 
 
 def test_a_file_without_a_name_is_a_file(client: TestClient) -> None:

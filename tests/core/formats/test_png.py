@@ -158,3 +158,9 @@ def test_only_the_first_frame_is_handed_on() -> None:
     assert reduced.frames == 9
     assert b"fdAT" in whole
     assert b"fdAT" not in reduced.content
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 7])
+def test_a_transparent_color_of_a_wrong_length_is_none(length: int) -> None:
+    broken = before_pixels(chunk(b"tRNS", bytes(length)))
+    np.testing.assert_array_equal(decode(broken).pixels, SMALL)
