@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import ModelUnusable, shown
+from core.models.outputs import ACTIVATIONS, Activation
 from core.models.preprocess import STRETCH, Preprocessing
 from core.models.spec import FEATURES_AT, FeatureAt
 
@@ -39,6 +40,7 @@ class Manifest:
         feature_layer: None = found by running the network.
         feature_at: whether the features enter or leave that layer.
         weights_key: where in the file the weights are; None = wherever they fit.
+        activation: what the network ends with, and so what its outputs are.
     """
 
     file: Path
@@ -50,6 +52,7 @@ class Manifest:
     feature_layer: str | None
     feature_at: FeatureAt
     weights_key: str | None = None
+    activation: Activation = "none"
 
     @property
     def of_library(self) -> bool:
@@ -106,6 +109,9 @@ def read_manifest(folder: Path) -> Manifest:
     layer = features.take("layer", str, None)
     at = features.choice("at", FEATURES_AT, FEATURES_AT[0])
     features.close()
+    output = whole.table("output", optional=True)
+    activation = output.choice("activation", ACTIVATIONS, ACTIVATIONS[0])
+    output.close()
     manifest = Manifest(
         file=file,
         source=source,
@@ -116,6 +122,7 @@ def read_manifest(folder: Path) -> Manifest:
         feature_layer=layer,
         feature_at=at,
         weights_key=weights_key,
+        activation=activation,
     )
     whole.close()
     return manifest

@@ -87,11 +87,11 @@ def observe(runtime: Runtime, rows: Tensor) -> Behavior:
         notes.append("it answers NaN or infinity for a black, white or noisy picture")
     elif _normalised(parts.logits):
         notes.append(
-            "its outputs look like probabilities already (softmax inside): `probability` is the "
-            "softmax of them, too even; leave the last softmax out"
+            "its outputs look like probabilities already, and `probability` is their softmax, too "
+            'even: say [output] activation = "softmax", or leave the last softmax out'
         )
     if parts.logits.shape[1] == 1:
-        notes.append("it puts out one number, whose probability is always 1: put out two classes")
+        notes.append("it puts out one number, whose probability is always 1: give it two labels")
     return Behavior(mixes > MAX_RELATIVE_DIFFERENCE or reads, not reads, tuple(notes))
 
 
