@@ -156,10 +156,10 @@ def _of_archive(file: Path) -> str:
 
 def _text(head: bytes) -> str:
     try:
-        text = head.decode("utf-8")
+        text, _ = codecs.utf_8_decode(head)  # whose last letter may be cut off
     except UnicodeDecodeError:
         return ""
-    return text if text.isprintable() or not re.search(r"[\x00-\x08\x0e-\x1f]", text) else ""
+    return "" if re.search(r"[\x00-\x08\x0e-\x1f]", text) else text
 
 
 # ---- which of its tensors ----

@@ -175,6 +175,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
         (b"\x08\x07\x12\x07pytorch\x1a\x052.4.0" + bytes(64), "ONNX"),
         (b"<!DOCTYPE html>\n<html><title>Sign in</title>", "an HTML page"),
         ("Gewichte für später\n".encode(), "a text"),
+        (("a" + "веса модели " * 100).encode(), "a text"),
         (_script, "TorchScript"),
         (_cut_off, "is damaged"),
         (b"\x93NUMPY\x01\0" + bytes(64), "a NumPy array"),
