@@ -67,6 +67,7 @@ function addTheme() {
 async function start() {
   addTheme();
   addViews();
+  startPicture();  // before the models are known: a picture chosen while they load is kept
   const models = await listModels();
   const wanted = state().model;
   const chosen = models.find((each) => each.name === wanted) ?? models.find((each) => each.default);
@@ -79,7 +80,6 @@ async function start() {
   say("");
   onState(show);
   show(state());
-  startPicture();
 }
 
 start();

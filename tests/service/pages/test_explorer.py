@@ -122,6 +122,18 @@ def test_a_file_that_is_no_picture_is_named(page: Page, server: LiveServer, tmp_
     expect(page.locator("#status")).to_contain_text("not a picture we take")
 
 
+def test_a_picture_chosen_while_the_models_load_is_kept(
+    page: Page, server: LiveServer, photo: Path
+) -> None:
+    waiting: list[Route] = []
+    page.route("**/v1/models", lambda route: waiting.append(route))
+    page.goto(f"{server.url}/")
+    page.set_input_files("#file", photo)
+    expect(page.locator("#preview")).to_be_visible()
+    waiting[0].continue_()
+    expect(page.locator(".prediction").first).to_contain_text("espresso")
+
+
 def test_a_view_is_shared_by_its_address(page: Page, server: LiveServer) -> None:
     see(page, server, "look", sample="coffee", target="504")
     expect(page.locator(".prediction").first).to_contain_text("espresso")
