@@ -96,14 +96,13 @@ def activations(module: nn.Module, batch: Tensor, layer: str, channels: Channels
     Raises:
         UnknownLayer: no such layer.
         InvalidValue: no such channels.
-        MethodUnsupported: the layer did not run.
+        MethodUnsupported: the layer did not run, or not on whole pictures.
         ModelUnusable: it puts out no tensor.
         OutputNotFinite: a value is NaN or infinite.
     """
     with torch.no_grad(), captured_output(module, layer) as seen:
         module(batch)
-    output = last_seen(seen, layer).float().cpu().contiguous().numpy()
-    values: FloatArray = output[0] if len(output) == 1 else output  # else windows of one picture
+    values: FloatArray = last_seen(seen, layer, len(batch))[0].float().cpu().contiguous().numpy()
     require_finite(values)
     return _chosen(layer, values, channels)
 

@@ -121,9 +121,9 @@ def tapped_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
     layer = find_layer(module, name)
 
-    def tap(_module: nn.Module, _inputs: object, output: object) -> Tensor:
+    def tap(_module: nn.Module, _inputs: object, output: object) -> object:
         seen.append(first_tensor(output).detach().clone().requires_grad_(True))
-        return seen[-1].clone()
+        return _with_first(output, seen[-1].clone())
 
     with removed(layer.register_forward_hook(tap)):
         yield seen
@@ -157,6 +157,13 @@ def first_tensor(output: object) -> Tensor:
     if isinstance(output, Sequence) and output:
         return first_tensor(output[0])
     raise ModelUnusable(f"a layer answered {type(output).__name__}, not a tensor")
+
+
+def _with_first(output: object, tensor: Tensor) -> object:
+    """A layer's output with another tensor where `first_tensor` finds one."""
+    if isinstance(output, Sequence):
+        return (_with_first(output[0], tensor), *output[1:])
+    return tensor
 
 
 @contextmanager
