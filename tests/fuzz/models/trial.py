@@ -19,7 +19,7 @@ from core.config import EngineConfig
 from core.engine import Engine
 from core.errors import OutputNotFinite, SeethroughError
 from tests.fuzz.models.folder import NAME, Known
-from tests.fuzz.models.networks import ASKED_FOR
+from tests.fuzz.models.statements import ASKED_FOR
 
 MAX_CHARS = 600
 """Of an error's text, the folder's own path not counted."""
