@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.call import Call
 from core.engine import Engine
-from core.errors import SeethroughError
+from core.errors import MethodUnsupported, SeethroughError
 from core.explain.plan import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
@@ -115,7 +115,12 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
 
     def explain(name: str) -> Try:
         async def run() -> str:
-            found = await engine.explain(picture, METHODS[name](), call=Call())
+            try:
+                found = await engine.explain(picture, METHODS[name](), call=Call())
+            except MethodUnsupported as error:
+                if name in card.explanations:
+                    raise
+                return f"none: {error}"
             values = f"{found.values.min():.3g} to {found.values.max():.3g}"
             return f"{values}{_said(found.extras)}"
 
@@ -124,7 +129,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
     return [
         ("classify", classify),
         ("feature-vector", features),
-        *((f"explain/{name}", explain(name)) for name in card.explanations),
+        *((f"explain/{name}", explain(name)) for name in METHODS),
         ("layers", layers),
         ("layers/{layer}/filters", filters),
         ("activations", activations),
