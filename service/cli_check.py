@@ -59,16 +59,25 @@ async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
     for note in filter(None, (*card.notes, card.runtime_note)):
         print(f"note: {note}")
     picture = options.image.read_bytes() if options.image else _made_up(card)
-    results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
+    tried = [await _tried(*each) for each in _capabilities(engine, card, picture)]
+    results = [each for each in tried if each is not None]
     works = f"{sum(results)} of {len(results)} work"
     print(f"{works}: ready to serve" if all(results) else works)
     return 0 if all(results) else 1
 
 
-async def _tried(name: str, capability: Try) -> bool:
+class _Lacking(Exception):
+    """The network lacks what the capability is about."""
+
+
+async def _tried(name: str, capability: Try) -> bool | None:
+    """Whether it works; None = it does not apply."""
     start = time.perf_counter()
     try:
         found = await capability()
+    except _Lacking as error:
+        print(f"none  {name:<30} {error}")
+        return None
     except Exception as error:  # the operator's own code may raise anything; the rest is tried
         told = str(error) if isinstance(error, SeethroughError) else repr(error)
         print(f"FAIL  {name:<30} {told}")
@@ -96,7 +105,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
     async def filters() -> str:
         names = (await engine.layers(card.name, Call())).convolutions
         if not names:
-            return "none: the network has no convolution"
+            raise _Lacking("the network has no convolution")
         found = await engine.filters(card.name, names[0], None, Call())
         return f"{names[0]}: {' x '.join(map(str, found.weights.shape))}"
 
@@ -109,7 +118,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
     async def unit() -> str:
         names = (await engine.layers(card.name, Call())).convolutions
         if not names:
-            return "none: the network has no convolution"
+            raise _Lacking("the network has no convolution")
         found = (await engine.unit(picture, Position(names[0], 0, 0, 0), call=Call())).found
         return f"{names[0]}: products and bias {found.sum:.4g}, the layer {found.value:.4g}"
 
@@ -120,7 +129,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
             except MethodUnsupported as error:
                 if name in card.explanations:
                     raise
-                return f"none: {error}"
+                raise _Lacking(str(error)) from error
             values = f"{found.values.min():.3g} to {found.values.max():.3g}"
             return f"{values}{_said(found.extras)}"
 
