@@ -87,7 +87,7 @@ def prepare(model: LoadedModel) -> tuple[str, ...]:
     plain = _differentiable(model, None)
     lacking = {
         GuidedBackprop: not (plain and _differentiable(model, "guided")),
-        GradCam: not plain or not model.maps,
+        GradCam: not model.maps,
     }
     return tuple(
         name
