@@ -23,7 +23,7 @@ from core.models.loaded import LoadedModel
 from core.models.preprocess import to_pixels
 from core.picture import Picture, look
 from core.render import png
-from core.types import ImageSource, Pixels
+from core.types import ImageFile, ImageSource, Pixels
 from core.worker import Solo
 
 T = TypeVar("T")
@@ -75,26 +75,26 @@ class Inspector:
             return await self._run(partial(filters, model.module, layer, selection), call)
 
     async def activations(
-        self, model: LoadedModel, content: bytes, layer: str, channels: Channels, call: Call
+        self, model: LoadedModel, file: ImageFile, layer: str, channels: Channels, call: Call
     ) -> Inspection[Activations]:
         """What a layer puts out; see `Engine.activations`."""
         find_layer(model.module, layer)
         async with self._bridge.admitted(call):
-            picture = await self._look(content, model, call)
+            picture = await self._look(file, model, call)
             found = await self._run(
                 lambda: activations(model.module, _batch(model, picture), layer, channels), call
             )
         return _inspection(model, picture, found)
 
     async def unit(
-        self, model: LoadedModel, content: bytes, position: Position, call: Call
+        self, model: LoadedModel, file: ImageFile, position: Position, call: Call
     ) -> Inspection[Unit]:
         """One unit's arithmetic; see `Engine.unit`."""
         find_convolution(model.module, position.layer)
         async with self._bridge.admitted(call):
             table = await self._table(model, call)
             position.check(table.row(position.layer).output_shape)
-            picture = await self._look(content, model, call)
+            picture = await self._look(file, model, call)
             found = await self._run(
                 lambda: unit(model.module, _batch(model, picture), table, position), call
             )
@@ -114,9 +114,9 @@ class Inspector:
         found: T = await self._bridge.run(Solo(work), None, call)
         return found
 
-    async def _look(self, content: bytes, model: LoadedModel, call: Call) -> Picture:
+    async def _look(self, file: ImageFile, model: LoadedModel, call: Call) -> Picture:
         return await self._bridge.decode(
-            lambda: look(content, self._limits, model.spec.preprocess), call
+            lambda: look(file, self._limits, model.spec.preprocess), call
         )
 
 

@@ -17,7 +17,7 @@ from core.explain.plan import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
 from core.models.manifest import MANIFEST
-from core.types import ModelCard
+from core.types import ImageFile, ModelCard
 from service.command import add_command, add_settings, complain, with_engine
 
 Try = Callable[[], Awaitable[str]]
@@ -57,7 +57,7 @@ async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
     )
     for note in filter(None, (*card.notes, card.runtime_note)):
         print(f"note: {note}")
-    picture = options.image.read_bytes() if options.image else _made_up(card)
+    picture = ImageFile(options.image.read_bytes() if options.image else _made_up(card))
     results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
     works = f"{sum(results)} of {len(results)} work"
     print(f"{works}: ready to serve" if all(results) else works)
@@ -76,7 +76,7 @@ async def _tried(name: str, capability: Try) -> bool:
     return True
 
 
-def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple[str, Try]]:
+def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[tuple[str, Try]]:
     """Every capability of the network, by the name of its endpoint."""
 
     async def classify() -> str:

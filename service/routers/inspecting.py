@@ -94,7 +94,7 @@ async def activations(
     engine: EngineDep,
     call: CallDep,
     form: FormDep,
-    content: ImageDep,
+    file: ImageDep,
     layer: LayerQuery,
     channels: ChannelsDep,
     scale: MapScaleQuery = "shared",
@@ -105,7 +105,7 @@ async def activations(
     A picture shows at most 64 maps, else the most active 64 of them; a vector (D,) as a square of
     cells. Tokens (T, D) have no picture: take JSON or the NumPy file.
     """
-    found = await engine.activations(content, layer, channels, model=model, call=call)
+    found = await engine.activations(file, layer, channels, model=model, call=call)
     if form == "png":
         return png_answer(await engine.draw_inside(found, scale, call))
     if form == "npy":
@@ -128,7 +128,7 @@ async def unit(
     engine: EngineDep,
     call: CallDep,
     form: FormDep,
-    content: ImageDep,
+    file: ImageDep,
     position: PositionDep,
     model: ModelQuery = None,
 ) -> Response:
@@ -136,7 +136,7 @@ async def unit(
 
     `sum` is what that gives, `value` what the layer put out in the same forward.
     """
-    found = await engine.unit(content, position, model=model, call=call)
+    found = await engine.unit(file, position, model=model, call=call)
     if form == "png":
         return png_answer(await engine.draw_inside(found, "shared", call))
     if form == "npy":
