@@ -19,6 +19,7 @@ from core.models.layers import (
     last_seen,
     pooled,
 )
+from core.models.outputs import make_logits
 from core.models.probing import observe, probes
 from core.models.runtimes import (
     MAX_RELATIVE_DIFFERENCE,
@@ -76,12 +77,15 @@ class LoadedModel:
         self.feature_layer = spec.feature_layer or classifier_layer(module, probe)
         find_layer(module, self.feature_layer)
         self.last_convolution = next(reversed(executed_layers(module, probe, (nn.Conv2d,))), None)
+        guesses = make_logits(module, probe, spec.labels, spec.activation)
+        for each in guesses:
+            _log.warning("%s: %s", spec.name, each)
         network = LogitsAndFeatures(module, self.feature_layer, spec.feature_at).eval()
         compiled, self.runtime_note = _compiled(network, probe, device, threads)
         self._memory_format = _memory_format(module.to(device), probe[:2].to(device))
         self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
         behavior = observe(self.runtime, probe)
-        self.notes = spec.notes + behavior.notes
+        self.notes = spec.notes + guesses + behavior.notes
         if behavior.alone:
             self.rows_at_once = 1
             self.runtime = Alone(self.runtime)

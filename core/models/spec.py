@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
+from core.models.outputs import Activation
 from core.models.preprocess import Preprocessing
 
 FeatureAt = Literal["input", "output"]
@@ -22,6 +23,7 @@ class ModelSpec:
         feature_layer: name of the layer where the feature vector is; None = found by running the
             network: its last linear layer.
         feature_at: whether the features enter or leave that layer.
+        activation: what the network ends with; None = guessed when it is loaded.
         notes: what an operator may want to know of how it was made, a sentence each.
 
     Raises:
@@ -33,6 +35,7 @@ class ModelSpec:
     labels: tuple[str, ...]
     feature_layer: str | None = None
     feature_at: FeatureAt = "input"
+    activation: Activation | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
