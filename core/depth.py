@@ -12,6 +12,8 @@ from core.errors import InvalidValue
 FULL_BITS: Final = 16
 _CAMERAS: Final = (10, 12, 14)
 """What cameras that see deeper than 8 bits give."""
+_PHOTO: Final = 8
+"""What all others give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def significant_bits(samples: NDArray[Any], depth: Depth) -> int | None:
 
     What the caller says, else what the file says and its samples bear out. Where neither says
     anything all 16 do, but of gray as many as the largest sample needs, of 10, 12 and 14; unless
-    the samples were scaled up to 16 bits, so that dark means dark.
+    it is a photo of 8 bits that was scaled up to 16, so that dark means dark.
 
     Args:
         samples: (H, W, bands) or (H, W), on one scale.
@@ -77,9 +79,9 @@ def significant_bits(samples: NDArray[Any], depth: Depth) -> int | None:
 def _unscaled(samples: NDArray[Any], high: int, depth: Depth) -> int:
     """The bits of samples that a file has more room for; all where they were scaled up to it."""
     narrower: tuple[int, ...] = _CAMERAS if depth.is_gray else ()
-    scaled_from: tuple[int, ...] = (8, *_CAMERAS)
+    before = _PHOTO
     if depth.original is not None:
-        narrower = scaled_from = (depth.original,)
+        narrower, before = (depth.original,), depth.original
     bits = next((bits for bits in narrower if high < 2**bits), FULL_BITS)
     if bits == FULL_BITS:
         return FULL_BITS
@@ -87,8 +89,10 @@ def _unscaled(samples: NDArray[Any], high: int, depth: Depth) -> int:
     for row in samples:  # one at a time, for memory's sake
         seen[row] = True
     levels = np.flatnonzero(seen)
-    ways = (way for bits in scaled_from for way in _scaled_up(bits))
-    return FULL_BITS if any(np.isin(levels, way).all() for way in ways) else bits
+    is_bright = high >= 2 ** (bits - 1)
+    if before > _PHOTO and is_bright and not (levels % 2 ** (before - _PHOTO)).any():
+        return bits  # a photo's 8 bits, scaled up to these and no further
+    return FULL_BITS if any(np.isin(levels, way).all() for way in _scaled_up(before)) else bits
 
 
 @cache

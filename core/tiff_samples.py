@@ -21,6 +21,8 @@ _TILE_WIDTH: Final = 322
 _TILE_HEIGHT: Final = 323
 _BYTES_PER_PIXEL: Final = 4
 _LONG: Final = 4
+_AT_ONCE: Final = 2**18
+"""Packed samples taken apart at a time."""
 _CODES: Final = {kinds.UNSIGNED: "u", kinds.SIGNED: "i", kinds.FLOAT: "f"}
 
 Samples = NDArray[Any]
@@ -174,19 +176,20 @@ class _Reader:
         return [slice(left, left + across) for left in range(0, self._width, across)]
 
     def _unpacked(self, rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """(H, values) of samples that are no whole bytes: the most significant bit comes first.
+        """(H x parts, values) of samples that are no whole bytes, most significant bit first.
 
         Source: TIFF 6.0, FillOrder and BitsPerSample.
         """
         bits, count = self._kind.depth, (self._width // len(self._parts())) * self._interleaved
         first = np.arange(count) * bits  # bit of each sample
         at, shift = first // 8, (24 - bits - first % 8).astype(np.uint32)
-        whole = np.empty((self._height, len(self._parts()), count), np.uint16)
-        parts = rows.reshape(*whole.shape[:2], self._row)
-        for place in np.ndindex(whole.shape[:2]):  # one at a time, for memory's sake
-            padded = np.append(parts[place], (0, 0)).astype(np.uint32)
-            three = padded[at] << 16 | padded[at + 1] << 8 | padded[at + 2]
-            whole[place] = three >> shift & (2**bits - 1)
+        parts = rows.reshape(-1, self._row)
+        whole = np.empty((len(parts), count), np.uint16)
+        step = max(_AT_ONCE // count, 1)
+        for top in range(0, len(parts), step):  # some at a time, for memory's sake
+            padded = np.pad(parts[top : top + step], ((0, 0), (0, 2))).astype(np.uint32)
+            three = padded[:, at] << 16 | padded[:, at + 1] << 8 | padded[:, at + 2]
+            whole[top : top + step] = three >> shift & (2**bits - 1)
         return whole
 
     def _from_float_differences(self, rows: NDArray[np.uint8]) -> Samples:

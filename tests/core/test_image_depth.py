@@ -88,13 +88,9 @@ def test_a_dim_picture_is_not_stretched_to_its_own_largest_value() -> None:
     [
         lambda dark: dark.astype(np.uint16) * 257,
         lambda dark: dark.astype(np.uint16) << 8,
-        lambda dark: (dark.astype(np.uint16) * 4) << 6,  # ten bits, shifted
-        lambda dark: np.rint(dark * 4.0 * 65_535 / 1023).astype(np.uint16),  # by proportion
-        lambda dark: np.rint(dark * 16.0 * 65_535 / 4095).astype(np.uint16),
-        lambda dark: (dark.astype(np.uint16) * 16 << 4) | (dark.astype(np.uint16) * 16 >> 8),
     ],
 )
-def test_a_dark_photo_that_was_scaled_up_to_sixteen_bits_stays_dark(
+def test_a_dark_photo_of_eight_bits_that_was_scaled_up_to_sixteen_stays_dark(
     scaled: Any, largest: int
 ) -> None:
     dark = (GRAY // (256 // largest)).astype(np.uint8)
@@ -103,6 +99,26 @@ def test_a_dark_photo_that_was_scaled_up_to_sixteen_bits_stays_dark(
     image = decode(encode(levels, "PNG"))
     assert image.source.bits == 16
     assert np.abs(image.pixels[..., 0].astype(int) - dark).max() <= 1
+
+
+@pytest.mark.parametrize("said", [b"", sbit(12)])
+@pytest.mark.parametrize(
+    "spread", [lambda photo: photo << 4, lambda photo: photo * np.uint16(4095) // np.uint16(255)]
+)
+def test_a_photo_of_eight_bits_in_twelve_is_the_photo(spread: Any, said: bytes) -> None:
+    levels = spread(GRAY.astype(np.uint32)).astype(np.uint16)
+    image = decode(deep_png(levels, 0, said))
+    assert image.source.bits == 12
+    assert np.abs(image.pixels[..., 0].astype(int) - GRAY).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [10, 14])
+def test_a_photo_of_eight_bits_that_was_shifted_to_those_of_a_camera_is_the_photo(
+    bits: int,
+) -> None:
+    image = decode(encode(GRAY.astype(np.uint16) << (bits - 8), "TIFF"))
+    assert image.source.bits == bits
+    assert np.abs(image.pixels[..., 0].astype(int) - GRAY).max() <= 1
 
 
 @pytest.mark.parametrize("level", [0, 65_535])
@@ -268,7 +284,7 @@ def test_samples_that_were_scaled_up_as_png_asks_keep_the_whole_range(color_type
     """`sBIT` says how many bits there were; a writer that follows the rules has spread them."""
     levels = camera(12, SMALL if color_type == 2 else GRAY)
     said = sbit(*(12,) * (3 if color_type == 2 else 1))
-    for dimmer in (1, 64):  # the second below 4096 even when scaled up
+    for dimmer in (1, 64):  # the second below 2048 even when scaled up
         spread = levels // dimmer << 4 | levels // dimmer >> 8
         image = decode(deep_png(spread, color_type, said))
         assert image.source.bits == 16
