@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import MethodUnsupported
 from core.explain.cam import grad_cam
+from core.models.ports import Port
 from tests.core.models.folders import MANIFEST, VIEW, loaded, net, pictures, refused, written
 
 
@@ -36,6 +37,6 @@ def test_a_layer_inside_windows_is_named_as_one(tmp_path: Path) -> None:
     model = loaded(tmp_path, WINDOWS)
     for rows in (1, 3):
         with pytest.raises(MethodUnsupported, match=f"{4 * rows} rows for {rows} picture"):
-            model.layer_vectors(pictures(rows), "inner", "avg")
+            model.layer_vectors(pictures(rows), Port("inner"), "avg")
         with pytest.raises(MethodUnsupported, match="such as windows"):
-            grad_cam(model, pictures(rows), [0] * rows, "inner")
+            grad_cam(model, pictures(rows), [0] * rows, (Port("inner"),))
