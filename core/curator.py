@@ -51,7 +51,7 @@ from core.images import ImageLimits
 from core.models.axes import POOLS, Pool
 from core.models.loaded import LoadedModel
 from core.models.ports import ATS, At, Port
-from core.types import ImageSource
+from core.types import ImageFile, ImageSource
 from core.worker import Lane
 
 P = ParamSpec("P")
@@ -89,11 +89,11 @@ class Draft:
         if key is not None and not (1 <= len(key) <= 200 and key.isprintable()):
             raise InvalidValue("Idempotency-Key", key, "1 to 200 printable characters")
 
-    def fingerprint(self, content: bytes) -> str:
+    def fingerprint(self, file: ImageFile) -> str:
         """Digest of all that the request says."""
-        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate]
+        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate, file.bits]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        digest.update(hashlib.sha256(content).digest())
+        digest.update(hashlib.sha256(file.content).digest())
         return digest.hexdigest()
 
 
@@ -239,7 +239,7 @@ class Curator:
     async def add(
         self,
         collection: str,
-        content: bytes,
+        file: ImageFile,
         draft: Draft,
         call: Call,
         lane: Lane = Lane.INTERACTIVE,
@@ -249,7 +249,7 @@ class Curator:
 
         Args:
             collection: its name.
-            content: the picture's file.
+            file: the picture.
             draft: what the caller says of it.
             call: the request's deadline and stopwatch.
             lane: bulk work lets single requests go first.
@@ -267,9 +267,9 @@ class Curator:
             loaded = self.model_of(found.spec)
             idempotency = None
             if draft.idempotency_key is not None:
-                idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(content))
-            embedding = await self.embedder.embed(content, loaded, found.spec, call, lane)
-            item = _new_item(draft, embedding, content if found.spec.keep_originals else None)
+                idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(file))
+            embedding = await self.embedder.embed(file, loaded, found.spec, call, lane)
+            item = _new_item(draft, embedding, file if found.spec.keep_originals else None)
             put = Put(
                 collection, item, draft.upsert, draft.on_duplicate, draft.if_match, idempotency
             )
@@ -338,7 +338,7 @@ class Curator:
         return model
 
 
-def _new_item(draft: Draft, embedding: Embedding, original: bytes | None) -> NewItem:
+def _new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
     return NewItem(
         draft.id,
         require_label(draft.label),

@@ -20,7 +20,7 @@ from core.models.ports import Port
 from core.models.predictions import require_finite, top_predictions
 from core.models.runtimes import Outputs
 from core.reduced import Reduced, reduce
-from core.types import FloatArray, ImageSource
+from core.types import FloatArray, ImageFile, ImageSource
 from core.worker import Lane
 
 _SIDEWAYS = 5
@@ -66,7 +66,7 @@ class Embedder:
 
     async def embed(
         self,
-        content: bytes,
+        file: ImageFile,
         model: LoadedModel,
         spec: CollectionSpec,
         call: Call,
@@ -75,7 +75,7 @@ class Embedder:
         """Decode a picture, run the model once, keep what the collection needs.
 
         Args:
-            content: the picture's file.
+            file: the picture.
             model: the collection's.
             spec: the collection's.
             call: the request's deadline and stopwatch.
@@ -86,7 +86,8 @@ class Embedder:
         """
 
         def prepare() -> _Prepared:
-            image = decode(content, self._limits, min_side_px=model.spec.preprocess.min_side_px)
+            least = model.spec.preprocess.min_side_px
+            image = decode(file.content, self._limits, bits=file.bits, min_side_px=least)
             small = reduce(image.pixels, pixel_space=spec.pixel_space)
             return _Prepared(image.source, small, model.spec.preprocess(image.pixels))
 

@@ -24,7 +24,7 @@ from core.models.ports import Port
 from core.models.preprocess import to_pixels
 from core.picture import Picture, look
 from core.render import png
-from core.types import ImageSource, Pixels
+from core.types import ImageFile, ImageSource, Pixels
 from core.worker import Solo
 
 T = TypeVar("T")
@@ -76,12 +76,12 @@ class Inspector:
             return await self._run(partial(filters, model.module, layer, selection), call)
 
     async def activations(
-        self, model: LoadedModel, content: bytes, port: Port, channels: Channels, call: Call
+        self, model: LoadedModel, file: ImageFile, port: Port, channels: Channels, call: Call
     ) -> Inspection[Activations]:
         """What leaves or enters a layer; see `Engine.activations`."""
         find_layer(model.module, port.layer)
         async with self._bridge.admitted(call):
-            picture = await self._look(content, model, call)
+            picture = await self._look(file, model, call)
             found = await self._run(
                 lambda: activations(
                     model.module, _batch(model, picture), port, model.known_axes, channels
@@ -91,14 +91,14 @@ class Inspector:
         return _inspection(model, picture, found)
 
     async def unit(
-        self, model: LoadedModel, content: bytes, position: Position, call: Call
+        self, model: LoadedModel, file: ImageFile, position: Position, call: Call
     ) -> Inspection[Unit]:
         """One unit's arithmetic; see `Engine.unit`."""
         find_convolution(model.module, position.layer)
         async with self._bridge.admitted(call):
             table = await self._table(model, call)
             position.check(table.row(position.layer).output_shape)
-            picture = await self._look(content, model, call)
+            picture = await self._look(file, model, call)
             found = await self._run(
                 lambda: unit(model.module, _batch(model, picture), table, position), call
             )
@@ -118,9 +118,9 @@ class Inspector:
         found: T = await self._bridge.run(Solo(work), None, call)
         return found
 
-    async def _look(self, content: bytes, model: LoadedModel, call: Call) -> Picture:
+    async def _look(self, file: ImageFile, model: LoadedModel, call: Call) -> Picture:
         return await self._bridge.decode(
-            lambda: look(content, self._limits, model.spec.preprocess), call
+            lambda: look(file, self._limits, model.spec.preprocess), call
         )
 
 

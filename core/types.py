@@ -1,11 +1,13 @@
-"""Owns the results the engine hands out: frozen, without behaviour, without HTTP."""
+"""Owns what the engine takes and hands out: frozen, without behaviour, without HTTP."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.errors import InvalidValue
 
 if TYPE_CHECKING:  # the module that owns Frame imports torch, and results need no torch
     from core.models.preprocess import Frame
@@ -14,6 +16,30 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB, 0..255."""
 
 FloatArray = NDArray[np.float32]
+
+LEAST_BITS, MOST_BITS = 8, 16
+"""Of a deep sample: so many may be said to mean something."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A picture's file, and what its sender says of it.
+
+    Attributes:
+        content: the file.
+        bits: how many bits of a sample deeper than 8 mean something, 8 to 16; None = as the file
+            says, or as `core.depth` guesses.
+
+    Raises:
+        InvalidValue: bits is out of range.
+    """
+
+    content: bytes = field(repr=False)
+    bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bits is not None and not LEAST_BITS <= self.bits <= MOST_BITS:
+            raise InvalidValue("bits", self.bits, f"{LEAST_BITS} to {MOST_BITS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +51,8 @@ class ImageSource:
         width: pixels, as stored in the file.
         height: pixels, as stored in the file.
         mode: Pillow's name of the pixel layout, such as "RGB", "CMYK", "I;16".
+        bits: of a sample deeper than 8, how many were taken to mean something; None where the
+            samples are not deeper, or are stretched from their own smallest to largest.
         orientation: EXIF orientation, 1 (upright) to 8.
         frames: number of frames; only the first is used.
         sha256: hex digest of the bytes received.
@@ -34,6 +62,7 @@ class ImageSource:
     width: int
     height: int
     mode: str
+    bits: int | None
     orientation: int
     frames: int
     sha256: str

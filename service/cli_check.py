@@ -18,7 +18,7 @@ from core.inspect.activations import Channels
 from core.inspect.unit import Position
 from core.models.manifest import MANIFEST
 from core.models.ports import Port
-from core.types import ModelCard
+from core.types import ImageFile, ModelCard
 from service.command import add_command, add_settings, complain, with_engine
 
 Try = Callable[[], Awaitable[str]]
@@ -58,7 +58,7 @@ async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
     )
     for note in filter(None, (*card.notes, card.runtime_note)):
         print(f"note: {note}")
-    picture = options.image.read_bytes() if options.image else _made_up(card)
+    picture = ImageFile(options.image.read_bytes() if options.image else _made_up(card))
     tried = [await _tried(*each) for each in _capabilities(engine, card, picture)]
     results = [each for each in tried if each is not None]
     works = f"{sum(results)} of {len(results)} work"
@@ -86,7 +86,7 @@ async def _tried(name: str, capability: Try) -> bool | None:
     return True
 
 
-def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple[str, Try]]:
+def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[tuple[str, Try]]:
     """Every capability of the network, by the name of its endpoint."""
 
     async def classify() -> str:

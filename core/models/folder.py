@@ -22,13 +22,12 @@ from core.models.checkpoint import weights_of
 from core.models.importing import import_file
 from core.models.layers import find_layer, last_seen
 from core.models.manifest import Manifest, read_manifest
-from core.models.outputs import end_in_logits
 from core.models.ports import Port
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
 
 _LIBRARIES = {"torchvision": torchvision_model, "timm": timm_model}
-_TWO = 2  # labels, for which one output may do
+_ONE_FOR_TWO = (1, 2)  # outputs and labels, where one output is the second label's
 _PROBE_ROWS = (2, 1)  # a network that mixes rows up, or loses the axis of one, shows it
 
 
@@ -60,12 +59,11 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
         labels=manifest.labels or spec.labels,
         feature_layer=manifest.feature_layer,
         feature_at=manifest.feature_at,
+        activation=manifest.activation,
     )
     _materialise(module.eval(), spec, manifest)
     if pretrained and manifest.weights is not None:
         spec = replace(spec, notes=_load_weights(module, manifest, manifest.weights))
-    if manifest.activation != "none" or len(spec.labels) == _TWO:
-        end_in_logits(module, manifest.activation)
     _check(module, spec, manifest)
     return spec, module
 
@@ -162,10 +160,7 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
                 f"for B = {rows} it gave {found}"
             )
             raise manifest.unusable("[model] source", problem)
-    if manifest.activation == "sigmoid" and len(spec.labels) != _TWO:
-        problem = "sigmoid is for one output and two labels; probabilities here sum to 1"
-        raise manifest.unusable("[output] activation", problem)
-    if logits.shape[1] != len(spec.labels):
+    if logits.shape[1] != len(spec.labels) and (logits.shape[1], len(spec.labels)) != _ONE_FOR_TWO:
         problem = f"{len(spec.labels)} labels, and the network puts out {logits.shape[1]} classes"
         raise manifest.unusable("[classes] labels", problem)
 

@@ -41,7 +41,7 @@ def executed_layers(
             if isinstance(layer, kinds):
                 hooks.enter_context(removed(layer.register_forward_pre_hook(recorder(name))))
         with torch.no_grad():
-            module(example)
+            module(example.clone())  # which it may change in place
     return order
 
 

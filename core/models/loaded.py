@@ -15,6 +15,7 @@ from core.models.anatomy import Anatomy, Ports, anatomy
 from core.models.axes import Axes, Pool, axes_of
 from core.models.incremental import Incremental
 from core.models.layers import classifier_layer, find_layer, last_seen
+from core.models.outputs import make_logits
 from core.models.ports import Operand, Port
 from core.models.probing import observe, probes
 from core.models.runtimes import (
@@ -71,6 +72,9 @@ class LoadedModel:
         self.rows_at_once = 32 if device.type == "cuda" else 4
         self.digest = _digest(module)
         probe = probes(spec.preprocess)
+        guesses = make_logits(module, probe, spec.labels, spec.activation)
+        for each in guesses:
+            _log.warning("%s: %s", spec.name, each)
         self._anatomy = _anatomy(module, probe[:2])
         self.features = self._features(probe)
         network = LogitsAndFeatures(module, self.features, self._feature_axes(probe)).eval()
@@ -78,7 +82,7 @@ class LoadedModel:
         self._memory_format = _memory_format(module.to(device), probe[:2].to(device))
         self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
         behavior = observe(self.runtime, probe)
-        self.notes = spec.notes + behavior.notes
+        self.notes = spec.notes + guesses + behavior.notes
         if behavior.alone:
             self.rows_at_once = 1
             self.runtime = Alone(self.runtime)

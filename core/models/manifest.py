@@ -40,7 +40,7 @@ class Manifest:
         feature_layer: None = found by running the network.
         feature_at: whether the features enter or leave that layer.
         weights_key: where in the file the weights are; None = wherever they fit.
-        activation: what the network ends with, and so what its outputs are.
+        activation: what the network ends with, and so what its outputs are; None = not said.
     """
 
     file: Path
@@ -52,7 +52,7 @@ class Manifest:
     feature_layer: str | None
     feature_at: At
     weights_key: str | None = None
-    activation: Activation = "none"
+    activation: Activation | None = None
 
     @property
     def of_library(self) -> bool:
@@ -110,7 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
     at = features.choice("at", ATS, ATS[0])
     features.close()
     output = whole.table("output", optional=True)
-    activation = output.choice("activation", ACTIVATIONS, ACTIVATIONS[0])
+    activation = output.choice("activation", ACTIVATIONS, None)
     output.close()
     manifest = Manifest(
         file=file,
@@ -223,10 +223,10 @@ class _Table:
             raise self.wrong(field, f"{shown(value)} is not allowed: {allowed}")
         return value
 
-    def choice(self, field: str, allowed: tuple[str, ...], default: str) -> Any:
+    def choice(self, field: str, allowed: tuple[str, ...], default: str | None) -> Any:
         """A text, one of those allowed."""
         value = self.take(field, str, default)
-        if value not in allowed:
+        if value not in allowed and value is not default:
             raise self.wrong(field, f"{shown(value)} is not allowed: one of {', '.join(allowed)}")
         return value
 

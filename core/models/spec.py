@@ -4,6 +4,7 @@ import difflib
 from dataclasses import dataclass
 
 from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
+from core.models.outputs import Activation
 from core.models.ports import At
 from core.models.preprocess import Preprocessing
 
@@ -19,6 +20,7 @@ class ModelSpec:
         feature_layer: name of the layer where the feature vector is; None = found by running the
             network: what is multiplied with weights to give the logits.
         feature_at: whether the features enter or leave that layer.
+        activation: what the network ends with; None = guessed when it is loaded.
         notes: what an operator may want to know of how it was made, a sentence each.
 
     Raises:
@@ -30,6 +32,7 @@ class ModelSpec:
     labels: tuple[str, ...]
     feature_layer: str | None = None
     feature_at: At = "input"
+    activation: Activation | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -94,7 +94,7 @@ async def activations(
     engine: EngineDep,
     call: CallDep,
     form: FormDep,
-    content: ImageDep,
+    file: ImageDep,
     port: PortDep,
     channels: ChannelsDep,
     scale: MapScaleQuery = "shared",
@@ -106,7 +106,7 @@ async def activations(
     cells; of tokens (T, D) that form a grid each channel as a map. Other tokens have no picture:
     take JSON or the NumPy file.
     """
-    found = await engine.activations(content, port, channels, model=model, call=call)
+    found = await engine.activations(file, port, channels, model=model, call=call)
     if form == "png":
         return png_answer(await engine.draw_inside(found, scale, call))
     if form == "npy":
@@ -129,7 +129,7 @@ async def unit(
     engine: EngineDep,
     call: CallDep,
     form: FormDep,
-    content: ImageDep,
+    file: ImageDep,
     position: PositionDep,
     model: ModelQuery = None,
 ) -> Response:
@@ -137,7 +137,7 @@ async def unit(
 
     `sum` is what that gives, `value` what the layer put out in the same forward.
     """
-    found = await engine.unit(content, position, model=model, call=call)
+    found = await engine.unit(file, position, model=model, call=call)
     if form == "png":
         return png_answer(await engine.draw_inside(found, "shared", call))
     if form == "npy":

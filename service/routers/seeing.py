@@ -37,7 +37,7 @@ async def classify(
     engine: EngineDep,
     call: CallDep,
     _form: Annotated[str, Depends(offers("json"))],
-    content: ImageDep,
+    file: ImageDep,
     model: ModelQuery = None,
     top_k: TopK = 5,
 ) -> Response:
@@ -47,7 +47,7 @@ async def classify(
     path), as `multipart/form-data` in the field `image`, or as JSON with base64. JPEG, PNG, WebP,
     GIF, BMP, TIFF and AVIF are taken.
     """
-    result = await engine.classify(content, model=model, top_k=top_k, call=call)
+    result = await engine.classify(file, model=model, top_k=top_k, call=call)
     return json_answer(ClassificationPublic.model_validate(result))
 
 
@@ -72,7 +72,7 @@ async def classify_many(
     single pictures failed: each result has its own status.
     """
     results = await engine.classify_many(
-        [content for _, content in files], model=model, top_k=top_k, call=call
+        [file for _, file in files], model=model, top_k=top_k, call=call
     )
     rows = [FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)]
     return json_answer(ClassifyManyPublic(results=rows))
@@ -95,7 +95,7 @@ async def feature_vector(
     engine: EngineDep,
     call: CallDep,
     form: Annotated[str, Depends(offers("json", "npy"))],
-    content: ImageDep,
+    file: ImageDep,
     port: OptionalPortDep,
     model: ModelQuery = None,
     pool: Annotated[
@@ -108,7 +108,7 @@ async def feature_vector(
     ] = "avg",
 ) -> Response:
     """The picture's place in feature space: near vectors, similar pictures."""
-    result = await engine.feature_vector(content, model=model, port=port, pool=pool, call=call)
+    result = await engine.feature_vector(file, model=model, port=port, pool=pool, call=call)
     if form == "npy":
         return npy_answer(result.vector)
     return json_answer(FeatureVectorPublic.of(result))

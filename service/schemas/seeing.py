@@ -16,6 +16,11 @@ class ImagePublic(Schema):
     width: int = Field(examples=[451])
     height: int = Field(examples=[300])
     mode: str = Field(description="Pillow's name of the pixel layout.", examples=["RGB"])
+    bits: int | None = Field(
+        description="Of samples deeper than 8 bits: how many were taken to mean something; null "
+        "where they are not deeper, or are stretched from their smallest to their largest.",
+        examples=[None],
+    )
     orientation: int = Field(description="EXIF orientation, 1 to 8.", examples=[1])
     frames: int = Field(description="Frames in the file; the first is used.", examples=[1])
     sha256: str = Field(description="Of the bytes received.", examples=["9d8c3a…"])
