@@ -15,7 +15,7 @@ from core.binding import (
     ensure_default,
     features_of,
     not_served,
-    output_of,
+    pooled_at,
     require_same_weights,
 )
 from core.bridge import Bridge
@@ -48,8 +48,9 @@ from core.gallery.records import (
     Written,
 )
 from core.images import ImageLimits
-from core.models.layers import POOLS, Pool
+from core.models.axes import POOLS, Pool
 from core.models.loaded import LoadedModel
+from core.models.ports import ATS, At, Port
 from core.types import ImageSource
 from core.worker import Lane
 
@@ -182,6 +183,7 @@ class Curator:
         *,
         model: str | None = None,
         layer: str | None = None,
+        at: At = "output",
         pool: Pool = "avg",
         metric: Metric = "l2",
         pixel_space: bool = False,
@@ -193,7 +195,8 @@ class Curator:
         Args:
             name: letters, digits, '.', '_' and '-'.
             model: a served model; None = the default.
-            layer: whose output is stored; None = the model's feature vector.
+            layer: a layer's name; None = the model's feature vector.
+            at: whether what enters or what leaves it is stored.
             pool: how the activation of a convolutional layer becomes a vector.
             metric: l2, l1 or cosine.
             pixel_space: also keep tiny copies of the pictures, to compare by pixels.
@@ -208,14 +211,16 @@ class Curator:
         require_name(name)
         require_choice("metric", metric, METRICS)
         require_choice("pool", pool, POOLS)
+        require_choice("at", at, ATS)
         loaded = self.model(model)
         async with self._bridge.admitted(call):
             spec = features_of(
                 loaded, name, metric, pixel_space=pixel_space, keep_originals=keep_originals
             )
             if layer is not None:
-                dim = await self.embedder.dim(loaded, layer, pool, call)
-                spec = output_of(spec, layer, pool, dim)
+                port = Port(layer, at)
+                dim = await self.embedder.dim(loaded, port, pool, call)
+                spec = pooled_at(spec, port, pool, dim)
             return await asyncio.wrap_future(self.gallery.create(spec))
 
     async def drop(self, name: str) -> Collection:

@@ -27,10 +27,12 @@ from core.inspect.tiles import Scaling
 from core.inspect.unit import Position, Unit
 from core.inspector import Inside, Inspection, Inspector
 from core.metrics import Metrics
+from core.models.axes import POOLS, Pool
 from core.models.batched import Forward, LayerVectors
 from core.models.card import card
-from core.models.layers import POOLS, Pool, find_layer
+from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.predictions import require_finite, require_top_k, top_predictions
 from core.models.registry import ModelRegistry, standard_registry
 from core.models.runtimes import Outputs
@@ -220,16 +222,16 @@ class Engine:
         content: bytes,
         *,
         model: str | None = None,
-        layer: str | None = None,
+        port: Port | None = None,
         pool: Pool = "avg",
         call: Call,
     ) -> FeatureVector:
-        """A picture's features: the input of the last linear layer, or the output of any layer.
+        """A picture's features: what is classified, or what enters or leaves any layer.
 
         Args:
             content: the picture's file.
             model: a served model; None = the default.
-            layer: a layer's name; None = the input of the model's feature layer.
+            port: of a layer; None = the model's features.
             pool: how the activation of a convolutional layer becomes a vector.
             call: the request's deadline and stopwatch.
 
@@ -243,18 +245,19 @@ class Engine:
         loaded = self._model(model)
         if pool not in POOLS:
             raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
-        if layer is not None:
-            find_layer(loaded.module, layer)
+        if port is not None:
+            find_layer(loaded.module, port.layer)
         async with self.bridge.admitted(call):
             source, row = await self._prepare(content, loaded, call)
             vector: FloatArray
-            if layer is None:
+            if port is None:
                 outputs: Outputs = await self.bridge.run(Forward(loaded), row, call)
                 vector = outputs.features
             else:
-                vector = await self.bridge.run(LayerVectors(loaded, layer, pool), row, call)
+                vector = await self.bridge.run(LayerVectors(loaded, port, pool), row, call)
         require_finite(vector)
-        return FeatureVector(loaded.spec.name, source, layer or loaded.feature_layer, pool, vector)
+        place = port or loaded.features
+        return FeatureVector(loaded.spec.name, source, place.layer, place.at, pool, vector)
 
     async def explain(
         self,
@@ -344,19 +347,19 @@ class Engine:
     async def activations(
         self,
         content: bytes,
-        layer: str,
+        port: Port,
         channels: Channels,
         *,
         model: str | None = None,
         call: Call,
     ) -> Inspection[Activations]:
-        """What a layer puts out for a picture.
+        """What leaves or enters a layer for a picture.
 
         Raises:
             InvalidValue: the layer has no such channels.
             ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
         """
-        return await self._inspector.activations(self._model(model), content, layer, channels, call)
+        return await self._inspector.activations(self._model(model), content, port, channels, call)
 
     async def unit(
         self, content: bytes, position: Position, *, model: str | None = None, call: Call

@@ -142,7 +142,7 @@ def _target(found: Finding, model: LoadedModel, objective: Objective) -> Predict
     if isinstance(objective, LayerObjective):
         assert found.value is not None  # only gradients explain layers, and they have one
         place = objective.channel, objective.row, objective.col
-        return UnitValue(objective.layer, *place, found.value)
+        return UnitValue(objective.layer, *place, found.value, objective.at)
     assert found.target is not None  # a class objective always has one
     likely = probabilities(found.logits)
     return prediction(found.logits, likely, model.spec.labels, found.target)

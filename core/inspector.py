@@ -20,6 +20,7 @@ from core.inspect.unit import Position, Unit, unit
 from core.inspect.unit_sheet import draw_unit
 from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.preprocess import to_pixels
 from core.picture import Picture, look
 from core.render import png
@@ -75,14 +76,17 @@ class Inspector:
             return await self._run(partial(filters, model.module, layer, selection), call)
 
     async def activations(
-        self, model: LoadedModel, content: bytes, layer: str, channels: Channels, call: Call
+        self, model: LoadedModel, content: bytes, port: Port, channels: Channels, call: Call
     ) -> Inspection[Activations]:
-        """What a layer puts out; see `Engine.activations`."""
-        find_layer(model.module, layer)
+        """What leaves or enters a layer; see `Engine.activations`."""
+        find_layer(model.module, port.layer)
         async with self._bridge.admitted(call):
             picture = await self._look(content, model, call)
             found = await self._run(
-                lambda: activations(model.module, _batch(model, picture), layer, channels), call
+                lambda: activations(
+                    model.module, _batch(model, picture), port, model.known_axes, channels
+                ),
+                call,
             )
         return _inspection(model, picture, found)
 
@@ -132,7 +136,7 @@ def _batch(model: LoadedModel, picture: Picture) -> Tensor:
 def _tabulated(model: LoadedModel) -> LayerTable:
     generator = torch.Generator().manual_seed(_SEED)
     example = torch.randn(1, *model.spec.input_shape, generator=generator)
-    return layer_table(model.module, model.to_device(example))
+    return layer_table(model.module, model.to_device(example), model.known_axes)
 
 
 def _drawn(found: Inside, scaling: Scaling) -> Pixels:

@@ -76,7 +76,9 @@ class FeatureVector:
     """A picture's features.
 
     Attributes:
-        layer: the layer whose input (default layer) or output (a layer asked for) this is.
+        layer: the layer where it was taken.
+        at: whether it enters ("input") or leaves ("output") that layer, or is multiplied in its
+            forward ("product").
         pool: how a spatial activation became a vector: avg, max or flatten.
         vector: (D,) float32.
     """
@@ -84,19 +86,21 @@ class FeatureVector:
     model: str
     image: ImageSource
     layer: str
+    at: str
     pool: str
     vector: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class UnitValue:
-    """What a layer, a channel or a unit put out: see `core.explain.base.LayerObjective`."""
+    """What is in a layer, a channel or a unit: see `core.explain.base.LayerObjective`."""
 
     layer: str
     channel: int | None
     row: int | None
     col: int | None
     value: float
+    at: str = "output"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +147,8 @@ class ModelCard:
     """What a client may know of a served model.
 
     Attributes:
-        feature_at: whether the features enter ("input") or leave ("output") the feature layer.
+        feature_at: whether the features enter ("input") or leave ("output") the feature layer, or
+            are multiplied with weights in its forward ("product").
         runtime: what runs forwards that need no gradient: "openvino" or "torch".
         runtime_note: why the runtime is not the preferred one; empty when it is.
         digest: "sha256:..." of the weights.

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import io
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from core.explain.plan import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
 from core.models.manifest import MANIFEST
+from core.models.ports import Port
 from core.types import ModelCard
 from service.command import add_command, add_settings, complain, with_engine
 
@@ -102,7 +103,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
     async def activations() -> str:
         table = await engine.layers(card.name, Call())
         name = table.rows[0].name
-        found = await engine.activations(picture, name, Channels(), call=Call())
+        found = await engine.activations(picture, Port(name), Channels(), call=Call())
         return f"{name}: {' x '.join(map(str, found.found.values.shape))}"
 
     async def unit() -> str:
@@ -115,7 +116,8 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
     def explain(name: str) -> Try:
         async def run() -> str:
             found = await engine.explain(picture, METHODS[name](), call=Call())
-            return f"{found.values.min():.3g} to {found.values.max():.3g}"
+            values = f"{found.values.min():.3g} to {found.values.max():.3g}"
+            return f"{values}{_said(found.extras)}"
 
         return run
 
@@ -128,6 +130,18 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
         ("activations", activations),
         ("activations/unit", unit),
     ]
+
+
+def _said(extras: Mapping[str, Any]) -> str:
+    """What a method found out about the network."""
+    if "cells" in extras:
+        height, width = extras["cells"]
+        return f", {height} x {width} maps at the {extras['at']} of {extras['layer']}"
+    if "coverage" in extras:
+        coverage = extras["coverage"]
+        left = "".join(f", not {count} {name}" for name, count in coverage["unguided"].items())
+        return f", guides {coverage['guided']} activations{left}"
+    return ""
 
 
 def _made_up(card: ModelCard) -> bytes:

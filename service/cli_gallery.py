@@ -16,11 +16,12 @@ from core.errors import InvalidValue, UnknownCollection
 from core.finder import ImageSeed, Search
 from core.folder import Outcome, index_folder, pictures_in
 from core.gallery.records import METRICS, SPACES
+from core.models.ports import ATS
 from service.command import add_command, add_settings, complain, with_engine
 
 SETTINGS = ("data_dir", "models", "models_dir", "default_model", "device", "max_pixels")
 
-_CREATION = ("model", "layer", "metric", "pixel_space", "keep_originals")
+_CREATION = ("model", "layer", "at", "metric", "pixel_space", "keep_originals")
 
 
 def add_index(commands: Any) -> None:
@@ -42,6 +43,7 @@ def add_index(commands: Any) -> None:
     new = parser.add_argument_group("of a collection that is made")
     new.add_argument("--model", help="a served model; the default one if left out")
     new.add_argument("--layer", help="whose output is stored; the feature vector if left out")
+    new.add_argument("--at", choices=ATS, help="what leaves the layer is stored, or what enters it")
     new.add_argument("--metric", choices=METRICS, help="how distance is measured (l2)")
     new.add_argument(
         "--pixel-space", action="store_true", default=None, help="also keep 32 x 32 pixels"

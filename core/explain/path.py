@@ -105,7 +105,7 @@ def smoothgrad(
         found = backward(model, row + spread * noise, objectives)
         total += found.gradients.sum(0, dtype=torch.float64)
     mean = (total / parameters.samples).float().cpu().numpy()
-    return InputGradient(mean, clean.logits, clean.target, clean.value, 0)
+    return InputGradient(mean, clean.logits, clean.target, clean.value, None)
 
 
 def integrated_gradients(

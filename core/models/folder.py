@@ -20,9 +20,10 @@ from core.errors import (
 )
 from core.models.checkpoint import weights_of
 from core.models.importing import import_file
-from core.models.layers import captured_input, find_layer, last_seen
+from core.models.layers import find_layer, last_seen
 from core.models.manifest import Manifest, read_manifest
 from core.models.outputs import end_in_logits
+from core.models.ports import Port
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
 
@@ -146,7 +147,7 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
             find_layer(module, spec.feature_layer)
         except UnknownLayer as error:
             raise manifest.unusable("[features] layer", str(error)) from error
-        with captured_input(module, spec.feature_layer) as seen:
+        with Port(spec.feature_layer, "input").captured(module) as seen:
             _logits(module, spec, manifest, rows=2)
         try:
             last_seen(seen, spec.feature_layer, 2)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from core.errors import ModelUnusable, shown
 from core.models.outputs import ACTIVATIONS, Activation
+from core.models.ports import ATS, At
 from core.models.preprocess import STRETCH, Preprocessing
-from core.models.spec import FEATURES_AT, FeatureAt
 
 MANIFEST = "model.toml"
 
@@ -50,7 +50,7 @@ class Manifest:
     preprocess: Preprocessing | None
     labels: tuple[str, ...] | None
     feature_layer: str | None
-    feature_at: FeatureAt
+    feature_at: At
     weights_key: str | None = None
     activation: Activation = "none"
 
@@ -107,7 +107,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise model.wrong("weights", "is missing: a .safetensors file, or a saved state dict")
     features = whole.table("features", optional=True)
     layer = features.take("layer", str, None)
-    at = features.choice("at", FEATURES_AT, FEATURES_AT[0])
+    at = features.choice("at", ATS, ATS[0])
     features.close()
     output = whole.table("output", optional=True)
     activation = output.choice("activation", ACTIVATIONS, ACTIVATIONS[0])

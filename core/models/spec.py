@@ -2,13 +2,10 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
+from core.models.ports import At
 from core.models.preprocess import Preprocessing
-
-FeatureAt = Literal["input", "output"]
-FEATURES_AT: tuple[str, ...] = get_args(FeatureAt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +17,7 @@ class ModelSpec:
         preprocess: the way from a picture to its input.
         labels: (K,) text of each class, by class index.
         feature_layer: name of the layer where the feature vector is; None = found by running the
-            network: its last linear layer.
+            network: what is multiplied with weights to give the logits.
         feature_at: whether the features enter or leave that layer.
         notes: what an operator may want to know of how it was made, a sentence each.
 
@@ -32,7 +29,7 @@ class ModelSpec:
     preprocess: Preprocessing
     labels: tuple[str, ...]
     feature_layer: str | None = None
-    feature_at: FeatureAt = "input"
+    feature_at: At = "input"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from core.models.layers import Pool
+from core.models.axes import Pool
 from service.answers import json_answer, npy_answer
 from service.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
+from service.parameters import OptionalPortDep
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.seeing import (
     ClassificationPublic,
@@ -95,26 +96,19 @@ async def feature_vector(
     call: CallDep,
     form: Annotated[str, Depends(offers("json", "npy"))],
     content: ImageDep,
+    port: OptionalPortDep,
     model: ModelQuery = None,
-    layer: Annotated[
-        str | None,
-        Query(
-            description="A layer's name: its output is taken. Left out: the input of the last "
-            "linear layer.",
-            examples=["blocks.3"],
-        ),
-    ] = None,
     pool: Annotated[
         Pool,
         Query(
-            description="How a convolutional layer's activation becomes a vector: global average, "
-            "global maximum, or all of it.",
+            description="How feature maps or tokens become a vector: average or maximum over their "
+            "positions, or all of it.",
             examples=["avg"],
         ),
     ] = "avg",
 ) -> Response:
     """The picture's place in feature space: near vectors, similar pictures."""
-    result = await engine.feature_vector(content, model=model, layer=layer, pool=pool, call=call)
+    result = await engine.feature_vector(content, model=model, port=port, pool=pool, call=call)
     if form == "npy":
         return npy_answer(result.vector)
     return json_answer(FeatureVectorPublic.of(result))

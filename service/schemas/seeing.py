@@ -68,6 +68,11 @@ class FeatureVectorPublic(Schema):
 
     model: str = Field(examples=["efficientnet-lite0"])
     layer: str = Field(examples=["classifier"])
+    at: str = Field(
+        description="Whether the vector enters (`input`) or leaves (`output`) that layer, or is "
+        "multiplied with weights in its forward (`product`).",
+        examples=["input"],
+    )
     pool: str = Field(examples=["avg"])
     dim: int = Field(examples=[1280])
     vector: list[float] = Field(examples=[[0.0, 0.1312, 0.0417]])
@@ -79,6 +84,7 @@ class FeatureVectorPublic(Schema):
         return cls(
             model=features.model,
             layer=features.layer,
+            at=features.at,
             pool=features.pool,
             dim=len(features.vector),
             vector=features.vector.tolist(),

@@ -159,7 +159,7 @@ def test_guided_backprop_explains_a_layer_a_channel_and_a_unit(client: TestClien
         expected |= {name: int(value) for name, value in place.items()}
         assert {key: body["target"][key] for key in expected} == expected
         assert isinstance(body["target"]["value"], float)
-        assert body["coverage"] == {"guided": 2, "rule": "guided"}
+        assert body["coverage"] == {"guided": 2, "unguided": {}, "rule": "guided"}
 
 
 def test_integrated_gradients_add_up(client: TestClient) -> None:

@@ -12,6 +12,7 @@ from core.explain.base import ClassObjective, LayerObjective, Objective
 from core.explain.cam import grad_cam
 from core.explain.gradients import GuidedBackprop, Saliency, input_gradients
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from tests.core.explain.guided_oracle import guided_gradient
 from tests.core.explain.networks import loaded, network, rows, tiny
 
@@ -54,14 +55,16 @@ def test_guided_backprop_equals_a_second_implementation(name: str) -> None:
     (ours,) = input_gradients(model, batch, [ClassObjective(7)], "guided")
     assert relative(ours.gradient, guided_gradient(model.module, batch, 7)) < 1e-5
     assert relative(ours.gradient, plain(model, batch, 7)) > 0.01
-    assert ours.guided > 5
+    assert ours.coverage is not None
+    assert ours.coverage.guided > 5
 
 
 def test_guided_backprop_catches_in_place_reused_and_functional_relu() -> None:
     model = tiny()
     batch = rows(model, 1)
     (ours,) = input_gradients(model, batch, [ClassObjective(2)], "guided")
-    assert ours.guided == 4
+    assert ours.coverage is not None
+    assert ours.coverage.guided == 4
     assert relative(ours.gradient, guided_gradient(model.module, batch, 2)) < 1e-5
 
 
@@ -156,10 +159,10 @@ def test_coverage_in_a_mixed_batch_is_that_of_each_alone() -> None:
         LayerObjective("hidden", 0),
     ]
     together = input_gradients(model, batch, objectives, "guided")
-    assert [each.guided for each in together] == [4, 2, 3]
+    assert [each.coverage.guided for each in together if each.coverage] == [4, 2, 3]
     for i, objective in enumerate(objectives):
         (alone,) = input_gradients(model, batch[i : i + 1], [objective], "guided")
-        assert alone.guided == together[i].guided
+        assert alone.coverage == together[i].coverage
     with pytest.raises(MethodUnsupported):
         input_gradients(model, batch[:2], [ClassObjective(1), LayerObjective("conv1")], "guided")
 
@@ -169,7 +172,7 @@ def test_gradients_are_taken_also_where_the_caller_turned_them_off() -> None:
     batch = rows(model, 1)
     with torch.no_grad():
         (found,) = input_gradients(model, batch, [ClassObjective(1)], "guided")
-        (cam,) = grad_cam(model, batch, [1], "conv2")
+        (cam,) = grad_cam(model, batch, [1], (Port("conv2"),))
     assert np.abs(found.gradient).max() > 0
     assert cam.values.shape == (32, 32)
 

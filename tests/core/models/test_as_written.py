@@ -14,6 +14,7 @@ from core.explain.base import ClassObjective
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.predictions import probabilities
 from core.models.registry import standard_registry
 
@@ -114,7 +115,7 @@ def test_the_net_of_every_tutorial_is_explained_as_finite_differences_say(tmp_pa
         up, down = (module(row.double() + sign * step)[0, 3] for sign in (1, -1))
         assert found.gradient[0, y, x] == pytest.approx(float(up - down) / 2e-6, abs=1e-4)
     model.module.float()
-    (cam,) = grad_cam(model, row, [3], "conv1")
+    (cam,) = grad_cam(model, row, [3], (Port("conv1"),))
     assert cam.cells == (4, 4)
 
 
@@ -200,7 +201,7 @@ def test_a_network_without_gradients_is_served_and_says_so(tmp_path: Path) -> No
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
         input_gradients(model, pictures(), [ClassObjective(0)] * 3)
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
-        grad_cam(model, pictures(), [0] * 3, "conv1")
+        grad_cam(model, pictures(), [0] * 3, (Port("conv1"),))
 
 
 WINDOWS = """
@@ -223,9 +224,9 @@ def test_a_layer_inside_windows_is_named_as_one(tmp_path: Path) -> None:
     model = loaded(tmp_path, WINDOWS)
     for rows in (1, 3):
         with pytest.raises(MethodUnsupported, match=f"{4 * rows} rows for {rows} picture"):
-            model.layer_vectors(pictures(rows), "inner", "avg")
+            model.layer_vectors(pictures(rows), Port("inner"), "avg")
         with pytest.raises(MethodUnsupported, match="such as windows"):
-            grad_cam(model, pictures(rows), [0] * rows, "inner")
+            grad_cam(model, pictures(rows), [0] * rows, (Port("inner"),))
 
 
 def test_a_folder_of_several_files_is_a_package_of_its_own(tmp_path: Path) -> None:
