@@ -92,4 +92,4 @@ def test_references_guided_gradient_by_hand() -> None:
     row = torch.tensor([[[[1.0, 0.5], [-1.0, 2.0]]]]).double()
     found = Reference(net).guided(row, 0)
     np.testing.assert_allclose(found.gradient, [[[1.0, 0.0], [0.0, 0.5]]])
-    assert (found.guided, found.smooth) == (2, 0)
+    assert (found.guided, found.others) == (2, 0)

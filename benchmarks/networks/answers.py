@@ -10,6 +10,7 @@ from core.explain.base import ClassObjective
 from core.explain.gradients import input_gradients
 from core.explain.occlusion import Occlusion
 from core.explain.relu import Rule
+from core.models.ports import Port
 
 
 def logits(subject: Subject) -> Cell:
@@ -51,14 +52,14 @@ def occlusion(subject: Subject) -> Cell:
 
 def batch(subject: Subject) -> Cell:
     model, rows = subject.model, subject.rows
-    together, layer = model.forward(rows), subject.network.inner.name
+    together, port = model.forward(rows), Port(subject.network.inner.name)
     alone = [model.forward(row[None]) for row in rows]
     cells = {
         "logits": compared(together.logits, np.concatenate([each.logits for each in alone])),
         "features": compared(together.features, np.concatenate([each.features for each in alone])),
         "vectors": compared(
-            model.layer_vectors(rows, layer, "avg"),
-            np.concatenate([model.layer_vectors(row[None], layer, "avg") for row in rows]),
+            model.layer_vectors(rows, port, "avg"),
+            np.concatenate([model.layer_vectors(row[None], port, "avg") for row in rows]),
         ),
     }
     if model.rows_at_once > 1:

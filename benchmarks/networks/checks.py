@@ -54,9 +54,8 @@ CHECKS: Final = (
         "guided",
         guided,
         "a function behind every ReLU, ReLU6 and leaky ReLU that lets only positive gradients "
-        "back. *422*: there is none, and the answer says so. *unsaid*: activations of other kinds "
-        "(GELU, SiLU, Hardswish) ran too, and the answer does not say how many. *N guided*: it "
-        "counts another number of ReLUs",
+        "back; and how many there were of these, and of other activations (GELU, SiLU, tanh). "
+        "*422*: fewer than half could be guided, and it is refused with both numbers",
     ),
     Check(
         "CAM, default",
@@ -105,7 +104,7 @@ class Report:
     Attributes:
         runtime: what its forwards run on.
         input_px: side of its input.
-        features: the layer whose input is the feature vector.
+        features: where the feature vector is taken.
         cam: Grad-CAM's default layer and its cells.
         cells: by check.
         cpu_s: processor time it took.
@@ -129,7 +128,7 @@ def examine(network: Network) -> Report:
         network.name,
         model.runtime.name + (f" ({model.runtime_note})" if model.runtime_note else ""),
         model.spec.preprocess.height,
-        f"{model.spec.feature_at} of {model.feature_layer}",
+        f"{model.features.at} of {model.features.layer}",
         subject.cam_layer,
     )
     for check in CHECKS:

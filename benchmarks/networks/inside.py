@@ -6,7 +6,8 @@ from benchmarks.networks.cells import Cell, compared, worst
 from benchmarks.networks.references import by_channel
 from benchmarks.networks.subject import Subject
 from core.inspect.activations import Channels, activations
-from core.models.layers import Pool
+from core.models.axes import Pool
+from core.models.ports import Port
 
 
 def channels(subject: Subject) -> Cell:
@@ -14,7 +15,8 @@ def channels(subject: Subject) -> Cell:
     for layer in (subject.network.inner, subject.network.cam):
         theirs = by_channel(subject.outputs[layer.name], layer.axes)
         batch = subject.model.to_device(subject.rows[:1])
-        found = activations(subject.model.module, batch, layer.name, Channels())
+        port, known = Port(layer.name), subject.model.known_axes
+        found = activations(subject.model.module, batch, port, known, Channels())
         cells[f"means of {layer.name}"] = compared(found.means, theirs.mean(1))
         cells[f"maxima of {layer.name}"] = compared(found.maxima, theirs.amax(1))
     return worst(cells)
@@ -27,7 +29,7 @@ def vectors(subject: Subject) -> Cell:
     return worst(
         {
             f"{pool} of {layer.name}": compared(
-                subject.model.layer_vectors(subject.rows[:1], layer.name, pool)[0], theirs
+                subject.model.layer_vectors(subject.rows[:1], Port(layer.name), pool)[0], theirs
             )
             for pool, theirs in pools.items()
         }

@@ -18,7 +18,10 @@ _RELUS: Final = {
     *(F.relu, F.relu_, F.relu6, F.hardtanh, F.hardtanh_, F.leaky_relu, F.leaky_relu_),
     *(torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
 }
-_SMOOTH: Final = {F.gelu, F.silu, F.hardswish, F.elu, F.mish, F.softplus, F.selu, F.celu}
+_OTHERS: Final = {
+    *(F.gelu, F.silu, F.hardswish, F.elu, F.mish, F.softplus, F.selu, F.celu, F.logsigmoid),
+    *(torch.tanh, Tensor.tanh),
+}
 _AsMaps = Callable[[Tensor], Tensor]
 
 
@@ -29,12 +32,12 @@ class Guided:
     Attributes:
         gradient: (C, H, W) float64.
         guided: ReLUs and their like that ran.
-        smooth: activations of other kinds that ran: GELU, SiLU.
+        others: activations of other kinds that ran.
     """
 
     gradient: Tensor
     guided: int
-    smooth: int
+    others: int
 
 
 class Reference:
@@ -118,7 +121,7 @@ class Reference:
         if (logits[0].detach() - self.logits(row)).abs().max() > 1e-9 * logits.detach().abs().max():
             raise AssertionError("guiding the ReLUs changed the forward")
         (found,) = torch.autograd.grad(logits[0, target], inputs)
-        return Guided(found[0], mode.guided, mode.smooth)
+        return Guided(found[0], mode.guided, mode.others)
 
     def outputs(self, row: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """What layers put out, without the batch axis; of several tensors the first."""
@@ -294,7 +297,7 @@ class _GuidedRelus(_NormsWrittenOut):
     def __init__(self) -> None:
         super().__init__()
         self.guided = 0
-        self.smooth = 0
+        self.others = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -302,5 +305,5 @@ class _GuidedRelus(_NormsWrittenOut):
         if func in _RELUS:
             self.guided += 1
             return _PositiveBack.apply(func(args[0].clone(), *args[1:], **(kwargs or {})))
-        self.smooth += func in _SMOOTH
+        self.others += func in _OTHERS
         return super().__torch_function__(func, types, args, kwargs)
