@@ -103,11 +103,12 @@ def _tapped(layer: nn.Module, at: At) -> Iterator[list[Tensor]]:
     ) -> tuple[Any, dict[str, Any]]:
         first = first_tensor((*inputs, *named.values()))
         other = leaf(first)
-        replaced = {name: other if each is first else each for name, each in named.items()}
-        return tuple(other if each is first else each for each in inputs), replaced
+        replaced = {name: _exchanged(each, first, other) for name, each in named.items()}
+        return tuple(_exchanged(each, first, other) for each in inputs), replaced
 
     def leaves(_module: nn.Module, _inputs: object, output: object) -> object:
-        return leaf(first_tensor(output))
+        first = first_tensor(output)
+        return _exchanged(output, first, leaf(first))
 
     if at == "input":
         handle = layer.register_forward_pre_hook(enters, with_kwargs=True)
@@ -115,6 +116,17 @@ def _tapped(layer: nn.Module, at: At) -> Iterator[list[Tensor]]:
         handle = layer.register_forward_hook(leaves)
     with removed(handle):
         yield seen
+
+
+def _exchanged(value: Any, first: Tensor, other: Tensor) -> Any:
+    """The value with one tensor exchanged wherever it is, in lists and tuples too."""
+    if value is first:
+        return other
+    if not isinstance(value, list | tuple):
+        return value
+    parts = [_exchanged(each, first, other) for each in value]
+    # A named tuple takes its fields one by one.
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Explanations of layers whose channels are last, of tokens, and of branches."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -106,6 +109,50 @@ def test_grad_cam_of_what_enters_a_layer_is_that_of_what_left_the_one_before(
         strict=True,
     ):
         np.testing.assert_allclose(one.values, other.values, atol=1e-6)
+
+
+class Pair(NamedTuple):
+    maps: Tensor
+    count: int
+
+
+@pytest.mark.parametrize("make", [lambda *parts: list(parts), lambda *parts: parts, Pair])
+@pytest.mark.parametrize("port", [Port("first"), Port("second", "input")])
+def test_grad_cam_of_a_layer_that_answers_more_than_a_tensor_is_that_of_the_first(
+    make: Callable[..., Any], port: Port
+) -> None:
+    # PiT's stages answer maps and a class token, HRNet's and SelecSLS's a list of maps.
+    class First(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 6, 3, padding=1)
+
+        def forward(self, rows: Tensor) -> Any:
+            return make(self.conv(rows), 2)
+
+    class Second(nn.Module):
+        def forward(self, parts: Any) -> Tensor:
+            maps, count = parts
+            return (maps.tanh() * count).mean((2, 3))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.head = First(), Second(), nn.Linear(6, 5)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            logits: Tensor = self.head(self.second(self.first(rows)))
+            return logits
+
+    torch.manual_seed(2)
+    model = loaded(Net(), size=8, classes=5)
+    row = rows(model, 1)
+    (found,) = grad_cam(model, row, [3], (port,))
+    module = model.module
+    maps = module.first.conv(row).detach().requires_grad_()  # type: ignore[operator, union-attr]
+    logits = module.head(module.second((maps, 2)))  # type: ignore[operator]
+    np.testing.assert_allclose(found.values, oracle(maps, logits, 3), atol=1e-6)
+    assert found.values.max() > 0
 
 
 def test_grad_cam_of_a_single_cell_is_refused() -> None:

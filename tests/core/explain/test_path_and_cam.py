@@ -93,6 +93,20 @@ def test_smoothgrad_is_the_mean_over_its_seeded_copies() -> None:
     np.testing.assert_array_equal(found.gradient, again.gradient)
 
 
+def test_noise_is_the_same_however_many_rows_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where a row's size is no multiple of 16, torch draws other numbers for two rows than for one
+    # and one: Inception's 299 x 299.
+    model = loaded(nn.Sequential(nn.Flatten(), nn.Linear(75, 3), nn.Tanh()), size=5, classes=3)
+    picture = view(model)
+    maps = []
+    for at_once in (1, 4, 32):
+        monkeypatch.setattr(model, "rows_at_once", at_once)
+        found = exhaust(smoothgrad(model, picture, SmoothGrad(samples=6), target=1))
+        maps.append(found.gradient)
+    np.testing.assert_allclose(maps[1], maps[0], rtol=1e-5)
+    np.testing.assert_allclose(maps[2], maps[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "make",
     [
