@@ -180,8 +180,10 @@ class Reference:
 
     def multiply_adds(self, row: Tensor) -> int:
         """Of the whole network, by torch's counter."""
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as count:
-            self.module(row)
+        # With a gradient wanted, attention takes no fused path that the counter does not know.
+        inputs = row.clone().requires_grad_(True)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as count:
+            self.module(inputs)
         return int(count.get_total_flops()) // 2
 
     def layers_multiply_adds(self, row: Tensor) -> dict[str, list[int]]:
@@ -302,8 +304,9 @@ class _GuidedRelus(_NormsWrittenOut):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in _RELUS:
+        # What does not come of the picture, as a bias of positions, is on no way back.
+        if func in _RELUS and args[0].requires_grad:
             self.guided += 1
             return _PositiveBack.apply(func(args[0].clone(), *args[1:], **(kwargs or {})))
-        self.others += func in _OTHERS
+        self.others += func in _OTHERS and args[0].requires_grad
         return super().__torch_function__(func, types, args, kwargs)

@@ -81,7 +81,8 @@ def grad_cam(
         if not logits.requires_grad:
             raise MethodUnsupported(NO_GRADIENT)
         total = logits[range(len(chosen)), chosen].sum()
-        gradients = torch.autograd.grad(total, activations, allow_unused=True)
+        with model.going_back():
+            gradients = torch.autograd.grad(total, activations, allow_unused=True)
     weighed = [
         _weighed(model, port, activation.detach(), gradient)
         for port, activation, gradient in zip(ports, activations, gradients, strict=True)

@@ -159,7 +159,7 @@ def backward(
         values, targets = _values(model, logits, seen, objectives)
         total = torch.stack(values).sum()
         coverages = [coverage(value, rule) if rule else None for value in values]
-        with GuidedRelu(rule) if rule else nullcontext():
+        with model.going_back(), GuidedRelu(rule) if rule else nullcontext():
             gradients = _gradient(total, inputs)
     return Backward(
         gradients.float(),

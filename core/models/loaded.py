@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from typing import cast
 
@@ -15,6 +15,7 @@ from core.models.anatomy import Anatomy, Ports, anatomy
 from core.models.axes import Axes, Pool, axes_of
 from core.models.incremental import Incremental
 from core.models.layers import classifier_layer, find_layer, last_seen
+from core.models.norms import ContiguousNorms
 from core.models.outputs import make_logits
 from core.models.ports import Operand, Port
 from core.models.probing import observe, probes
@@ -195,6 +196,11 @@ class LoadedModel:
         except (ValueError, RuntimeError) as error:  # OpenVINO raises RuntimeError for everything
             _log.info("%s is not run incrementally: %s", self.spec.name, error)
             return None
+
+    def going_back(self) -> AbstractContextManager[object]:
+        """Stands around `torch.autograd.grad`, and has it give the right gradients."""
+        contiguous = self._memory_format == torch.contiguous_format
+        return ContiguousNorms() if contiguous else nullcontext()
 
     def to_device(self, batch: Tensor) -> Tensor:
         """A copy of the batch where the torch module is, in its memory format."""

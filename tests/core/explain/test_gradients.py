@@ -11,6 +11,7 @@ from core.errors import InvalidValue, MethodUnsupported, TargetOutOfRange, Unkno
 from core.explain.base import ClassObjective, LayerObjective, Objective
 from core.explain.cam import grad_cam
 from core.explain.gradients import GuidedBackprop, Saliency, input_gradients
+from core.explain.relu import Rule
 from core.models.loaded import LoadedModel
 from core.models.ports import Port
 from tests.core.explain.guided_oracle import guided_gradient
@@ -130,6 +131,39 @@ def test_saliency_equals_finite_differences_in_float64() -> None:
         with torch.no_grad():
             rise = module(exact + nudge)[0, 4] - module(exact - nudge)[0, 4]
         assert float(rise) / (2 * step) == pytest.approx(gradient[place], rel=1e-3, abs=1e-7)
+
+
+class Tokens(nn.Module):
+    """A convolutional stem with batch norms before tokens, as LeViT, CCT and CvT have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16)
+        self.head = nn.Linear(16, 5)
+        self.aside = nn.Linear(16 * 7 * 7, 5)
+        nn.init.uniform_(self.norm.running_var, 0.3, 2.0)
+        nn.init.uniform_(self.norm.weight, 0.3, 2.0)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        maps = self.conv(rows).relu()
+        tokens = self.norm(maps).flatten(2).transpose(1, 2)
+        # Such a view is why a network only runs on contiguous rows.
+        logits: Tensor = self.head(tokens.tanh().mean(1)) + self.aside(maps.view(len(rows), -1))
+        return logits
+
+
+@pytest.mark.parametrize("rule", [None, "guided"])
+def test_one_contiguous_picture_goes_back_through_batch_norms_as_two_do(rule: Rule | None) -> None:
+    torch.manual_seed(4)
+    model = loaded(Tokens(), size=16, classes=5)
+    assert model._memory_format == torch.contiguous_format
+    batch, objectives = rows(model, 2), [ClassObjective(3)] * 2
+    (alone,) = input_gradients(model, batch[:1], objectives[:1], rule)
+    together = input_gradients(model, batch, objectives, rule)[0]
+    assert relative(alone.gradient, together.gradient) < 1e-4
+    ports = (Port("conv"),)
+    (map_alone,) = grad_cam(model, batch[:1], [3], ports)
+    assert relative(map_alone.values, grad_cam(model, batch, [3, 3], ports)[0].values) < 1e-4
 
 
 def test_a_batch_of_mixed_objectives_equals_each_alone() -> None:
