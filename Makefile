@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install install-browser check format lint types test openapi serve bench soak crash-test fuzz image-check
+.PHONY: help install install-browser check format lint types test openapi serve bench networks soak crash-test fuzz image-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: ## measure against peers (needs wrk and the extra `bench`)
 	$(PYTHON) -m benchmarks.projection
 	$(PYTHON) -m benchmarks.placing
 	$(PYTHON) -m benchmarks.beside
+
+networks: ## check library networks against independent references (half an hour)
+	$(PYTHON) -m benchmarks.networks
 
 soak: ## 10 000 requests, many of them bad
 	$(PYTHON) -m benchmarks.soak

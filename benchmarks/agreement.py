@@ -22,6 +22,7 @@ from core.curator import Draft
 from core.engine import Engine
 from core.finder import ItemSeed, Search
 from core.gallery.records import SPACES, Space
+from core.types import ImageFile
 from core.worker import Lane
 
 _EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -113,7 +114,7 @@ async def _store(engine: Engine, pictures: Iterable[Labelled]) -> None:
     async def store(number: int, content: bytes, label: str) -> None:
         async with slots:
             draft = Draft(id=str(number), label=label)
-            await engine.curator.add("default", content, draft, Call(), Lane.BULK)
+            await engine.curator.add("default", ImageFile(content), draft, Call(), Lane.BULK)
 
     await asyncio.gather(*(store(i, *each) for i, each in enumerate(pictures)))
 

@@ -80,10 +80,9 @@ def _maps(model: LoadedModel, view: Tensor, target: int) -> dict[str, FloatArray
     row = model.spec.preprocess.normalise(view)[None]
     (plain,) = input_gradients(model, row, [ClassObjective(target)])
     (guided,) = input_gradients(model, row, [ClassObjective(target)], "guided")
-    assert model.last_convolution is not None
     return {
         "occlusion": exhaust(occlude(model, view, Occlusion(), target)).values,
-        "grad-cam": grad_cam(model, row, [target], model.last_convolution)[0].values,
+        "grad-cam": grad_cam(model, row, [target], model.maps)[0].values,
         "integrated-gradients": exhaust(
             integrated_gradients(model, view, IntegratedGradients(), target)
         ).values,

@@ -6,8 +6,9 @@ from typing import Final, cast
 from core.errors import ModelMismatch
 from core.gallery.gallery import Gallery
 from core.gallery.records import CollectionSpec, Metric
-from core.models.layers import Pool
+from core.models.axes import Pool
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 
 DEFAULT_COLLECTION: Final = "default"
 """The collection that always exists, of the default model."""
@@ -26,8 +27,8 @@ def features_of(
         name,
         model.spec.name,
         model.digest,
-        model.feature_layer,
-        model.spec.feature_at,
+        model.features.layer,
+        model.features.at,
         "avg",
         model.feature_dim,
         metric,
@@ -36,9 +37,9 @@ def features_of(
     )
 
 
-def output_of(spec: CollectionSpec, layer: str, pool: Pool, dim: int) -> CollectionSpec:
-    """The same collection, of the pooled output of another layer."""
-    return replace(spec, layer=layer, at="output", pool=pool, dim=dim)
+def pooled_at(spec: CollectionSpec, port: Port, pool: Pool, dim: int) -> CollectionSpec:
+    """The same collection, of what enters or leaves another layer, pooled."""
+    return replace(spec, layer=port.layer, at=port.at, pool=pool, dim=dim)
 
 
 def rebound(spec: CollectionSpec, model: LoadedModel, dim: int | None) -> CollectionSpec:
@@ -53,12 +54,18 @@ def rebound(spec: CollectionSpec, model: LoadedModel, dim: int | None) -> Collec
         keeps = {"pixel_space": spec.pixel_space, "keep_originals": spec.keep_originals}
         return features_of(model, spec.name, spec.metric, **keeps)
     other = replace(spec, model=model.spec.name, digest=model.digest)
-    return output_of(other, spec.layer, cast(Pool, spec.pool), dim)
+    return pooled_at(other, port_of(spec), cast(Pool, spec.pool), dim)
+
+
+def port_of(spec: CollectionSpec) -> Port:
+    """Where a collection's vectors are taken that are not the model's features."""
+    return Port(spec.layer, "input" if spec.at == "input" else "output")
 
 
 def takes_features(spec: CollectionSpec, model: LoadedModel) -> bool:
     """Whether a collection's vectors are what every forward gives beside the logits."""
-    return (spec.layer, spec.at, spec.pool) == (model.feature_layer, model.spec.feature_at, "avg")
+    features = model.features
+    return (spec.layer, spec.at, spec.pool) == (features.layer, features.at, "avg")
 
 
 def require_same_weights(spec: CollectionSpec, model: LoadedModel) -> None:

@@ -15,7 +15,7 @@ from core.binding import (
     ensure_default,
     features_of,
     not_served,
-    output_of,
+    pooled_at,
     require_same_weights,
 )
 from core.bridge import Bridge
@@ -48,9 +48,10 @@ from core.gallery.records import (
     Written,
 )
 from core.images import ImageLimits
-from core.models.layers import POOLS, Pool
+from core.models.axes import POOLS, Pool
 from core.models.loaded import LoadedModel
-from core.types import ImageSource
+from core.models.ports import ATS, At, Port
+from core.types import ImageFile, ImageSource
 from core.worker import Lane
 
 P = ParamSpec("P")
@@ -88,11 +89,11 @@ class Draft:
         if key is not None and not (1 <= len(key) <= 200 and key.isprintable()):
             raise InvalidValue("Idempotency-Key", key, "1 to 200 printable characters")
 
-    def fingerprint(self, content: bytes) -> str:
+    def fingerprint(self, file: ImageFile) -> str:
         """Digest of all that the request says."""
-        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate]
+        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate, file.bits]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        digest.update(hashlib.sha256(content).digest())
+        digest.update(hashlib.sha256(file.content).digest())
         return digest.hexdigest()
 
 
@@ -182,6 +183,7 @@ class Curator:
         *,
         model: str | None = None,
         layer: str | None = None,
+        at: At = "output",
         pool: Pool = "avg",
         metric: Metric = "l2",
         pixel_space: bool = False,
@@ -193,7 +195,8 @@ class Curator:
         Args:
             name: letters, digits, '.', '_' and '-'.
             model: a served model; None = the default.
-            layer: whose output is stored; None = the model's feature vector.
+            layer: a layer's name; None = the model's feature vector.
+            at: whether what enters or what leaves it is stored.
             pool: how the activation of a convolutional layer becomes a vector.
             metric: l2, l1 or cosine.
             pixel_space: also keep tiny copies of the pictures, to compare by pixels.
@@ -208,14 +211,16 @@ class Curator:
         require_name(name)
         require_choice("metric", metric, METRICS)
         require_choice("pool", pool, POOLS)
+        require_choice("at", at, ATS)
         loaded = self.model(model)
         async with self._bridge.admitted(call):
             spec = features_of(
                 loaded, name, metric, pixel_space=pixel_space, keep_originals=keep_originals
             )
             if layer is not None:
-                dim = await self.embedder.dim(loaded, layer, pool, call)
-                spec = output_of(spec, layer, pool, dim)
+                port = Port(layer, at)
+                dim = await self.embedder.dim(loaded, port, pool, call)
+                spec = pooled_at(spec, port, pool, dim)
             return await asyncio.wrap_future(self.gallery.create(spec))
 
     async def drop(self, name: str) -> Collection:
@@ -234,7 +239,7 @@ class Curator:
     async def add(
         self,
         collection: str,
-        content: bytes,
+        file: ImageFile,
         draft: Draft,
         call: Call,
         lane: Lane = Lane.INTERACTIVE,
@@ -244,7 +249,7 @@ class Curator:
 
         Args:
             collection: its name.
-            content: the picture's file.
+            file: the picture.
             draft: what the caller says of it.
             call: the request's deadline and stopwatch.
             lane: bulk work lets single requests go first.
@@ -262,9 +267,9 @@ class Curator:
             loaded = self.model_of(found.spec)
             idempotency = None
             if draft.idempotency_key is not None:
-                idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(content))
-            embedding = await self.embedder.embed(content, loaded, found.spec, call, lane)
-            item = _new_item(draft, embedding, content if found.spec.keep_originals else None)
+                idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(file))
+            embedding = await self.embedder.embed(file, loaded, found.spec, call, lane)
+            item = _new_item(draft, embedding, file if found.spec.keep_originals else None)
             put = Put(
                 collection, item, draft.upsert, draft.on_duplicate, draft.if_match, idempotency
             )
@@ -333,7 +338,7 @@ class Curator:
         return model
 
 
-def _new_item(draft: Draft, embedding: Embedding, original: bytes | None) -> NewItem:
+def _new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
     return NewItem(
         draft.id,
         require_label(draft.label),

@@ -7,18 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.binding import takes_features
+from core.binding import port_of, takes_features
 from core.bridge import Bridge
 from core.call import Call
 from core.gallery.records import CollectionSpec, StoredPrediction
 from core.images import ImageLimits, decode
+from core.models.axes import Pool
 from core.models.batched import Forward, LayerVectors
-from core.models.layers import Pool, find_layer
+from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.predictions import require_finite, top_predictions
 from core.models.runtimes import Outputs
 from core.reduced import Reduced, reduce
-from core.types import FloatArray, ImageSource
+from core.types import FloatArray, ImageFile, ImageSource
 from core.worker import Lane
 
 _SIDEWAYS = 5
@@ -64,7 +66,7 @@ class Embedder:
 
     async def embed(
         self,
-        content: bytes,
+        file: ImageFile,
         model: LoadedModel,
         spec: CollectionSpec,
         call: Call,
@@ -73,7 +75,7 @@ class Embedder:
         """Decode a picture, run the model once, keep what the collection needs.
 
         Args:
-            content: the picture's file.
+            file: the picture.
             model: the collection's.
             spec: the collection's.
             call: the request's deadline and stopwatch.
@@ -84,7 +86,8 @@ class Embedder:
         """
 
         def prepare() -> _Prepared:
-            image = decode(content, self._limits, min_side_px=model.spec.preprocess.min_side_px)
+            least = model.spec.preprocess.min_side_px
+            image = decode(file.content, self._limits, bits=file.bits, min_side_px=least)
             small = reduce(image.pixels, pixel_space=spec.pixel_space)
             return _Prepared(image.source, small, model.spec.preprocess(image.pixels))
 
@@ -92,20 +95,20 @@ class Embedder:
         outputs: Outputs = await self._bridge.run(Forward(model), prepared.row, call, lane)
         vector = outputs.features
         if not takes_features(spec, model):
-            layer = LayerVectors(model, spec.layer, cast(Pool, spec.pool))
+            layer = LayerVectors(model, port_of(spec), cast(Pool, spec.pool))
             vector = await self._bridge.run(layer, prepared.row, call, lane)
         require_finite(vector)
         return _embedding(prepared, outputs, vector, model)
 
-    async def dim(self, model: LoadedModel, layer: str, pool: Pool, call: Call) -> int:
+    async def dim(self, model: LoadedModel, port: Port, pool: Pool, call: Call) -> int:
         """How many numbers a layer's vector has: found by running it.
 
         Raises:
             UnknownLayer: the model has no such layer.
         """
-        find_layer(model.module, layer)
+        find_layer(model.module, port.layer)
         blank = torch.zeros(model.spec.input_shape)
-        vector = await self._bridge.run(LayerVectors(model, layer, pool), blank, call)
+        vector = await self._bridge.run(LayerVectors(model, port, pool), blank, call)
         return len(vector)
 
 

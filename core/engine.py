@@ -27,10 +27,12 @@ from core.inspect.tiles import Scaling
 from core.inspect.unit import Position, Unit
 from core.inspector import Inside, Inspection, Inspector
 from core.metrics import Metrics
+from core.models.axes import POOLS, Pool
 from core.models.batched import Forward, LayerVectors
 from core.models.card import card
-from core.models.layers import POOLS, Pool, find_layer
+from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.predictions import require_finite, require_top_k, top_predictions
 from core.models.registry import ModelRegistry, standard_registry
 from core.models.runtimes import Outputs
@@ -41,6 +43,7 @@ from core.types import (
     Explanation,
     FeatureVector,
     FloatArray,
+    ImageFile,
     ImageSource,
     Judged,
     ModelCard,
@@ -132,7 +135,7 @@ class Engine:
         """
         self.bridge.check_admission()
         for name in self._models:
-            await self.classify(_PROBE_GIF, model=name, top_k=1, call=call)
+            await self.classify(ImageFile(_PROBE_GIF), model=name, top_k=1, call=call)
 
     # ---- capabilities ----
 
@@ -165,12 +168,12 @@ class Engine:
         return [(i, label) for i, label in enumerate(labels) if wanted in label.casefold()]
 
     async def classify(
-        self, content: bytes, *, model: str | None = None, top_k: int = 5, call: Call
+        self, file: ImageFile, *, model: str | None = None, top_k: int = 5, call: Call
     ) -> Classification:
         """The most probable classes of a picture.
 
         Args:
-            content: the picture's file, any format of `core.images.FORMATS`.
+            file: the picture, in any format of `core.images.FORMATS`.
             model: a served model; None = the default.
             top_k: how many classes, at most the model's number of classes.
             call: the request's deadline and stopwatch.
@@ -185,18 +188,18 @@ class Engine:
         loaded = self._model(model)
         require_top_k(top_k, loaded.num_classes)
         async with self.bridge.admitted(call):
-            source, row = await self._prepare(content, loaded, call)
+            source, row = await self._prepare(file, loaded, call)
             outputs: Outputs = await self.bridge.run(Forward(loaded), row, call)
             predictions = top_predictions(outputs.logits, loaded.spec.labels, top_k)
         return Classification(loaded.spec.name, source, predictions)
 
     async def classify_many(
-        self, contents: Sequence[bytes], *, model: str | None = None, top_k: int = 5, call: Call
+        self, files: Sequence[ImageFile], *, model: str | None = None, top_k: int = 5, call: Call
     ) -> list[Classification | SeethroughError]:
         """The most probable classes of each picture, in order; one that fails, fails alone.
 
         Args:
-            contents: the pictures' files.
+            files: the pictures.
             model: a served model; None = the default.
             top_k: how many classes each.
             call: the request's deadline and stopwatch.
@@ -207,29 +210,29 @@ class Engine:
         """
         require_top_k(top_k, self._model(model).num_classes)
 
-        async def one(content: bytes) -> Classification | SeethroughError:
+        async def one(file: ImageFile) -> Classification | SeethroughError:
             try:
-                return await self.classify(content, model=model, top_k=top_k, call=call)
+                return await self.classify(file, model=model, top_k=top_k, call=call)
             except SeethroughError as error:
                 return error
 
-        return await asyncio.gather(*map(one, contents))
+        return await asyncio.gather(*map(one, files))
 
     async def feature_vector(
         self,
-        content: bytes,
+        file: ImageFile,
         *,
         model: str | None = None,
-        layer: str | None = None,
+        port: Port | None = None,
         pool: Pool = "avg",
         call: Call,
     ) -> FeatureVector:
-        """A picture's features: the input of the last linear layer, or the output of any layer.
+        """A picture's features: what is classified, or what enters or leaves any layer.
 
         Args:
-            content: the picture's file.
+            file: the picture.
             model: a served model; None = the default.
-            layer: a layer's name; None = the input of the model's feature layer.
+            port: of a layer; None = the model's features.
             pool: how the activation of a convolutional layer becomes a vector.
             call: the request's deadline and stopwatch.
 
@@ -243,22 +246,23 @@ class Engine:
         loaded = self._model(model)
         if pool not in POOLS:
             raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
-        if layer is not None:
-            find_layer(loaded.module, layer)
+        if port is not None:
+            find_layer(loaded.module, port.layer)
         async with self.bridge.admitted(call):
-            source, row = await self._prepare(content, loaded, call)
+            source, row = await self._prepare(file, loaded, call)
             vector: FloatArray
-            if layer is None:
+            if port is None:
                 outputs: Outputs = await self.bridge.run(Forward(loaded), row, call)
                 vector = outputs.features
             else:
-                vector = await self.bridge.run(LayerVectors(loaded, layer, pool), row, call)
+                vector = await self.bridge.run(LayerVectors(loaded, port, pool), row, call)
         require_finite(vector)
-        return FeatureVector(loaded.spec.name, source, layer or loaded.feature_layer, pool, vector)
+        place = port or loaded.features
+        return FeatureVector(loaded.spec.name, source, place.layer, place.at, pool, vector)
 
     async def explain(
         self,
-        content: bytes,
+        file: ImageFile,
         method: Method,
         *,
         model: str | None = None,
@@ -270,7 +274,7 @@ class Engine:
         """Why the network answers as it does, by one method.
 
         Args:
-            content: the picture's file.
+            file: the picture.
             method: which method, with its parameters.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
@@ -284,12 +288,12 @@ class Engine:
             ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
         """
         return await self._explainer.explain(
-            self._model(model), content, method, target, part, keep_original, call
+            self._model(model), file, method, target, part, keep_original, call
         )
 
     async def compare(
         self,
-        content: bytes,
+        file: ImageFile,
         methods: Sequence[Method],
         *,
         model: str | None = None,
@@ -300,7 +304,7 @@ class Engine:
         """Several methods on one picture and one class, each with its faithfulness.
 
         Args:
-            content: the picture's file.
+            file: the picture.
             methods: at least one.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
@@ -311,7 +315,7 @@ class Engine:
             As `explain`.
         """
         return await self._explainer.compare(
-            self._model(model), content, methods, target, keep_original, call
+            self._model(model), file, methods, target, keep_original, call
         )
 
     async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
@@ -343,23 +347,23 @@ class Engine:
 
     async def activations(
         self,
-        content: bytes,
-        layer: str,
+        file: ImageFile,
+        port: Port,
         channels: Channels,
         *,
         model: str | None = None,
         call: Call,
     ) -> Inspection[Activations]:
-        """What a layer puts out for a picture.
+        """What leaves or enters a layer for a picture.
 
         Raises:
             InvalidValue: the layer has no such channels.
             ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
         """
-        return await self._inspector.activations(self._model(model), content, layer, channels, call)
+        return await self._inspector.activations(self._model(model), file, port, channels, call)
 
     async def unit(
-        self, content: bytes, position: Position, *, model: str | None = None, call: Call
+        self, file: ImageFile, position: Position, *, model: str | None = None, call: Call
     ) -> Inspection[Unit]:
         """The arithmetic of one output of a convolution.
 
@@ -368,20 +372,21 @@ class Engine:
             MethodUnsupported: the layer does more than a convolution.
             ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
         """
-        return await self._inspector.unit(self._model(model), content, position, call)
+        return await self._inspector.unit(self._model(model), file, position, call)
 
     async def draw_inside(self, found: Inside, scaling: Scaling, call: Call) -> bytes:
         """Filters, activations or a unit as a PNG file; a unit has no scaling to choose."""
         return await self._inspector.draw(found, scaling, call)
 
     async def _prepare(
-        self, content: bytes, model: LoadedModel, call: Call
+        self, file: ImageFile, model: LoadedModel, call: Call
     ) -> tuple[ImageSource, Tensor]:
         """Decode a picture in full and make it the model's input, on a decoder thread."""
         preprocess = model.spec.preprocess
 
         def prepare() -> tuple[ImageSource, Tensor]:
-            image = decode(content, self.config.limits, min_side_px=preprocess.min_side_px)
+            least = preprocess.min_side_px
+            image = decode(file.content, self.config.limits, bits=file.bits, min_side_px=least)
             return image.source, preprocess(image.pixels)
 
         return await self.bridge.decode(prepare, call)

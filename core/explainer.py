@@ -16,7 +16,7 @@ from core.models.preprocess import to_pixels
 from core.picture import Picture, look
 from core.render import Drawing, draw, png
 from core.sheet import strip
-from core.types import Explanation, Judged, Pixels, Prediction, UnitValue
+from core.types import Explanation, ImageFile, Judged, Pixels, Prediction, UnitValue
 
 
 class Explainer:
@@ -36,7 +36,7 @@ class Explainer:
     async def explain(
         self,
         model: LoadedModel,
-        content: bytes,
+        file: ImageFile,
         method: Method,
         target: str | None,
         part: LayerObjective | None,
@@ -50,13 +50,13 @@ class Explainer:
             find_layer(model.module, part.layer)
         objective = part or ClassObjective(_class(model, target))
         async with self._bridge.admitted(call):
-            picture = await self._look(content, model, keep_original, call)
+            picture = await self._look(file, model, keep_original, call)
             return await self._find(model, picture, method, objective, call)
 
     async def compare(
         self,
         model: LoadedModel,
-        content: bytes,
+        file: ImageFile,
         methods: Sequence[Method],
         target: str | None,
         keep_original: bool,
@@ -66,7 +66,7 @@ class Explainer:
         objective = ClassObjective(_class(model, target))
         judged = []
         async with self._bridge.admitted(call):
-            picture = await self._look(content, model, keep_original, call)
+            picture = await self._look(file, model, keep_original, call)
             for method in methods:
                 found = await self._find(model, picture, method, objective, call)
                 assert isinstance(found.target, Prediction)  # the objective is a class
@@ -122,10 +122,10 @@ class Explainer:
         )
 
     async def _look(
-        self, content: bytes, model: LoadedModel, keep_original: bool, call: Call
+        self, file: ImageFile, model: LoadedModel, keep_original: bool, call: Call
     ) -> Picture:
         return await self._bridge.decode(
-            lambda: look(content, self._limits, model.spec.preprocess, keep_original=keep_original),
+            lambda: look(file, self._limits, model.spec.preprocess, keep_original=keep_original),
             call,
         )
 
@@ -142,7 +142,7 @@ def _target(found: Finding, model: LoadedModel, objective: Objective) -> Predict
     if isinstance(objective, LayerObjective):
         assert found.value is not None  # only gradients explain layers, and they have one
         place = objective.channel, objective.row, objective.col
-        return UnitValue(objective.layer, *place, found.value)
+        return UnitValue(objective.layer, *place, found.value, objective.at)
     assert found.target is not None  # a class objective always has one
     likely = probabilities(found.logits)
     return prediction(found.logits, likely, model.spec.labels, found.target)

@@ -18,7 +18,7 @@ from core.gallery.limits import require_k, require_label
 from core.gallery.pixel_space import pixel_vector
 from core.gallery.records import SPACES, Item, Neighbors, Query, Space
 from core.gallery_sheet import draw_neighbors
-from core.types import FloatArray, ImageSource
+from core.types import FloatArray, ImageFile, ImageSource
 
 _SEARCHERS: Final = 4
 # Who asks for exact answers among many vectors waits for others who do, for nobody else.
@@ -27,9 +27,9 @@ _SCANNERS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ImageSeed:
-    """Search for what is near a picture, given as its file."""
+    """Search for what is near a picture."""
 
-    content: bytes
+    file: ImageFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +173,20 @@ class Finder:
             As `nearest`.
         """
         match seed:
-            case ImageSeed(content):
-                return await self._locate_image(collection, content, space, call)
+            case ImageSeed(file):
+                return await self._locate_image(collection, file, space, call)
             case VectorSeed(values):
                 return Point(_vector(values))
             case ItemSeed(id):
                 return await self._curator.read(self._locate_item, collection, id, space)
 
     async def _locate_image(
-        self, collection: str, content: bytes, space: Space, call: Call
+        self, collection: str, file: ImageFile, space: Space, call: Call
     ) -> Point:
         curator = self._curator
         spec = (await curator.read(curator.gallery.collection, collection)).spec
         model = curator.model_of(spec)
-        embedding = await curator.embedder.embed(content, model, spec, call)
+        embedding = await curator.embedder.embed(file, model, spec, call)
         vector, pixels = embedding.vector, embedding.reduced.pixels
         if space == "pixels" and pixels is not None:
             vector = pixel_vector(pixels)

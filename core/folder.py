@@ -12,6 +12,7 @@ from core.curator import Curator, Draft
 from core.errors import GalleryUnusable, SeethroughError, StorageFull
 from core.gallery.gallery import every_item
 from core.patience import patiently
+from core.types import ImageFile
 from core.worker import Lane
 
 _AT_ONCE: Final = 16
@@ -48,7 +49,13 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 async def index_folder(
-    curator: Curator, collection: str, folder: Path, files: Sequence[Path], *, labels: bool
+    curator: Curator,
+    collection: str,
+    folder: Path,
+    files: Sequence[Path],
+    *,
+    labels: bool,
+    bits: int | None = None,
 ) -> AsyncIterator[Outcome]:
     """Store every file under its path within the folder, each outcome as soon as it is known.
 
@@ -62,6 +69,7 @@ async def index_folder(
         folder: whose paths are the ids.
         files: below that folder.
         labels: whether the first folder of a path is the label.
+        bits: of every file that is stored now; see `ImageFile`.
 
     Raises:
         UnknownCollection, ModelMismatch: nothing can be stored there.
@@ -78,7 +86,7 @@ async def index_folder(
     done: set[asyncio.Task[Outcome]] = set()
 
     async def work(file: Path) -> Outcome:
-        return await _index(curator, collection, folder, file, known, labels)
+        return await _index(curator, collection, folder, file, known, labels, bits)
 
     try:
         while True:
@@ -102,6 +110,7 @@ async def _index(
     file: Path,
     known: dict[str, tuple[str, str | None]],
     labels: bool,
+    bits: int | None,
 ) -> Outcome:
     path = file.relative_to(folder)
     id = path.as_posix()
@@ -113,7 +122,8 @@ async def _index(
             return Outcome(file, "unchanged")
         metadata = {} if digest is None else await curator.read(_metadata, curator, collection, id)
         draft = Draft(id, wanted, metadata, upsert=True)
-        stored = await patiently(lambda: curator.add(collection, content, draft, Call(), Lane.BULK))
+        picture = ImageFile(content, bits)
+        stored = await patiently(lambda: curator.add(collection, picture, draft, Call(), Lane.BULK))
     except (StorageFull, GalleryUnusable):
         raise
     except (SeethroughError, OSError) as error:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from core.depth import FULL_BITS, Depth, significant_bits
 from core.errors import (
     ImageCorrupt,
     ImageTooLarge,
@@ -25,8 +26,9 @@ from core.formats.webp import webp_first_box, webp_pixels_only, webp_size
 from core.image_limits import ImageLimits, check_bytes, check_size, check_tiles
 from core.pillow import open_picture
 from core.pixels import to_rgb
+from core.png_samples import decode_png_samples
 from core.tiff_samples import decode_samples
-from core.types import DecodedImage, ImageSource
+from core.types import DecodedImage, ImageSource, Pixels
 
 __all__ = ["MAX_COUNTED_FRAMES", "MAX_TIFF_PIECES", "ImageLimits", "decode"]
 
@@ -58,15 +60,20 @@ _DEFAULT_LIMITS = ImageLimits()
 
 
 def decode(
-    content: bytes, limits: ImageLimits = _DEFAULT_LIMITS, *, min_side_px: int | None = None
+    content: bytes,
+    limits: ImageLimits = _DEFAULT_LIMITS,
+    *,
+    bits: int | None = None,
+    min_side_px: int | None = None,
 ) -> DecodedImage:
-    """Decode a picture in full: first frame, upright, alpha on white, 16 bits rescaled to 8.
+    """Decode a picture in full: first frame, upright, alpha on white, deep samples in 8 bits.
 
     Pixels that are missing are a reason to refuse a picture; damaged metadata is none.
 
     Args:
         content: the file.
         limits: held against the header before any pixel is decoded.
+        bits: see `ImageFile`.
         min_side_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps
             this many pixels; None = full size. `source` always tells the size in the file.
 
@@ -77,13 +84,13 @@ def decode(
         RequestUnreadable: there are no bytes.
         ImageUnsupported: not one of FORMATS, or of a kind of them that is not taken.
         ImageTooLarge: over a limit, in bytes or pixels.
-        InvalidValue: too elongated.
+        InvalidValue: too elongated, or deeper than the bits asked for.
         ImageCorrupt: damaged or cut off.
     """
     if min_side_px is not None and min_side_px < 1:
         raise InvalidValue("min_side_px", min_side_px, "1 or more")
     check_bytes(content, limits)
-    file = _File(content, _format(content), hashlib.sha256(content).hexdigest())
+    file = _File(content, _format(content), hashlib.sha256(content).hexdigest(), bits)
     try:
         return _decode(file, limits, min_side_px)
     except SeethroughError:
@@ -106,11 +113,13 @@ class _File(NamedTuple):
         content: its bytes, or what decoding needs of them.
         name: its format.
         sha256: of the bytes received.
+        bits: that mean something, as the caller says.
     """
 
     content: bytes
     name: str
     sha256: str
+    bits: int | None
 
 
 def _format(content: bytes) -> str:
@@ -150,12 +159,14 @@ def _refusal(file: _File, error: Exception) -> SeethroughError:
 def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> DecodedImage:
     content, name = file.content, file.name
     _check_header(content, name, limits)
-    if name == "TIFF" and (kind := tiff_kind(content)):
+    kind = tiff_kind(content) if name == "TIFF" else None
+    png = needed(content) if name == "PNG" else None
+    depth = _depth(file, kind, png)
+    if kind is not None:
         if kind.refusal:
             raise _unsupported(kind.refusal)
-        if not kind.is_pillows:
-            return _decode_samples(file, kind, limits)
-    png = needed(content) if name == "PNG" else None
+        if not kind.is_pillows or (kind.is_deep_color and kind.is_samples and depth.says_fewer):
+            return _decode_samples(file, kind, depth, limits)
     with open_picture(png.content if png else content, name) as image:
         width, height = _stored_size(image, name)
         check_size(width, height, limits)
@@ -164,39 +175,62 @@ def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> Decode
         mode = image.mode
         if name == "PNG":
             image.load()  # eXIf may stand behind the pixels
-        source = ImageSource(
-            format=name,
-            width=width,
-            height=height,
-            mode=mode,
-            orientation=_orientation(image),
-            frames=_frames(image, content, png),
-            sha256=file.sha256,
-        )
+        orientation = _orientation(image)
+        frames = _frames(image, content, png)
         if min_side_px is not None and name == "JPEG":
             _shrink(image, min_side_px)
-        box = _covered(image, content)
-        image.load()
-        shown = _mended(image, content, box)
-        return DecodedImage(to_rgb(_upright(shown, name, source.orientation)), source)
+        if png is not None and png.is_deep_color and depth.says_fewer:
+            transparent = image.info.get("transparency")
+            image.close()  # and let go of its half of the bits
+            stored, bits = decode_png_samples(png.content, depth, transparent)
+            pixels = _turned(stored, orientation)
+        else:
+            box = _covered(image, content)
+            image.load()
+            bits = _bits(image, depth, any(each and each.is_deep_color for each in (kind, png)))
+            upright = _upright(_mended(image, content, box), name, orientation)
+            pixels = to_rgb(upright, bits or FULL_BITS)
+    source = ImageSource(name, width, height, mode, bits, orientation, frames, file.sha256)
+    return DecodedImage(pixels, source)
 
 
-def _decode_samples(file: _File, kind: TiffKind, limits: ImageLimits) -> DecodedImage:
-    """A TIFF that Pillow cannot read."""
+def _decode_samples(file: _File, kind: TiffKind, depth: Depth, limits: ImageLimits) -> DecodedImage:
+    """A TIFF that Pillow cannot read, or not all bits of it."""
     check_size(kind.width, kind.height, limits)
-    pixels = decode_samples(file.content, kind, limits.max_pixels)
+    pixels, bits = decode_samples(file.content, kind, depth, limits.max_pixels)
     source = ImageSource(
         format="TIFF",
         width=kind.width,
         height=kind.height,
         mode=kind.mode,
+        bits=bits,
         orientation=kind.orientation,
         frames=tiff_frames(file.content, MAX_COUNTED_FRAMES),
         sha256=file.sha256,
     )
-    turn = _TURNS.get(kind.orientation)
-    upright = pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
-    return DecodedImage(upright, source)
+    return DecodedImage(_turned(pixels, kind.orientation), source)
+
+
+def _depth(file: _File, kind: TiffKind | None, png: NeededPng | None) -> Depth:
+    """What is known of a picture's depth by its header."""
+    if kind is not None:
+        return Depth(file.bits, min(kind.stored_bits, FULL_BITS), is_gray=kind.samples == 1)
+    if png is not None:
+        return Depth(file.bits, original=png.bits, is_gray=png.is_gray)
+    return Depth(file.bits)
+
+
+def _bits(image: Image.Image, depth: Depth, is_deep_color: bool) -> int | None:
+    """How many bits of a sample mean something, as `ImageSource` says it."""
+    if is_deep_color:
+        return FULL_BITS  # of which Pillow has kept the upper half
+    return significant_bits(np.asarray(image), depth) if image.mode.startswith("I") else None
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    """(H, W, 3) upright."""
+    turn = _TURNS.get(orientation)
+    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
 
 
 def _check_header(content: bytes, name: str, limits: ImageLimits) -> None:

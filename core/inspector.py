@@ -20,10 +20,11 @@ from core.inspect.unit import Position, Unit, unit
 from core.inspect.unit_sheet import draw_unit
 from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.preprocess import to_pixels
 from core.picture import Picture, look
 from core.render import png
-from core.types import ImageSource, Pixels
+from core.types import ImageFile, ImageSource, Pixels
 from core.worker import Solo
 
 T = TypeVar("T")
@@ -75,26 +76,29 @@ class Inspector:
             return await self._run(partial(filters, model.module, layer, selection), call)
 
     async def activations(
-        self, model: LoadedModel, content: bytes, layer: str, channels: Channels, call: Call
+        self, model: LoadedModel, file: ImageFile, port: Port, channels: Channels, call: Call
     ) -> Inspection[Activations]:
-        """What a layer puts out; see `Engine.activations`."""
-        find_layer(model.module, layer)
+        """What leaves or enters a layer; see `Engine.activations`."""
+        find_layer(model.module, port.layer)
         async with self._bridge.admitted(call):
-            picture = await self._look(content, model, call)
+            picture = await self._look(file, model, call)
             found = await self._run(
-                lambda: activations(model.module, _batch(model, picture), layer, channels), call
+                lambda: activations(
+                    model.module, _batch(model, picture), port, model.known_axes, channels
+                ),
+                call,
             )
         return _inspection(model, picture, found)
 
     async def unit(
-        self, model: LoadedModel, content: bytes, position: Position, call: Call
+        self, model: LoadedModel, file: ImageFile, position: Position, call: Call
     ) -> Inspection[Unit]:
         """One unit's arithmetic; see `Engine.unit`."""
         find_convolution(model.module, position.layer)
         async with self._bridge.admitted(call):
             table = await self._table(model, call)
             position.check(table.row(position.layer).output_shape)
-            picture = await self._look(content, model, call)
+            picture = await self._look(file, model, call)
             found = await self._run(
                 lambda: unit(model.module, _batch(model, picture), table, position), call
             )
@@ -114,9 +118,9 @@ class Inspector:
         found: T = await self._bridge.run(Solo(work), None, call)
         return found
 
-    async def _look(self, content: bytes, model: LoadedModel, call: Call) -> Picture:
+    async def _look(self, file: ImageFile, model: LoadedModel, call: Call) -> Picture:
         return await self._bridge.decode(
-            lambda: look(content, self._limits, model.spec.preprocess), call
+            lambda: look(file, self._limits, model.spec.preprocess), call
         )
 
 
@@ -132,7 +136,7 @@ def _batch(model: LoadedModel, picture: Picture) -> Tensor:
 def _tabulated(model: LoadedModel) -> LayerTable:
     generator = torch.Generator().manual_seed(_SEED)
     example = torch.randn(1, *model.spec.input_shape, generator=generator)
-    return layer_table(model.module, model.to_device(example))
+    return layer_table(model.module, model.to_device(example), model.known_axes)
 
 
 def _drawn(found: Inside, scaling: Scaling) -> Pixels:

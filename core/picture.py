@@ -6,7 +6,7 @@ from torch import Tensor
 
 from core.images import ImageLimits, decode
 from core.models.preprocess import Frame, Preprocessing
-from core.types import ImageSource, Pixels
+from core.types import ImageFile, ImageSource, Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,12 +27,12 @@ class Picture:
 
 
 def look(
-    content: bytes, limits: ImageLimits, preprocess: Preprocessing, *, keep_original: bool = False
+    file: ImageFile, limits: ImageLimits, preprocess: Preprocessing, *, keep_original: bool = False
 ) -> Picture:
     """Decode a picture in full and keep what a model sees of it.
 
     Args:
-        content: the picture's file.
+        file: the picture.
         limits: what pictures are taken.
         preprocess: the model's.
         keep_original: also keep the whole picture, at its full size.
@@ -41,7 +41,7 @@ def look(
         ImageRefused: the picture cannot be taken.
     """
     least = None if keep_original else preprocess.min_side_px
-    image = decode(content, limits, min_side_px=least)
+    image = decode(file.content, limits, bits=file.bits, min_side_px=least)
     height, width = image.pixels.shape[:2]
     original = image.pixels if keep_original else None
     view = preprocess.view(image.pixels)

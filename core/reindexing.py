@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from core.binding import rebound
+from core.binding import port_of, rebound, takes_features
 from core.call import Call
 from core.curator import Curator
 from core.errors import Conflict, ImageRefused, ModelMismatch, OutputNotFinite
 from core.gallery.gallery import every_item
 from core.gallery.records import CollectionSpec, Reembedded
-from core.models.layers import Pool
+from core.models.axes import Pool
 from core.models.loaded import LoadedModel
 from core.patience import patiently
 from core.worker import Lane
@@ -63,10 +63,19 @@ async def reembed(
 
 
 async def _respecified(old: CollectionSpec, model: LoadedModel, curator: Curator) -> CollectionSpec:
-    if old.at == "input":
+    if _holds_features(old, curator):
         return rebound(old, model, None)
-    dim = await curator.embedder.dim(model, old.layer, cast(Pool, old.pool), Call())
+    dim = await curator.embedder.dim(model, port_of(old), cast(Pool, old.pool), Call())
     return rebound(old, model, dim)
+
+
+def _holds_features(old: CollectionSpec, curator: Curator) -> bool:
+    """Whether the vectors are its model's features, or, where that is gone, look like them."""
+    try:
+        model = curator.model_of(old)
+    except ModelMismatch:
+        return old.at != "output" and old.pool == "avg"
+    return takes_features(old, model)
 
 
 async def _embed(curator: Curator, spec: CollectionSpec, model: LoadedModel, id: str) -> Reembedded:

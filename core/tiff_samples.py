@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.depth import FULL_BITS, Depth, significant_bits
 from core.errors import ImageCorrupt, ImageTooLarge
 from core.formats import tiff
 from core.formats import tiff_kind as kinds
 from core.formats.tiff_kind import TiffKind
 from core.pillow import open_picture
-from core.pixels import eight_bits, on_white
+from core.pixels import composited, eight_bits, shallow_alpha
 from core.types import Pixels
 
 _ROWS_PER_STRIP: Final = 278
@@ -20,14 +21,18 @@ _TILE_WIDTH: Final = 322
 _TILE_HEIGHT: Final = 323
 _BYTES_PER_PIXEL: Final = 4
 _LONG: Final = 4
+_AT_ONCE: Final = 2**18
+"""Packed samples taken apart at a time."""
 _CODES: Final = {kinds.UNSIGNED: "u", kinds.SIGNED: "i", kinds.FLOAT: "f"}
 
 Samples = NDArray[Any]
 """(H, W, samples), of the type the file has."""
 
 
-def decode_samples(content: bytes, kind: TiffKind, max_pixels: int) -> Pixels:
-    """The first picture of a TIFF, not yet upright.
+def decode_samples(
+    content: bytes, kind: TiffKind, depth: Depth, max_pixels: int
+) -> tuple[Pixels, int | None]:
+    """The first picture of a TIFF, not yet upright, and how many bits of it meant something.
 
     Its strips or tiles are opened as if they were gray bytes, which libtiff unpacks whatever they
     mean; what they mean is undone here.
@@ -35,17 +40,20 @@ def decode_samples(content: bytes, kind: TiffKind, max_pixels: int) -> Pixels:
     Args:
         content: the file.
         kind: of the file; `is_samples`.
+        depth: what is known of it.
         max_pixels: a picture may hold as many bytes as one of so many pixels in RGBA.
 
     Returns:
-        (H, W, 3) uint8, contiguous, writable.
+        (H, W, 3) uint8, contiguous, writable; the bits as in `ImageSource`.
 
     Raises:
         ImageTooLarge: it holds more bytes.
         ImageCorrupt: it holds NaN or infinity, or its tiles have no size.
+        InvalidValue: it does not fit into the bits asked for.
     """
     samples = _Reader(content, kind, max_pixels).samples()
-    return _to_rgb(samples, kind)
+    bits = significant_bits(samples[..., : kind.bands], depth)
+    return _to_rgb(samples, kind, bits or FULL_BITS), bits
 
 
 class _Reader:
@@ -62,8 +70,11 @@ class _Reader:
             across, down = self._tile
             self._width = -(-kind.width // across) * across
             self._height = -(-kind.height // down) * down
-        self._item = kind.depth // 8
+        self._item = -(-kind.depth // 8)  # bytes of a sample, unpacked
         self._interleaved = 1 if kind.planar == 2 else kind.samples
+        across = self._tile[0] if self._tile is not None else self._width
+        # Bytes of a row of a tile, or of the picture where there are none.
+        self._row = -(-across * self._interleaved * kind.depth // 8)
         size = self._width * self._height * kind.samples * self._item
         if size > _BYTES_PER_PIXEL * max_pixels:
             raise ImageTooLarge(
@@ -95,9 +106,8 @@ class _Reader:
 
     def _as_gray(self, index: int, planes: int) -> bytes:
         """The file with one more directory, the first to be read, that calls its bytes gray."""
-        factor = self._interleaved * self._item
         scalars = {
-            kinds.WIDTH: self._width * factor,
+            kinds.WIDTH: self._row * len(self._parts()),
             kinds.HEIGHT: self._height,
             kinds.BITS: 8,
             kinds.COMPRESSION: self._kind.compression,
@@ -107,7 +117,7 @@ class _Reader:
         where = (tiff.STRIP_OFFSETS, tiff.STRIP_BYTES)
         if self._tile is not None:
             where = (tiff.TILE_OFFSETS, tiff.TILE_BYTES)
-            scalars |= {_TILE_WIDTH: self._tile[0] * factor, _TILE_HEIGHT: self._tile[1]}
+            scalars |= {_TILE_WIDTH: self._row, _TILE_HEIGHT: self._tile[1]}
         elif _ROWS_PER_STRIP in self._tags:
             rows = tiff.numbers(self._content, self._tags[_ROWS_PER_STRIP], (self._height,))[0]
             scalars[_ROWS_PER_STRIP] = min(max(rows, 1), self._height)
@@ -148,6 +158,8 @@ class _Reader:
         kind = self._kind
         code = _CODES[kind.sample_format]
         shape = (self._height, self._width, self._interleaved)
+        if kind.is_packed:
+            return self._unpacked(rows).reshape(shape)
         if kind.predictor == 3:
             return self._from_float_differences(rows).reshape(shape)
         stored = rows.view(f"{kind.order}{code}{self._item}").reshape(shape)
@@ -162,6 +174,23 @@ class _Reader:
         """The columns of each tile: a predictor begins anew in every one."""
         across = self._tile[0] if self._tile is not None else self._width
         return [slice(left, left + across) for left in range(0, self._width, across)]
+
+    def _unpacked(self, rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """(H x parts, values) of samples that are no whole bytes, most significant bit first.
+
+        Source: TIFF 6.0, FillOrder and BitsPerSample.
+        """
+        bits, count = self._kind.depth, (self._width // len(self._parts())) * self._interleaved
+        first = np.arange(count) * bits  # bit of each sample
+        at, shift = first // 8, (24 - bits - first % 8).astype(np.uint32)
+        parts = rows.reshape(-1, self._row)
+        whole = np.empty((len(parts), count), np.uint16)
+        step = max(_AT_ONCE // count, 1)
+        for top in range(0, len(parts), step):  # some at a time, for memory's sake
+            padded = np.pad(parts[top : top + step], ((0, 0), (0, 2))).astype(np.uint32)
+            three = padded[:, at] << 16 | padded[:, at + 1] << 8 | padded[:, at + 2]
+            whole[top : top + step] = three >> shift & (2**bits - 1)
+        return whole
 
     def _from_float_differences(self, rows: NDArray[np.uint8]) -> Samples:
         """Sum up the bytes, then put each float's together, most significant first.
@@ -180,34 +209,20 @@ class _Reader:
         return whole
 
 
-def _to_rgb(samples: Samples, kind: TiffKind) -> Pixels:
+def _to_rgb(samples: Samples, kind: TiffKind, bits: int) -> Pixels:
     """(H, W, samples) -> (H, W, 3) uint8."""
-    color = eight_bits(samples[..., : kind.bands], unit=kind.bands > 1)
+    color = eight_bits(samples[..., : kind.bands], bits, unit=kind.bands > 1)
     if kind.photometric == kinds.WHITE_IS_ZERO:
         color = 255 - color
-    alpha = None
-    if kind.alpha is not None:
-        alpha = _alpha(samples[..., kind.alpha : kind.alpha + 1])
     if kind.bands == 1:
         color = np.repeat(color, 3, axis=2)
-    if kind.photometric == kinds.CMYK:
+    is_cmyk = kind.photometric == kinds.CMYK
+    if is_cmyk:
         size = (color.shape[1], color.shape[0])
         inks = Image.frombytes("CMYK", size, np.ascontiguousarray(color).tobytes())
         color = np.array(inks.convert("RGB"))
-    if alpha is None:
+    if kind.alpha is None:
         return np.ascontiguousarray(color)
-    premultiplied = kind.extra[kind.alpha - kind.bands] == 1 if kind.alpha is not None else False
-    mode = "RGBa" if premultiplied and kind.photometric != kinds.CMYK else "RGBA"
-    joined = np.ascontiguousarray(np.concatenate([color, alpha], axis=2))
-    image = Image.frombytes(mode, (joined.shape[1], joined.shape[0]), joined.tobytes())
-    return on_white(image.convert("RGBA"))
-
-
-def _alpha(stored: Samples) -> NDArray[np.uint8]:
-    """(H, W, 1): opaque is the largest integer there is; of floats 1, or their own maximum."""
-    values = np.clip(np.nan_to_num(stored.astype(np.float64)), 0, None)
-    largest = max(values.max(), 1.0)
-    if stored.dtype.kind != "f":
-        largest = float(np.iinfo(stored.dtype).max)
-    scaled: NDArray[np.uint8] = np.rint(values / largest * 255).astype(np.uint8)
-    return scaled
+    alpha = shallow_alpha(samples[..., kind.alpha : kind.alpha + 1], min(bits, kind.depth))
+    premultiplied = kind.extra[kind.alpha - kind.bands] == 1 and not is_cmyk
+    return composited(color, alpha, premultiplied=premultiplied)

@@ -1,11 +1,13 @@
-"""Owns the results the engine hands out: frozen, without behaviour, without HTTP."""
+"""Owns what the engine takes and hands out: frozen, without behaviour, without HTTP."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.errors import InvalidValue
 
 if TYPE_CHECKING:  # the module that owns Frame imports torch, and results need no torch
     from core.models.preprocess import Frame
@@ -14,6 +16,30 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB, 0..255."""
 
 FloatArray = NDArray[np.float32]
+
+LEAST_BITS, MOST_BITS = 8, 16
+"""Of a deep sample: so many may be said to mean something."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A picture's file, and what its sender says of it.
+
+    Attributes:
+        content: the file.
+        bits: how many bits of a sample deeper than 8 mean something, 8 to 16; None = as the file
+            says, or as `core.depth` guesses.
+
+    Raises:
+        InvalidValue: bits is out of range.
+    """
+
+    content: bytes = field(repr=False)
+    bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bits is not None and not LEAST_BITS <= self.bits <= MOST_BITS:
+            raise InvalidValue("bits", self.bits, f"{LEAST_BITS} to {MOST_BITS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +51,8 @@ class ImageSource:
         width: pixels, as stored in the file.
         height: pixels, as stored in the file.
         mode: Pillow's name of the pixel layout, such as "RGB", "CMYK", "I;16".
+        bits: of a sample deeper than 8, how many were taken to mean something; None where the
+            samples are not deeper, or are stretched from their own smallest to largest.
         orientation: EXIF orientation, 1 (upright) to 8.
         frames: number of frames; only the first is used.
         sha256: hex digest of the bytes received.
@@ -34,6 +62,7 @@ class ImageSource:
     width: int
     height: int
     mode: str
+    bits: int | None
     orientation: int
     frames: int
     sha256: str
@@ -76,7 +105,9 @@ class FeatureVector:
     """A picture's features.
 
     Attributes:
-        layer: the layer whose input (default layer) or output (a layer asked for) this is.
+        layer: the layer where it was taken.
+        at: whether it enters ("input") or leaves ("output") that layer, or is multiplied in its
+            forward ("product").
         pool: how a spatial activation became a vector: avg, max or flatten.
         vector: (D,) float32.
     """
@@ -84,19 +115,21 @@ class FeatureVector:
     model: str
     image: ImageSource
     layer: str
+    at: str
     pool: str
     vector: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class UnitValue:
-    """What a layer, a channel or a unit put out: see `core.explain.base.LayerObjective`."""
+    """What is in a layer, a channel or a unit: see `core.explain.base.LayerObjective`."""
 
     layer: str
     channel: int | None
     row: int | None
     col: int | None
     value: float
+    at: str = "output"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +176,8 @@ class ModelCard:
     """What a client may know of a served model.
 
     Attributes:
-        feature_at: whether the features enter ("input") or leave ("output") the feature layer.
+        feature_at: whether the features enter ("input") or leave ("output") the feature layer, or
+            are multiplied with weights in its forward ("product").
         runtime: what runs forwards that need no gradient: "openvino" or "torch".
         runtime_note: why the runtime is not the preferred one; empty when it is.
         digest: "sha256:..." of the weights.

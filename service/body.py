@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from core.call import Call
 from core.errors import DeadlinePassed, InvalidValue, RequestUnreadable, shown
 from core.finder import ImageSeed, ItemSeed, Seed, VectorSeed
+from core.types import ImageFile
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MediaTypeUnsupported
 from service.forms import FORM, Part, read_form
 from service.grammar import parse_json
@@ -27,7 +28,7 @@ _TAKEN = f"image/* or {_RAW} (the picture itself), {FORM} (field {_FIELD!r}), {_
 
 
 async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
-    """The bytes of the one picture in a request, in whichever of the three ways it was sent.
+    """The file of the one picture in a request, in whichever of the three ways it was sent.
 
     Raises:
         MediaTypeUnsupported: the body is none of the three, or compressed.
@@ -68,19 +69,28 @@ def is_lines(request: Request) -> bool:
     return _essence(request.headers.get("content-type", "")) in _LINES
 
 
-async def read_seed(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> Seed:
+async def read_seed(
+    request: Request, call: Call, limit_bytes: int, timeout_s: float, bits: int | None
+) -> Seed:
     """What to find neighbours of: a picture as in read_image, or JSON with a vector or an item.
 
+    Args:
+        request: the one that asks.
+        call: its deadline and stopwatch.
+        limit_bytes: of its body.
+        timeout_s: for the body to arrive.
+        bits: said of the picture; see `ImageFile`.
+
     Raises:
-        As read_image.
+        As read_image, and InvalidValue: bits without a picture.
     """
     media_type, header = _media_type(request)
     body = await _read(request, call, limit_bytes, timeout_s)
     if media_type == FORM:
-        return ImageSeed(_only_image(body, header))
+        return ImageSeed(ImageFile(_only_image(body, header), bits))
     if media_type == _JSON:
-        return _json_seed(body)
-    return ImageSeed(body)
+        return _json_seed(body, bits)
+    return ImageSeed(ImageFile(body, bits))
 
 
 def _media_type(request: Request) -> tuple[str, str]:
@@ -175,10 +185,12 @@ def _json_image(body: bytes) -> bytes:
     return decoded(value)
 
 
-def _json_seed(body: bytes) -> Seed:
+def _json_seed(body: bytes, bits: int | None) -> Seed:
     name, value = _only_field(body, {_FIELD: _BASE64, "vector": "[0.1, ...]", "item": '"<id>"'})
     if name == _FIELD:
-        return ImageSeed(decoded(value))
+        return ImageSeed(ImageFile(decoded(value), bits))
+    if bits is not None:
+        raise InvalidValue("bits", bits, "only together with a picture")
     if name == "item":
         if not isinstance(value, str):
             raise InvalidValue("item", value, "a string: the id of a stored item")

@@ -18,14 +18,22 @@ from core.engine import Engine
 from core.errors import SeethroughError
 from core.explain.plan import METHODS
 from core.render import Drawing, Size, Style
-from core.types import Prediction
+from core.types import ImageFile, Prediction
 from service.app import create_app
 from service.cli_care import add_care
 from service.cli_check import add_check
 from service.cli_gallery import add_index, add_neighbors
 from service.cli_inside import add_filters, add_layers
 from service.cli_project import add_project
-from service.command import RAW, add_command, add_settings, complain, settings_of, with_engine
+from service.command import (
+    RAW,
+    add_bits,
+    add_command,
+    add_settings,
+    complain,
+    settings_of,
+    with_engine,
+)
 from service.listening import sockets_for, url_of
 from service.logs import configure
 from service.server import DrainingServer
@@ -107,6 +115,7 @@ def _add_classify(commands: Any) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
     parser.add_argument("--model", help="a served model; the default one if left out")
     parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
+    add_bits(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
     add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 
@@ -123,6 +132,7 @@ def _add_explain(commands: Any) -> None:
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the PNG file to write")
     parser.add_argument("--model", help="a served model; the default one if left out")
+    add_bits(parser)
     parser.add_argument("--target", help="class index or exact label; the top one if left out")
     for name, kind in (("style", Style), ("size", Size)):
         parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
@@ -196,8 +206,9 @@ async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
     failed = False
     for file in options.files:
         try:
+            picture = ImageFile(file.read_bytes(), options.bits)
             result = await engine.classify(
-                file.read_bytes(), model=options.model, top_k=options.top_k, call=Call()
+                picture, model=options.model, top_k=options.top_k, call=Call()
             )
         except (SeethroughError, OSError) as error:
             complain(f"{file}: {error}")
@@ -220,7 +231,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
     found = await engine.explain(
-        options.file.read_bytes(),
+        ImageFile(options.file.read_bytes(), options.bits),
         METHODS[options.method](),
         model=options.model,
         target=options.target,

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import io
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from PIL import Image
 
 from core.call import Call
 from core.engine import Engine
-from core.errors import SeethroughError
+from core.errors import MethodUnsupported, SeethroughError
 from core.explain.plan import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
 from core.models.manifest import MANIFEST, require_name
-from core.types import ModelCard
+from core.models.ports import Port
+from core.types import ImageFile, ModelCard
 from service.command import add_command, add_settings, complain, with_engine
 
 Try = Callable[[], Awaitable[str]]
@@ -58,17 +59,26 @@ async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
     )
     for note in filter(None, (*card.notes, card.runtime_note)):
         print(f"note: {note}")
-    picture = options.image.read_bytes() if options.image else _made_up(card)
-    results = [await _tried(*each) for each in _capabilities(engine, card, picture)]
+    picture = ImageFile(options.image.read_bytes() if options.image else _made_up(card))
+    tried = [await _tried(*each) for each in _capabilities(engine, card, picture)]
+    results = [each for each in tried if each is not None]
     works = f"{sum(results)} of {len(results)} work"
     print(f"{works}: ready to serve" if all(results) else works)
     return 0 if all(results) else 1
 
 
-async def _tried(name: str, capability: Try) -> bool:
+class _Lacking(Exception):
+    """The network lacks what the capability is about."""
+
+
+async def _tried(name: str, capability: Try) -> bool | None:
+    """Whether it works; None = it does not apply."""
     start = time.perf_counter()
     try:
         found = await capability()
+    except _Lacking as error:
+        print(f"none  {name:<30} {error}")
+        return None
     except Exception as error:  # the operator's own code may raise anything; the rest is tried
         told = str(error) if isinstance(error, SeethroughError) else repr(error)
         print(f"FAIL  {name:<30} {told}")
@@ -77,7 +87,7 @@ async def _tried(name: str, capability: Try) -> bool:
     return True
 
 
-def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple[str, Try]]:
+def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[tuple[str, Try]]:
     """Every capability of the network, by the name of its endpoint."""
 
     async def classify() -> str:
@@ -96,39 +106,57 @@ def _capabilities(engine: Engine, card: ModelCard, picture: bytes) -> list[tuple
     async def filters() -> str:
         names = (await engine.layers(card.name, Call())).convolutions
         if not names:
-            return "none: the network has no convolution"
+            raise _Lacking("the network has no convolution")
         found = await engine.filters(card.name, names[0], None, Call())
         return f"{names[0]}: {' x '.join(map(str, found.weights.shape))}"
 
     async def activations() -> str:
         table = await engine.layers(card.name, Call())
         name = table.rows[0].name
-        found = await engine.activations(picture, name, Channels(), call=Call())
+        found = await engine.activations(picture, Port(name), Channels(), call=Call())
         return f"{name}: {' x '.join(map(str, found.found.values.shape))}"
 
     async def unit() -> str:
         names = (await engine.layers(card.name, Call())).convolutions
         if not names:
-            return "none: the network has no convolution"
+            raise _Lacking("the network has no convolution")
         found = (await engine.unit(picture, Position(names[0], 0, 0, 0), call=Call())).found
         return f"{names[0]}: products and bias {found.sum:.4g}, the layer {found.value:.4g}"
 
     def explain(name: str) -> Try:
         async def run() -> str:
-            found = await engine.explain(picture, METHODS[name](), call=Call())
-            return f"{found.values.min():.3g} to {found.values.max():.3g}"
+            try:
+                found = await engine.explain(picture, METHODS[name](), call=Call())
+            except MethodUnsupported as error:
+                if name in card.explanations:
+                    raise
+                raise _Lacking(str(error)) from error
+            values = f"{found.values.min():.3g} to {found.values.max():.3g}"
+            return f"{values}{_said(found.extras)}"
 
         return run
 
     return [
         ("classify", classify),
         ("feature-vector", features),
-        *((f"explain/{name}", explain(name)) for name in card.explanations),
+        *((f"explain/{name}", explain(name)) for name in METHODS),
         ("layers", layers),
         ("layers/{layer}/filters", filters),
         ("activations", activations),
         ("activations/unit", unit),
     ]
+
+
+def _said(extras: Mapping[str, Any]) -> str:
+    """What a method found out about the network."""
+    if "cells" in extras:
+        height, width = extras["cells"]
+        return f", {height} x {width} maps at the {extras['at']} of {extras['layer']}"
+    if "coverage" in extras:
+        coverage = extras["coverage"]
+        left = "".join(f", not {count} {name}" for name, count in coverage["unguided"].items())
+        return f", guides {coverage['guided']} activations{left}"
+    return ""
 
 
 def _made_up(card: ModelCard) -> bytes:

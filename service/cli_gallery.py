@@ -16,11 +16,13 @@ from core.errors import InvalidValue, UnknownCollection
 from core.finder import ImageSeed, Search
 from core.folder import Outcome, index_folder, pictures_in
 from core.gallery.records import METRICS, SPACES
-from service.command import add_command, add_settings, complain, with_engine
+from core.models.ports import ATS
+from core.types import ImageFile
+from service.command import add_bits, add_command, add_settings, complain, with_engine
 
 SETTINGS = ("data_dir", "models", "models_dir", "default_model", "device", "max_pixels")
 
-_CREATION = ("model", "layer", "metric", "pixel_space", "keep_originals")
+_CREATION = ("model", "layer", "at", "metric", "pixel_space", "keep_originals")
 
 
 def add_index(commands: Any) -> None:
@@ -39,9 +41,11 @@ def add_index(commands: Any) -> None:
     parser.add_argument(
         "--labels", action="store_true", help="the first folder of a path is the label"
     )
+    add_bits(parser)
     new = parser.add_argument_group("of a collection that is made")
     new.add_argument("--model", help="a served model; the default one if left out")
     new.add_argument("--layer", help="whose output is stored; the feature vector if left out")
+    new.add_argument("--at", choices=ATS, help="what leaves the layer is stored, or what enters it")
     new.add_argument("--metric", choices=METRICS, help="how distance is measured (l2)")
     new.add_argument(
         "--pixel-space", action="store_true", default=None, help="also keep 32 x 32 pixels"
@@ -66,6 +70,7 @@ def add_neighbors(commands: Any) -> None:
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument("--collection", default="default", help="where to look (default)")
     parser.add_argument("-k", type=int, default=10, help="how many (10)")
+    add_bits(parser)
     parser.add_argument("--label", help="only items with this label")
     parser.add_argument("--space", choices=SPACES, default=SPACES[0])
     parser.add_argument("--exact", action="store_true", help="never approximate")
@@ -80,7 +85,12 @@ async def _index(engine: Engine, options: argparse.Namespace) -> int:
     outcomes: list[Outcome] = []
     with tqdm(total=len(files), unit="picture", disable=None) as bar:
         async for outcome in index_folder(
-            engine.curator, options.collection, options.folder, files, labels=options.labels
+            engine.curator,
+            options.collection,
+            options.folder,
+            files,
+            labels=options.labels,
+            bits=options.bits,
         ):
             outcomes.append(outcome)
             bar.update()
@@ -118,7 +128,7 @@ def _report(collection: str, outcomes: list[Outcome]) -> int:
 
 async def _neighbors(engine: Engine, options: argparse.Namespace) -> int:
     search = Search(options.k, options.space, options.label, exact=options.exact)
-    seed = ImageSeed(options.file.read_bytes())
+    seed = ImageSeed(ImageFile(options.file.read_bytes(), options.bits))
     found = await engine.finder.nearest(options.collection, seed, search, Call())
     if options.output is not None:
         options.output.write_bytes(await engine.finder.draw(found, Call()))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.engine import Engine
+from core.types import LEAST_BITS, MOST_BITS
 from service.settings import PREFIX, Settings
 
 RAW = argparse.RawDescriptionHelpFormatter
@@ -39,6 +40,18 @@ def add_settings(parser: argparse.ArgumentParser, names: Any) -> None:
                 "%", "%%"
             ),
         )
+
+
+def add_bits(parser: argparse.ArgumentParser) -> None:
+    """The option that says how many bits of a deep sample mean something."""
+    parser.add_argument(
+        "--bits",
+        type=int,
+        choices=range(LEAST_BITS, MOST_BITS + 1),
+        metavar="N",
+        help="of samples deeper than 8 bits, how many mean something; if left out as the file "
+        "says, or guessed of gray",
+    )
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from core.call import Call
 from core.engine import Engine
+from core.types import LEAST_BITS, MOST_BITS, ImageFile
 from service.body import read_image, read_images
 from service.errors import KeyMissing, KeyRefused
 from service.grammar import whole_number
@@ -90,24 +91,41 @@ async def get_call(request: Request) -> Call:
 CallDep = Annotated[Call, Depends(get_call)]
 
 
-async def get_image(request: Request, call: CallDep) -> bytes:
-    """The bytes of the request's picture; a body that could not be served is not even read."""
-    _engine(request).bridge.check_admission()
-    settings = _settings(request)
-    return await read_image(request, call, settings.max_body_bytes, settings.body_timeout_s)
+BitsQuery = Annotated[
+    int | None,
+    Query(
+        ge=LEAST_BITS,
+        le=MOST_BITS,
+        description="Of samples deeper than 8 bits: how many mean something, so that a camera's "
+        "12 bits in a file of 16 are not nearly black. Left out: as the file says, or guessed of "
+        "gray; the answer's `image.bits` says what was taken.",
+        examples=[12],
+    ),
+]
 
 
-async def get_images(request: Request, call: CallDep) -> list[tuple[str, bytes]]:
-    """File name and bytes of each of the request's pictures."""
+async def get_image(request: Request, call: CallDep, bits: BitsQuery = None) -> ImageFile:
+    """The request's picture; a body that could not be served is not even read."""
     _engine(request).bridge.check_admission()
     settings = _settings(request)
-    return await read_images(
+    content = await read_image(request, call, settings.max_body_bytes, settings.body_timeout_s)
+    return ImageFile(content, bits)
+
+
+async def get_images(
+    request: Request, call: CallDep, bits: BitsQuery = None
+) -> list[tuple[str, ImageFile]]:
+    """File name and picture of each of the request's files."""
+    _engine(request).bridge.check_admission()
+    settings = _settings(request)
+    files = await read_images(
         request, call, settings.max_body_bytes, settings.body_timeout_s, settings.max_files
     )
+    return [(name, ImageFile(content, bits)) for name, content in files]
 
 
-ImageDep = Annotated[bytes, Depends(get_image)]
-ImagesDep = Annotated[list[tuple[str, bytes]], Depends(get_images)]
+ImageDep = Annotated[ImageFile, Depends(get_image)]
+ImagesDep = Annotated[list[tuple[str, ImageFile]], Depends(get_images)]
 
 
 def offers(*forms: str) -> Callable[..., Awaitable[str]]:

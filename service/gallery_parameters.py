@@ -12,7 +12,7 @@ from core.gallery.limits import parse_metadata
 from core.gallery.records import IfMatch, OnDuplicate, Space
 from service import grammar
 from service.body import is_lines, read_images, read_seed
-from service.deps import CallDep, EngineDep, SettingsDep, get_engine
+from service.deps import BitsQuery, CallDep, EngineDep, SettingsDep, get_engine
 from service.ingest import Entry, entries_of_form, entries_of_lines
 
 LabelQuery = Annotated[
@@ -135,12 +135,12 @@ async def search(
     return Search(k, space, label, max_per_label, exact, min_seq)
 
 
-async def seed(request: Request, call: CallDep) -> Seed:
+async def seed(request: Request, call: CallDep, bits: BitsQuery = None) -> Seed:
     """What to find neighbours of; a body that could not be served is not even read."""
     engine = await get_engine(request)
     engine.bridge.check_admission()
     settings = request.app.state.settings
-    return await read_seed(request, call, settings.max_body_bytes, settings.body_timeout_s)
+    return await read_seed(request, call, settings.max_body_bytes, settings.body_timeout_s, bits)
 
 
 SharedDraftDep = Annotated[Draft, Depends(shared_draft)]
@@ -152,14 +152,15 @@ async def entries(
     settings: SettingsDep,
     call: CallDep,
     shared: SharedDraftDep,
+    bits: BitsQuery = None,
 ) -> AsyncIterator[Entry | SeethroughError]:
     """The pictures of a batch, sent as lines or as a form."""
     engine.bridge.check_admission()
     limit_bytes, timeout_s = settings.max_body_bytes, settings.body_timeout_s
     if is_lines(request):
-        return entries_of_lines(request, shared, limit_bytes, timeout_s)
+        return entries_of_lines(request, shared, limit_bytes, timeout_s, bits)
     files = await read_images(request, call, limit_bytes, timeout_s, settings.max_files)
-    return entries_of_form(files, shared)
+    return entries_of_form(files, shared, bits)
 
 
 DraftDep = Annotated[Draft, Depends(draft)]

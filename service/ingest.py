@@ -11,6 +11,7 @@ from core.call import Call
 from core.curator import Curator, Draft, Stored
 from core.errors import InvalidValue, QueueFull, SeethroughError
 from core.gallery.limits import require_metadata
+from core.types import ImageFile
 from core.worker import Lane
 from service.body import decoded
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone
@@ -25,11 +26,11 @@ _FIELDS: Final = {"id", "label", "metadata", "image"}
 
 
 class Entry(NamedTuple):
-    """One picture of many: its file's name, what is said of it, its bytes."""
+    """One picture of many: its file's name, what is said of it, the picture."""
 
     name: str | None
     draft: Draft
-    content: bytes
+    file: ImageFile
 
 
 class Turn:
@@ -64,15 +65,15 @@ class Result(NamedTuple):
 
 
 async def entries_of_form(
-    files: Iterable[tuple[str, bytes]], shared: Draft
+    files: Iterable[tuple[str, bytes]], shared: Draft, bits: int | None
 ) -> AsyncIterator[Entry | SeethroughError]:
     """The pictures of a form; what is said of one is said of all."""
     for name, content in files:
-        yield Entry(name or None, shared, content)
+        yield Entry(name or None, shared, ImageFile(content, bits))
 
 
 async def entries_of_lines(
-    request: Request, shared: Draft, limit_bytes: int, timeout_s: float
+    request: Request, shared: Draft, limit_bytes: int, timeout_s: float, bits: int | None
 ) -> AsyncIterator[Entry | SeethroughError]:
     """The pictures of a body of JSON lines, read as they are needed.
 
@@ -81,6 +82,7 @@ async def entries_of_lines(
         shared: what is said of a picture whose line does not say it.
         limit_bytes: of one picture.
         timeout_s: how long the client may stay silent.
+        bits: said of all pictures; see `ImageFile`.
 
     Raises:
         BodyTooSlow, ClientGone: no more lines will come.
@@ -98,7 +100,7 @@ async def entries_of_lines(
         if count > _MAX_LINES:
             yield BodyTooLarge(f"more than {_MAX_LINES} lines in one request; the rest is unread")
             return
-        yield _entry(line, shared)
+        yield _entry(line, shared, bits)
 
 
 async def store_all(
@@ -173,11 +175,11 @@ async def _store(
 ) -> Result:
     if isinstance(entry, SeethroughError):
         return Result(None, entry)
-    name, draft, content = entry
+    name, draft, file = entry
     call = Call.within(deadline_s)
     while True:
         try:
-            stored = await curator.add(collection, content, draft, call, Lane.BULK, turn)
+            stored = await curator.add(collection, file, draft, call, Lane.BULK, turn)
             return Result(name, stored)
         except QueueFull as error:
             # Others fill the queue; a batch has time.
@@ -188,14 +190,14 @@ async def _store(
             return Result(name, error)
 
 
-def _entry(line: bytes, shared: Draft) -> Entry | SeethroughError:
+def _entry(line: bytes, shared: Draft, bits: int | None) -> Entry | SeethroughError:
     try:
-        return _read_entry(parse_json(line, "this line"), shared)
+        return _read_entry(parse_json(line, "this line"), shared, bits)
     except SeethroughError as error:
         return error
 
 
-def _read_entry(fields: Any, shared: Draft) -> Entry:
+def _read_entry(fields: Any, shared: Draft, bits: int | None) -> Entry:
     if not isinstance(fields, dict) or "image" not in fields or not set(fields) <= _FIELDS:
         found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
         allowed = 'an object {"image": "<base64>"}, with id, label and metadata if you like'
@@ -212,7 +214,7 @@ def _read_entry(fields: Any, shared: Draft) -> Entry:
         label=fields.get("label") or shared.label,
         metadata=shared.metadata if metadata is None else require_metadata(metadata),
     )
-    return Entry(None, draft, decoded(fields["image"]))
+    return Entry(None, draft, ImageFile(decoded(fields["image"]), bits))
 
 
 async def _lines(

@@ -20,6 +20,7 @@ from core.inspect.activations import Channels
 from core.inspect.selection import Selection
 from core.inspect.tiles import Scaling
 from core.inspect.unit import Position
+from core.models.ports import At, Port
 from core.render import Drawing, Size, Style
 
 TargetQuery = Annotated[
@@ -144,18 +145,34 @@ async def integrated_gradients(
     return IntegratedGradients(steps, baseline)
 
 
+AtQuery = Annotated[
+    At,
+    Query(description="Of `layer`: what leaves it (`output`), or what enters it (`input`)."),
+]
+
+
 async def grad_cam(
     layer: Annotated[
         str | None,
         Query(
             max_length=200,
-            description="A convolutional layer; the last one if left out.",
-            examples=["conv_head"],
+            description="A layer with feature maps, or tokens in a grid; if left out, the last "
+            "that all the network's answer comes of.",
+            examples=["bn2"],
         ),
     ] = None,
+    at: AtQuery = "output",
 ) -> GradCam:
     """Grad-CAM's parameters."""
-    return GradCam(layer)
+    _require_layer(layer, at=at if at != "output" else None)
+    return GradCam(layer, at)
+
+
+def _require_layer(layer: str | None, **given: object) -> None:
+    """Raise InvalidValue for what says nothing without a layer."""
+    for name, value in given.items():
+        if layer is None and value is not None:
+            raise InvalidValue(name, value, "only together with layer")
 
 
 async def part(
@@ -163,7 +180,7 @@ async def part(
         str | None,
         Query(
             max_length=200,
-            description="Explain what this layer puts out, instead of a class.",
+            description="Explain what leaves this layer, instead of a class.",
             examples=["blocks.2"],
         ),
     ] = None,
@@ -176,14 +193,11 @@ async def part(
     col: Annotated[
         int | None, Query(description="Only this unit, with `row`.", examples=[14])
     ] = None,
+    at: AtQuery = "output",
 ) -> LayerObjective | None:
     """The part of a layer to explain; None = a class."""
-    if layer is None:
-        for name, value in (("channel", channel), ("row", row), ("col", col)):
-            if value is not None:
-                raise InvalidValue(name, value, "only together with layer")
-        return None
-    return LayerObjective(layer, channel, row, col)
+    _require_layer(layer, channel=channel, row=row, col=col, at=at if at != "output" else None)
+    return LayerObjective(layer, channel, row, col, at) if layer is not None else None
 
 
 async def methods(
@@ -208,6 +222,30 @@ async def methods(
 LayerQuery = Annotated[
     str, Query(max_length=200, description="A layer's name.", examples=["conv_stem"])
 ]
+
+
+async def port(layer: LayerQuery, at: AtQuery = "output") -> Port:
+    """What leaves or enters a layer."""
+    return Port(layer, at)
+
+
+async def optional_port(
+    layer: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            description="A layer's name. Left out: the features, which the network multiplies with "
+            "weights to give the logits: mostly the input of its last linear layer.",
+            examples=["blocks.3"],
+        ),
+    ] = None,
+    at: AtQuery = "output",
+) -> Port | None:
+    """What leaves or enters a layer; None = the features."""
+    _require_layer(layer, at=at if at != "output" else None)
+    return Port(layer, at) if layer is not None else None
+
+
 _Index = Annotated[int, Query(description="Counted from 0.", examples=[5])]
 _ChannelsText = Annotated[
     str | None,
@@ -252,6 +290,8 @@ DrawingDep = Annotated[Drawing, Depends(drawing)]
 SelectionDep = Annotated[Selection | None, Depends(selection)]
 ChannelsDep = Annotated[Channels, Depends(channels)]
 PositionDep = Annotated[Position, Depends(position)]
+PortDep = Annotated[Port, Depends(port)]
+OptionalPortDep = Annotated[Port | None, Depends(optional_port)]
 PartDep = Annotated[LayerObjective | None, Depends(part)]
 MethodsDep = Annotated[list[Method], Depends(methods)]
 OcclusionDep = Annotated[Occlusion, Depends(occlusion)]

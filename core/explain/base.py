@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from core.errors import InvalidValue, TargetOutOfRange
+from core.models.ports import ATS, At, Port
 
 T = TypeVar("T")
 
@@ -50,13 +51,15 @@ class ClassObjective:
 
 @dataclass(frozen=True, slots=True)
 class LayerObjective:
-    """What a layer puts out: one unit, the sum over a channel, or over all of the layer.
+    """What leaves, or enters, a layer: one unit, the sum over a channel, or over all of the layer.
 
     Attributes:
         layer: dotted name of a submodule.
-        channel: 0 <= channel < C; None = all.
-        row: position in the feature map, together with `col`; None = the sum over the channel.
+        channel: 0 <= channel < C, wherever in the layer's activation its channels are; None = all.
+        row: position in the feature map, or in the grid of tokens, together with `col`; None = the
+            sum over the channel.
         col: see row.
+        at: "input" = what enters the layer instead.
 
     Raises:
         InvalidValue: a position without its other half, or without a channel.
@@ -66,12 +69,19 @@ class LayerObjective:
     channel: int | None = None
     row: int | None = None
     col: int | None = None
+    at: At = "output"
 
     def __post_init__(self) -> None:
+        require_choice("at", self.at, ATS)
         if (self.row is None) != (self.col is None):
             raise InvalidValue("row, col", (self.row, self.col), "both or neither")
         if self.row is not None and self.channel is None:
             raise InvalidValue("channel", None, "a channel, where row and col are given")
+
+    @property
+    def port(self) -> Port:
+        """Where it is found."""
+        return Port(self.layer, self.at)
 
 
 Objective = ClassObjective | LayerObjective

@@ -11,6 +11,7 @@ from core.explain.base import Objective, Task
 from core.explain.cam import ClassActivation, grad_cam
 from core.explain.gradients import InputGradient, input_gradients
 from core.explain.relu import Rule
+from core.models.anatomy import Ports
 from core.models.loaded import LoadedModel
 
 
@@ -34,10 +35,10 @@ class Gradients:
 
 @dataclass(frozen=True, slots=True)
 class GradCams:
-    """Class activation maps of pictures for their own targets, of one layer."""
+    """Class activation maps of pictures for their own targets, of the same feature maps."""
 
     model: LoadedModel
-    layer: str
+    ports: Ports
 
     @property
     def max_batch(self) -> int:
@@ -47,7 +48,7 @@ class GradCams:
     def __call__(self, payloads: Sequence[tuple[Tensor, int | None]]) -> Sequence[ClassActivation]:
         """(row, target) pairs in, one map each."""
         rows, targets = zip(*payloads, strict=True)
-        return grad_cam(self.model, torch.stack(rows), targets, self.layer)
+        return grad_cam(self.model, torch.stack(rows), targets, self.ports)
 
 
 @dataclass(frozen=True, slots=True)

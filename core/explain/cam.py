@@ -1,6 +1,7 @@
 """Owns Grad-CAM: which feature maps of a layer speak for a class."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -8,17 +9,29 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from core.errors import MethodUnsupported
-from core.explain.base import NO_GRADIENT, require_class
-from core.models.layers import last_seen, tapped_output
+from core.explain.base import NO_GRADIENT, require_choice, require_class
+from core.models.anatomy import Ports
+from core.models.layers import last_seen
 from core.models.loaded import LoadedModel
+from core.models.ports import ATS, At, Port
 from core.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class GradCam:
-    """Attributes: layer: a convolutional layer's name; None = the last convolution that runs."""
+    """Which feature maps are weighed.
+
+    Attributes:
+        layer: a layer's name, with feature maps or tokens in a grid; None = the last feature maps
+            that all the network's answer comes of (see `LoadedModel.maps`).
+        at: whether what leaves or what enters that layer.
+    """
 
     layer: str | None = None
+    at: At = "output"
+
+    def __post_init__(self) -> None:
+        require_choice("at", self.at, ATS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +40,7 @@ class ClassActivation:
 
     Attributes:
         values: (H, W) float32, >= 0, at the input's size, not rescaled.
-        cells: (h, w) of the layer's feature map.
+        cells: (h, w) of the layer's feature maps, of the largest where there are branches.
         logits: (K,) float32.
         target: the class explained.
     """
@@ -39,7 +52,7 @@ class ClassActivation:
 
 
 def grad_cam(
-    model: LoadedModel, rows: Tensor, targets: Sequence[int | None], layer: str
+    model: LoadedModel, rows: Tensor, targets: Sequence[int | None], ports: Ports
 ) -> list[ClassActivation]:
     """Feature maps weighted by the mean gradient of each row's own target logit.
 
@@ -47,7 +60,7 @@ def grad_cam(
         model: whose torch module is run.
         rows: (B, C, H, W) float32.
         targets: (B,) a class for each row; None = its top prediction.
-        layer: name of a layer with (B, C, h, w) output.
+        ports: where the feature maps are; of branches, whose channels stand side by side.
 
     Raises:
         TargetOutOfRange: the model has no such class.
@@ -56,17 +69,28 @@ def grad_cam(
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, section 3.
     """
-    with torch.enable_grad(), tapped_output(model.module, layer) as seen:
+    with torch.enable_grad(), ExitStack() as hooks:
+        seen = [hooks.enter_context(port.tapped(model.module)) for port in ports]
         logits = model.module(model.to_device(rows))
         chosen = [_chosen(row, target) for row, target in zip(logits, targets, strict=True)]
-        activation = _feature_maps(last_seen(seen, layer, len(rows)), layer)
+        activations = [
+            last_seen(each, port.layer, len(rows)) for each, port in zip(seen, ports, strict=True)
+        ]
+        for port, activation in zip(ports, activations, strict=True):
+            _maps(model, port, activation)  # refused before the backward pass
         if not logits.requires_grad:
             raise MethodUnsupported(NO_GRADIENT)
-        (gradient,) = torch.autograd.grad(logits[range(len(chosen)), chosen].sum(), activation)
-    weights = gradient.mean((2, 3), keepdim=True)  # (B, C, h, w) -> (B, C, 1, 1)
-    cam = (weights * activation.detach()).sum(1, keepdim=True).relu()
-    values = interpolate(cam, size=rows.shape[2:], mode="bilinear")[:, 0].float().cpu().numpy()
-    cells = (activation.shape[2], activation.shape[3])
+        total = logits[range(len(chosen)), chosen].sum()
+        with model.going_back():
+            gradients = torch.autograd.grad(total, activations, allow_unused=True)
+    weighed = [
+        _weighed(model, port, activation.detach(), gradient)
+        for port, activation, gradient in zip(ports, activations, gradients, strict=True)
+    ]
+    height, width = (max(each.shape[axis] for each in weighed) for axis in (2, 3))
+    cells = (int(height), int(width))
+    cam = torch.stack([_resized(each, cells) for each in weighed]).sum(0).relu()
+    values = _resized(cam, (rows.shape[2], rows.shape[3]))[:, 0].float().cpu().numpy()
     return [
         ClassActivation(value, cells, row, target)
         for value, row, target in zip(
@@ -82,10 +106,26 @@ def _chosen(logits: Tensor, target: int | None) -> int:
     return target
 
 
-def _feature_maps(activation: Tensor, layer: str) -> Tensor:
-    if activation.ndim != 4:
+def _weighed(model: LoadedModel, port: Port, activation: Tensor, gradient: Tensor | None) -> Tensor:
+    """(B, 1, h, w): the maps, each times its mean gradient, summed."""
+    maps = _maps(model, port, activation)
+    if gradient is None:  # the logits do not depend on it
+        return torch.zeros_like(maps[:, :1])
+    slopes = _maps(model, port, gradient)
+    weights = slopes.mean((2, 3), keepdim=True)  # (B, C, h, w) -> (B, C, 1, 1)
+    return (weights * maps).sum(1, keepdim=True)
+
+
+def _maps(model: LoadedModel, port: Port, activation: Tensor) -> Tensor:
+    maps = model.axes(port, activation).maps(activation)
+    if maps is None or min(maps.shape[2:]) < 1 or max(maps.shape[2:]) == 1:
+        found = " x ".join(map(str, activation.shape[1:]))
         raise MethodUnsupported(
-            f"Grad-CAM needs feature maps (C, h, w); layer {layer!r} puts out "
-            f"{tuple(activation.shape[1:])}"
+            "Grad-CAM needs feature maps of more than one cell, or tokens in a grid; at layer "
+            f"{port.layer!r} there are {found} values"
         )
-    return activation
+    return maps
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return maps if maps.shape[2:] == size else interpolate(maps, size=size, mode="bilinear")

@@ -18,9 +18,10 @@ from core.explain.base import (
     require_choice,
     require_class,
 )
-from core.explain.relu import RULES, GuidedRelu, Rule, coverage
-from core.models.layers import captured_output, last_seen
+from core.explain.relu import RULES, Coverage, GuidedRelu, Rule, coverage
+from core.models.layers import last_seen
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.types import FloatArray
 
 Reduce = Literal["max", "l2", "sum"]
@@ -90,14 +91,14 @@ class InputGradient:
         logits: (K,) float32, of the same forward.
         target: the class explained; None where the objective is a layer's.
         value: the objective's value.
-        guided: activations guided on the way back.
+        coverage: of the rule that guided the way back; None = there was none.
     """
 
     gradient: FloatArray
     logits: FloatArray
     target: int | None
     value: float
-    guided: int
+    coverage: Coverage | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,14 +110,14 @@ class Backward:
         logits: (B, K) float32.
         targets: (B,) the class explained; None where the objective is a layer's.
         values: (B,) the objectives' values.
-        guided: (B,) activations guided on the way back.
+        coverages: (B,) of the rule that guided the way back; None = there was none.
     """
 
     gradients: Tensor
     logits: FloatArray
     targets: list[int | None]
     values: list[float]
-    guided: list[int]
+    coverages: list[Coverage | None]
 
 
 def input_gradients(
@@ -125,7 +126,7 @@ def input_gradients(
     """Gradients of each row's own objective, one by one; see `backward`."""
     found = backward(model, rows, objectives, rule)
     gradients = found.gradients.cpu().contiguous().numpy()
-    parts = (gradients, found.logits, found.targets, found.values, found.guided)
+    parts = (gradients, found.logits, found.targets, found.values, found.coverages)
     return [InputGradient(*each) for each in zip(*parts, strict=True)]
 
 
@@ -151,21 +152,21 @@ def backward(
             picture and objective can be differentiated.
     """
     inputs = model.to_device(rows).detach().requires_grad_(True)
-    layers = {each.layer for each in objectives if isinstance(each, LayerObjective)}
+    ports = {each.port for each in objectives if isinstance(each, LayerObjective)}
     with torch.enable_grad(), ExitStack() as hooks:
-        seen = {name: hooks.enter_context(captured_output(model.module, name)) for name in layers}
+        seen = {port: hooks.enter_context(port.captured(model.module)) for port in ports}
         logits = model.module(inputs.clone())  # which the network may change in place
-        values, targets = _values(logits, seen, objectives)
+        values, targets = _values(model, logits, seen, objectives)
         total = torch.stack(values).sum()
-        guided = [coverage(value, rule) if rule else 0 for value in values]
-        with GuidedRelu(rule) if rule else nullcontext():
+        coverages = [coverage(value, rule) if rule else None for value in values]
+        with model.going_back(), GuidedRelu(rule) if rule else nullcontext():
             gradients = _gradient(total, inputs)
     return Backward(
         gradients.float(),
         logits.detach().float().cpu().numpy(),
         targets,
         torch.stack(values).detach().tolist(),
-        guided,
+        coverages,
     )
 
 
@@ -179,7 +180,10 @@ def _gradient(total: Tensor, inputs: Tensor) -> Tensor:
 
 
 def _values(
-    logits: Tensor, seen: dict[str, list[Tensor]], objectives: Sequence[Objective]
+    model: LoadedModel,
+    logits: Tensor,
+    seen: dict[Port, list[Tensor]],
+    objectives: Sequence[Objective],
 ) -> tuple[list[Tensor], list[int | None]]:
     values: list[Tensor] = []
     targets: list[int | None] = []
@@ -192,22 +196,31 @@ def _values(
             values.append(logits[number, target])
             targets.append(target)
         else:
-            values.append(_unit(seen, number, objective, len(logits)))
+            activation = last_seen(seen[objective.port], objective.layer, len(logits))
+            values.append(_part(model, activation[number, None], objective))
             targets.append(None)
     return values, targets
 
 
-def _unit(
-    seen: dict[str, list[Tensor]], number: int, objective: LayerObjective, rows: int
-) -> Tensor:
-    activation = last_seen(seen[objective.layer], objective.layer, rows)[number]  # (C, h, w), (D,)
-    places = {"channel": objective.channel, "row": objective.row, "col": objective.col}
-    for axis, (name, place) in enumerate(places.items()):
-        if place is None:
-            break
-        size = activation.shape[axis] if axis < activation.ndim else 0
-        if not 0 <= place < size:
-            allowed = f"0 to {size - 1}" if size else f"none: {objective.layer!r} has no such axis"
-            raise InvalidValue(name, place, allowed)
-    indices = tuple(place for place in places.values() if place is not None)
-    return activation[indices].sum()
+def _part(model: LoadedModel, activation: Tensor, objective: LayerObjective) -> Tensor:
+    """The sum of the part of an activation (1, ...) that is explained."""
+    axes = model.axes(objective.port, activation)
+    if objective.channel is None:
+        return activation.sum()
+    channels = activation.movedim(axes.channels, 1)[0]  # (1, ..., C, ...) -> (C, ...)
+    part = channels[_within("channel", objective.channel, len(channels))]
+    if objective.row is None or objective.col is None:
+        return part.sum()
+    maps = axes.maps(activation)
+    if maps is None:
+        allowed = f"none: what is at {objective.layer!r} has no rows and columns"
+        raise InvalidValue("row", objective.row, allowed)
+    height, width = maps.shape[2:]
+    row, col = _within("row", objective.row, height), _within("col", objective.col, width)
+    return maps[0, objective.channel, row, col]
+
+
+def _within(name: str, index: int, size: int) -> int:
+    if not 0 <= index < size:
+        raise InvalidValue(name, index, f"0 to {size - 1}")
+    return index

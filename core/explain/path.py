@@ -100,12 +100,13 @@ def smoothgrad(
     for start in range(0, parameters.samples, model.rows_at_once):
         yield start / parameters.samples
         count = min(model.rows_at_once, parameters.samples - start)
-        noise = torch.randn(count, *row.shape, generator=generator)  # the same on every device
+        # Drawn one by one: else it would depend on how many rows run at once.
+        noise = torch.stack([torch.randn(row.shape, generator=generator) for _ in range(count)])
         objectives = [ClassObjective(clean.target)] * count
         found = backward(model, row + spread * noise, objectives)
         total += found.gradients.sum(0, dtype=torch.float64)
     mean = (total / parameters.samples).float().cpu().numpy()
-    return InputGradient(mean, clean.logits, clean.target, clean.value, 0)
+    return InputGradient(mean, clean.logits, clean.target, clean.value, None)
 
 
 def integrated_gradients(

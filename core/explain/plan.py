@@ -22,8 +22,10 @@ from core.explain.path import (
     smoothgrad,
 )
 from core.explain.relu import Rule
+from core.models.anatomy import Ports
 from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.types import FloatArray
 from core.worker import BatchFunction
 
@@ -88,7 +90,7 @@ def prepare(model: LoadedModel) -> tuple[str, ...]:
     plain = _differentiable(model, None)
     lacking = {
         GuidedBackprop: not (plain and _differentiable(model, "guided")),
-        GradCam: not plain or model.last_convolution is None,
+        GradCam: not model.maps,
     }
     return tuple(
         name
@@ -139,21 +141,25 @@ def plan(
         case IntegratedGradients():
             return Plan(Task(integrated_gradients(model, view, method, target)), _integrated)
         case GradCam():
-            layer = _cam_layer(model, method)
-            work = GradCams(model, layer), (model.spec.preprocess.normalise(view), target)
-            return Plan(work, _activated(layer))
+            ports = _cam_ports(model, method)
+            work = GradCams(model, ports), (model.spec.preprocess.normalise(view), target)
+            return Plan(work, _activated(ports))
         case GuidedBackprop():
             return _gradient(model, view, method, objective, method.rule)
         case _:
             return _gradient(model, view, method, objective, None)
 
 
-def _cam_layer(model: LoadedModel, method: GradCam) -> str:
-    layer = method.layer or model.last_convolution
-    if layer is None:
-        raise MethodUnsupported("Grad-CAM needs a convolution, and this network runs none")
-    find_layer(model.module, layer)
-    return layer
+def _cam_ports(model: LoadedModel, method: GradCam) -> Ports:
+    if method.layer is not None:
+        find_layer(model.module, method.layer)
+        return (Port(method.layer, method.at),)
+    if not model.maps:
+        raise MethodUnsupported(
+            "Grad-CAM needs feature maps that all the network's answer comes of, and found none; "
+            "name a layer"
+        )
+    return model.maps
 
 
 def _check_cost(method: Occlusion, view: Tensor, limit_forwards: int) -> None:
@@ -180,7 +186,8 @@ def _reduced(method: Saliency) -> Callable[[InputGradient], Finding]:
     def finish(found: InputGradient) -> Finding:
         extras: dict[str, Any] = {}
         if isinstance(method, GuidedBackprop):
-            extras["coverage"] = {"guided": found.guided, "rule": method.rule}
+            assert found.coverage is not None  # it has a rule
+            extras["coverage"] = asdict(found.coverage)
         if isinstance(method, SmoothGrad):
             extras |= {"samples": method.samples, "noise": method.noise, "seed": method.seed}
         return Finding(method(found.gradient), found.logits, found.target, found.value, extras)
@@ -196,9 +203,11 @@ def _integrated(found: Integral) -> Finding:
     return Finding(found.values, found.logits, found.target, extras=extras)
 
 
-def _activated(layer: str) -> Callable[[ClassActivation], Finding]:
+def _activated(ports: Ports) -> Callable[[ClassActivation], Finding]:
+    layers = ", ".join(port.layer for port in ports)
+
     def finish(found: ClassActivation) -> Finding:
-        extras = {"layer": layer, "cells": found.cells}
+        extras = {"layer": layers, "at": ports[0].at, "cells": found.cells}
         return Finding(found.values, found.logits, found.target, extras=extras)
 
     return finish

@@ -1,7 +1,9 @@
 """Owns guided ReLU: what the backward pass of an activation lets through; touches no module."""
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,27 +15,58 @@ Rule = Literal["guided", "clamp-grad"]
 RULES: tuple[str, ...] = get_args(Rule)
 
 _aten = torch.ops.aten
-# Operation of the backward pass -> names of the autograd nodes that run it. Gates (sigmoid,
-# hardsigmoid) are no activations and stay as they are.
-_RELUS: Mapping[object, frozenset[str]] = {
-    _aten.threshold_backward: frozenset({"ReluBackward0", "ThresholdBackward0"}),
-    _aten.hardtanh_backward: frozenset({"HardtanhBackward0"}),
-    _aten.leaky_relu_backward: frozenset({"LeakyReluBackward0"}),
+# Operation of the backward pass -> the autograd node that runs it -> what people call it. Gates
+# (sigmoid, hardsigmoid) are no activations and stay as they are.
+_RELUS: Mapping[object, Mapping[str, str]] = {
+    _aten.threshold_backward: {"ReluBackward0": "ReLU", "ThresholdBackward0": "Threshold"},
+    _aten.hardtanh_backward: {"HardtanhBackward0": "ReLU6"},
+    _aten.leaky_relu_backward: {"LeakyReluBackward0": "LeakyReLU"},
+    _aten._prelu_kernel_backward: {"PreluKernelBackward0": "PReLU"},
+    _aten.rrelu_with_noise_backward: {"RreluWithNoiseBackward0": "RReLU"},
 }
-_SMOOTH: Mapping[object, frozenset[str]] = {
-    _aten.gelu_backward: frozenset({"GeluBackward0"}),
-    _aten.silu_backward: frozenset({"SiluBackward0"}),
-    _aten.hardswish_backward: frozenset({"HardswishBackward0"}),
-    _aten.elu_backward: frozenset({"EluBackward0"}),
-    _aten.mish_backward: frozenset({"MishBackward0"}),
-    _aten.softplus_backward: frozenset({"SoftplusBackward0"}),
+_SMOOTH: Mapping[object, Mapping[str, str]] = {
+    _aten.gelu_backward: {"GeluBackward0": "GELU"},
+    _aten.silu_backward: {"SiluBackward0": "SiLU"},
+    _aten.hardswish_backward: {"HardswishBackward0": "Hardswish"},
+    _aten.elu_backward: {"EluBackward0": "ELU"},
+    _aten.mish_backward: {"MishBackward0": "Mish"},
+    _aten.softplus_backward: {"SoftplusBackward0": "Softplus"},
+}
+# Activations that no rule guides.
+_OTHERS: Mapping[str, str] = {
+    "TanhBackward0": "Tanh",
+    "LogSigmoidBackward0": "LogSigmoid",
+    "HardshrinkBackward0": "Hardshrink",
+    "SoftshrinkBackward0": "Softshrink",
+    "ClampBackward0": "clamp",
+    "ClampBackward1": "clamp",
+    "ClampMinBackward0": "clamp",
+    "ClampMinBackward1": "clamp",
 }
 # These pass a gradient or stop it: clamping what leaves is clamping what enters, and needs no copy.
 _GATES = frozenset({_aten.threshold_backward, _aten.hardtanh_backward})
-_OPERATIONS: Mapping[str, Mapping[object, frozenset[str]]] = {
+_OPERATIONS: Mapping[str, Mapping[object, Mapping[str, str]]] = {
     "guided": _RELUS,
     "clamp-grad": {**_RELUS, **_SMOOTH},
 }
+_NAMES: Mapping[str, str] = dict(
+    each for names in (*_RELUS.values(), *_SMOOTH.values(), _OTHERS) for each in names.items()
+)
+_FEWEST: Final = 0.5
+"""Share of the activations that must be guided: with fewer the map is nearly the plain gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many activations between an output and the input a rule takes hold of.
+
+    Attributes:
+        unguided: how many it does not, by their kind.
+    """
+
+    guided: int
+    unguided: Mapping[str, int]
+    rule: Rule
 
 
 class GuidedRelu(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -64,23 +97,40 @@ class GuidedRelu(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(args[0].clamp(min=0), *args[1:], **(kwargs or {}))
 
 
-def coverage(output: Tensor, rule: Rule) -> int:
+def coverage(output: Tensor, rule: Rule) -> Coverage:
     """How many activations between an output and the input the rule takes hold of.
 
     Counted in the autograd graph, not while the backward pass runs: so that in a batch of mixed
     objectives each has the count it would have alone.
 
     Raises:
-        MethodUnsupported: none, so the map would be the plain gradient.
+        MethodUnsupported: fewer than half of them, so the map would be nearly the plain gradient.
     """
-    names = frozenset().union(*_OPERATIONS[rule].values())
-    count = sum(node.name() in names for node in _graph(output))
-    if count == 0:
-        raise MethodUnsupported(
-            "guided backpropagation found no ReLU to guide between this output and the input"
-            + ("; rule=clamp-grad guides GELU, SiLU and the like" if rule == "guided" else "")
+    hold = {node for names in _OPERATIONS[rule].values() for node in names}
+    met = [node.name() for node in _graph(output)]
+    guided = sum(name in hold for name in met)
+    left = Counter(sorted(_NAMES[name] for name in met if name in _NAMES and name not in hold))
+    unguided = dict(left.most_common())
+    if guided and guided >= _FEWEST * (guided + left.total()):
+        return Coverage(guided, unguided, rule)
+    raise MethodUnsupported(_refusal(guided, unguided, rule))
+
+
+def _refusal(guided: int, unguided: Mapping[str, int], rule: Rule) -> str:
+    others = ", ".join(f"{count} {name}" for name, count in unguided.items())
+    if not guided and not others:
+        return (
+            "guided backpropagation found no activation to guide between this output and the input"
         )
-    return count
+    total = guided + sum(unguided.values())
+    found = (
+        f"guided backpropagation would guide {guided} of {total} activations between this output "
+        f"and the input, and the map would be nearly the plain gradient; not guided: {others}"
+    )
+    smooth = {name for names in _SMOOTH.values() for name in names.values()} & set(unguided)
+    if rule == "guided" and smooth:
+        return f"{found}; rule=clamp-grad guides {', '.join(sorted(smooth))}, too"
+    return found
 
 
 def _graph(output: Tensor) -> set[Any]:

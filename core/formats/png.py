@@ -13,7 +13,9 @@ MAX_CHUNKS: Final = 100_000
 _MAX_METADATA_BYTES: Final = 2**20
 """What orientation may be looked for in, unpacked; Pillow refuses the picture above it."""
 
+_DEEP: Final = 16
 _PALETTE_TYPE: Final = 3
+_CHANNELS: Final = {0: 1, 2: 3, 4: 2, 6: 4}  # by color type
 _TRANSPARENT_BYTES: Final = {0: 2, 2: 6}  # one color: by its gray, or by red, green and blue
 _ITXT_XMP: Final = b"XML:com.adobe.xmp\0"
 _ZTXT_EXIF: Final = b"Raw profile type exif\0"
@@ -25,10 +27,22 @@ class NeededPng(NamedTuple):
     Attributes:
         content: the file; the very one received if nothing had to go.
         frames: of the animation, at least 1.
+        bits: that samples of 16 bits had before, by sBIT, 8 to 16; None = nothing says.
     """
 
     content: bytes
     frames: int
+    bits: int | None
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether it has a single channel, without a palette."""
+        return self.content[25] == 0
+
+    @property
+    def is_deep_color(self) -> bool:
+        """Whether it has 16 bits in more than one channel, of which Pillow keeps 8."""
+        return self.content[24] == _DEEP and not self.is_gray
 
 
 class _Chunk(NamedTuple):
@@ -54,6 +68,7 @@ def needed(content: bytes) -> NeededPng:
     view = memoryview(content)
     kept: list[memoryview] = [view[:8]]
     announced, led, seen_pixels, frames, end = 0, False, False, 1, 8
+    bits: int | None = None
     for count, chunk in enumerate(_chunks(content)):
         if count >= MAX_CHUNKS:
             raise ImageCorrupt(f"a PNG of more than {MAX_CHUNKS} chunks")
@@ -62,6 +77,8 @@ def needed(content: bytes) -> NeededPng:
             kept.append(view[chunk.start : end])
         elif chunk.kind == b"acTL" and not seen_pixels and end - chunk.start == 20:
             announced = announced or int.from_bytes(view[chunk.start + 8 : chunk.start + 12], "big")
+        elif chunk.kind == b"sBIT" and not seen_pixels:
+            bits = _original_bits(content, chunk)
         led = led or (chunk.kind == b"fcTL" and not seen_pixels)
         seen_pixels = seen_pixels or chunk.kind == b"IDAT"
         if chunk.kind == b"IEND":
@@ -71,8 +88,8 @@ def needed(content: bytes) -> NeededPng:
     if 0 < announced < 2**31:
         frames = announced + (not led)  # a picture without fcTL stands before the animation
     if sum(map(len, kept)) == len(content):
-        return NeededPng(content, frames)
-    return NeededPng(b"".join(kept), frames)
+        return NeededPng(content, frames, bits)
+    return NeededPng(b"".join(kept), frames, bits)
 
 
 def _chunks(content: bytes) -> Iterator[_Chunk]:
@@ -110,6 +127,15 @@ def _is_needed(content: bytes, chunk: _Chunk) -> bool:
     if kind in (b"iTXt", b"zTXt", b"tEXt"):
         return _may_hold_orientation(content, chunk) and _is_intact(content, chunk)
     return False
+
+
+def _original_bits(content: bytes, chunk: _Chunk) -> int | None:
+    """The most bits that any channel had, of those whose samples have 16."""
+    said = content[chunk.start + 8 : chunk.end - 4]
+    is_sane = len(said) == _CHANNELS.get(content[25]) and all(8 <= bits <= _DEEP for bits in said)
+    if content[24] != _DEEP or not is_sane or not _is_intact(content, chunk):
+        return None
+    return max(said)
 
 
 def _is_intact(content: bytes, chunk: _Chunk) -> bool:

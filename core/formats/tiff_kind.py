@@ -15,6 +15,7 @@ PHOTOMETRIC: Final = 262
 FILL_ORDER: Final = 266
 ORIENTATION: Final = 274
 SAMPLES: Final = 277
+LARGEST: Final = 281
 PLANAR: Final = 284
 PREDICTOR: Final = 317
 SUB_PICTURES: Final = 330
@@ -55,7 +56,8 @@ _PILLOWS_GRAY: Final = {
 }
 """Byte orders of the deep gray that Pillow reads right."""
 
-_DEPTHS: Final = {UNSIGNED: (8, 16, 32), SIGNED: (8, 16, 32), FLOAT: (16, 32, 64)}
+_PACKED: Final = range(9, 16)
+_DEPTHS: Final = {UNSIGNED: (8, *_PACKED, 16, 32), SIGNED: (8, 16, 32), FLOAT: (16, 32, 64)}
 _MAX_BEYOND: Final = 3
 _TAKEN: Final = (*_LOSSLESS, *_JPEG, 2, 3, 4, 32771, 32809)
 _COMPRESSIONS: Final = {
@@ -87,6 +89,7 @@ class TiffKind:
         samples: per pixel.
         extra: what each sample beyond the colors is: 0 unknown, 1 premultiplied alpha, 2 alpha.
         sample_format: 1 unsigned, 2 signed, 3 float, others.
+        largest: value of a sample, as the file says; 0 = it does not.
         orientation: 1 (upright) to 8.
         is_raw: the picture is what a camera's sensor saw, or a small preview beside that.
         is_unaligned: it has fewer color samples than pixels, and no codec that would spread them.
@@ -105,6 +108,7 @@ class TiffKind:
     samples: int
     extra: tuple[int, ...]
     sample_format: int
+    largest: int
     orientation: int
     is_raw: bool
     is_unaligned: bool
@@ -114,6 +118,26 @@ class TiffKind:
     def depth(self) -> int:
         """Bits of a sample; of the first, if they differ."""
         return self.bits[0]
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its samples are no whole bytes, but deeper than one."""
+        return self.depth in _PACKED
+
+    @property
+    def is_deep_color(self) -> bool:
+        """Whether it has 16 bits in more than one channel, of which Pillow keeps 8."""
+        return self.depth == 16 and self.samples > 1
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits that a sample has, or that its largest value has where that is all ones.
+
+        Any other value is one that the picture happens to hold, as TIFF 6.0 means this tag.
+        """
+        named = self.largest.bit_length()
+        is_range = named in _PACKED and self.largest == 2**named - 1
+        return named if is_range and named < self.depth else self.depth
 
     @property
     def bands(self) -> int:
@@ -198,6 +222,13 @@ class TiffKind:
         return beyond <= (3 if self.photometric == RGB else 0) and self.photometric in _PILLOWS
 
     @property
+    def _predictors(self) -> tuple[int, ...]:
+        """Those that are undone here; libtiff writes none for packed samples."""
+        if self.is_packed:
+            return (1,)
+        return (1, 3 if self.sample_format == FLOAT else 2)
+
+    @property
     def is_samples(self) -> bool:
         """Whether its samples can be read as bytes and be understood here."""
         beyond = self.samples - self.bands
@@ -207,7 +238,7 @@ class TiffKind:
             and self.fill_order == 1
             and len(set(self.bits)) == 1
             and self.depth in _DEPTHS.get(self.sample_format, ())
-            and self.predictor in (1, 3 if self.sample_format == FLOAT else 2)
+            and self.predictor in self._predictors
             and 0 <= beyond <= _MAX_BEYOND
             and (self.bands > 1 or beyond <= 1 or self.alpha == 1)
         )
@@ -245,6 +276,7 @@ def tiff_kind(content: bytes) -> TiffKind | None:
         samples=samples,
         extra=extra,
         sample_format=max(all_of(SAMPLE_FORMAT, (UNSIGNED,))),
+        largest=max(all_of(LARGEST, (0,))),
         orientation=orientation if 1 <= orientation <= 8 else 1,
         is_raw=_is_raw(tags, photometric, one(SUBFILE_TYPE, 0), content),
         is_unaligned=(compression, photometric) == (1, YCBCR) and set(subsampling) != {1},

@@ -27,7 +27,7 @@ from core.gallery.records import (
     Written,
 )
 from core.gallery.tick import Tick, go_on
-from core.types import FloatArray, Pixels
+from core.types import FloatArray, ImageFile, Pixels
 
 
 class Gallery(Protocol):
@@ -126,8 +126,8 @@ class Gallery(Protocol):
     def pixels(self, collection: str, id: str) -> Pixels | None:
         """(32, 32, 3) uint8, an item's pixels; None where the collection has no pixel space."""
 
-    def original(self, collection: str, id: str) -> bytes | None:
-        """An item's file as it was received; None where originals are not kept."""
+    def original(self, collection: str, id: str) -> ImageFile | None:
+        """An item's picture as it was sent; None where originals are not kept."""
 
     def vectors(
         self, collection: str, ids: Sequence[str] | None = None

@@ -34,7 +34,7 @@ from core.gallery.records import (
 from core.gallery.store import Store
 from core.gallery.tick import Tick, go_on
 from core.gallery.verify import verify
-from core.types import FloatArray, Pixels
+from core.types import FloatArray, ImageFile, Pixels
 
 _log = logging.getLogger("seethrough")
 
@@ -147,7 +147,7 @@ class LocalGallery:
         """See `Gallery.pixels`."""
         return self._store.pixels(collection, id)
 
-    def original(self, collection: str, id: str) -> bytes | None:
+    def original(self, collection: str, id: str) -> ImageFile | None:
         """See `Gallery.original`."""
         return self._store.original(collection, id)
 

@@ -27,9 +27,10 @@ from core.gallery.records import (
     StoredPrediction,
     Written,
 )
-from core.types import Pixels
+from core.types import ImageFile, Pixels
 
 _SPEC: Final = b"seethrough.collection"
+_BITS: Final = "bits"
 _GROUP_ROWS: Final = 1024
 _GROUP_BYTES: Final = 32 * 2**20
 """Of files in one row group: it is held in memory, by whoever writes and by whoever reads."""
@@ -47,8 +48,8 @@ def export_collection(gallery: Gallery, collection: str, file: Path) -> int:
 
     Columns: id, label, metadata (JSON text), sha256, width, height, class_index, class_label,
     probability, created_at, vector (a list of D float32), pixels (32 x 32 x 3 bytes, or null),
-    thumbnail (a JPEG file), original (the file as it was received, or null). What the collection
-    is bound to is in the schema's metadata, as JSON.
+    thumbnail (a JPEG file), original (the file as it was received, or null), bits (what was said of
+    its samples, or null). What the collection is bound to is in the schema's metadata, as JSON.
 
     Args:
         gallery: holds it.
@@ -174,12 +175,14 @@ def _schema(spec: CollectionSpec) -> pa.Schema:
         "pixels": pa.binary(),
         "thumbnail": pa.binary(),
         "original": pa.binary(),
+        _BITS: pa.int32(),
     }
     return pa.schema(list(fields.items()), {_SPEC: json.dumps(asdict(spec)).encode()})
 
 
 def _row(gallery: Gallery, collection: str, item: Item, vector: NDArray[np.float32]) -> Row:
     pixels = gallery.pixels(collection, item.id)
+    original = gallery.original(collection, item.id)
     return {
         "id": item.id,
         "label": item.label,
@@ -194,7 +197,8 @@ def _row(gallery: Gallery, collection: str, item: Item, vector: NDArray[np.float
         "vector": vector,
         "pixels": None if pixels is None else pixels.tobytes(),
         "thumbnail": gallery.thumbnail(collection, item.id),
-        "original": gallery.original(collection, item.id),
+        "original": None if original is None else original.content,
+        _BITS: None if original is None else original.bits,
     }
 
 
@@ -214,9 +218,13 @@ def _new_item(row: Row, spec: CollectionSpec) -> NewItem:
         np.array(row["vector"], dtype=np.float32),
         _pixels(row["pixels"], row["id"]) if spec.pixel_space else None,
         row["thumbnail"],
-        row["original"] if spec.keep_originals else None,
+        _original(row) if spec.keep_originals else None,
         row["created_at"],
     )
+
+
+def _original(row: Row) -> ImageFile | None:
+    return None if row["original"] is None else ImageFile(row["original"], row.get(_BITS))
 
 
 def _pixels(content: bytes | None, id: str) -> Pixels:
@@ -241,7 +249,9 @@ def _spec(schema: pa.Schema, file: Path) -> CollectionSpec:
         raise InvalidValue("file", str(file), "a file that `seethrough export` wrote")
     try:
         spec = CollectionSpec(**json.loads(written))
-        known = spec.metric in METRICS and schema.equals(_schema(spec))
+        today = _schema(spec)
+        earlier = today.remove(today.get_field_index(_BITS))  # before anybody could say them
+        known = spec.metric in METRICS and any(map(schema.equals, (today, earlier)))
         require_name(spec.name)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise InvalidValue("file", str(file), "a collection that this version knows") from error

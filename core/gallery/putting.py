@@ -152,8 +152,8 @@ def _insert(turn: Turn, collection: Collection, new: NewItem, arrays: _Arrays) -
         f"INSERT INTO items ({names}) VALUES ({marks})", tuple(values.values())
     ).lastrowid
     turn.connection.execute(
-        "INSERT INTO pictures (ordinal, thumbnail, original) VALUES (?, ?, ?)",
-        (ordinal, new.thumbnail, _original(new, collection)),
+        "INSERT INTO pictures (ordinal, thumbnail, original, bits) VALUES (?, ?, ?, ?)",
+        (ordinal, new.thumbnail, *_original(new, collection)),
     )
     count(turn, collection, +1)
     return _read_back(turn, ordinal)
@@ -171,8 +171,8 @@ def _replace(
         (*values.values(), own.ordinal),
     )
     turn.connection.execute(
-        "UPDATE pictures SET thumbnail = ?, original = ? WHERE ordinal = ?",
-        (new.thumbnail, _original(new, collection), own.ordinal),
+        "UPDATE pictures SET thumbnail = ?, original = ?, bits = ? WHERE ordinal = ?",
+        (new.thumbnail, *_original(new, collection), own.ordinal),
     )
     turn.connection.execute("DELETE FROM vectors WHERE number = ?", (own.item.number,))
     count(turn, collection, 0)
@@ -212,8 +212,11 @@ def _values(turn: Turn, id: str, number: int, new: NewItem) -> dict[str, Any]:
     }
 
 
-def _original(new: NewItem, collection: Collection) -> bytes | None:
-    return new.original if collection.spec.keep_originals else None
+def _original(new: NewItem, collection: Collection) -> tuple[bytes | None, int | None]:
+    """The columns `original` and `bits`."""
+    if new.original is None or not collection.spec.keep_originals:
+        return None, None
+    return new.original.content, new.original.bits
 
 
 def _free_id(turn: Turn, collection: Collection) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal, get_args
 
-from core.types import FloatArray, Pixels
+from core.types import FloatArray, ImageFile, Pixels
 
 Metric = Literal["l2", "l1", "cosine"]
 """Euclidean distance, sum of absolute differences, 1 - cosine of the angle."""
@@ -95,7 +95,7 @@ class NewItem:
         vector: (D,) float32, finite.
         pixels: (32, 32, 3) uint8; None where the collection has no pixel space.
         thumbnail: a JPEG file of at most 320 px.
-        original: the picture's file; None where originals are not kept.
+        original: the picture as it was sent; None where originals are not kept.
         created_at: when it was first stored, in another gallery; None = now. An item that is
             replaced keeps its own.
     """
@@ -110,7 +110,7 @@ class NewItem:
     vector: FloatArray
     pixels: Pixels | None
     thumbnail: bytes
-    original: bytes | None = None
+    original: ImageFile | None = None
     created_at: datetime | None = None
 
 

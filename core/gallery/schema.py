@@ -125,7 +125,10 @@ _PROJECTIONS = (
     "CREATE INDEX projections_by_age ON projections (collection, created_at)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_BASE, _IDEMPOTENCY, _PROJECTIONS)
+# What the sender said of the samples of an original, to embed it anew as it was.
+_BITS = ("ALTER TABLE pictures ADD COLUMN bits INTEGER",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_BASE, _IDEMPOTENCY, _PROJECTIONS, _BITS)
 """What makes version n + 1 of version n, from an empty file on; never changed once released."""
 
 VERSION = len(MIGRATIONS)

@@ -28,7 +28,7 @@ from core.gallery.records import (
 )
 from core.gallery.rows import to_pixels, to_vector
 from core.gallery.writer import OnCommit, Writer
-from core.types import FloatArray, Pixels
+from core.types import FloatArray, ImageFile, Pixels
 
 
 def _now() -> datetime:
@@ -102,10 +102,10 @@ class Store:
         thumbnail: bytes = self._blob("thumbnail", "pictures USING (ordinal)", collection, id)
         return thumbnail
 
-    def original(self, collection: str, id: str) -> bytes | None:
-        """An item's file as it was received; None where originals are not kept."""
-        original: bytes | None = self._blob("original", "pictures USING (ordinal)", collection, id)
-        return original
+    def original(self, collection: str, id: str) -> ImageFile | None:
+        """An item's picture as it was sent; None where originals are not kept."""
+        content, bits = self._columns("original, bits", "pictures USING (ordinal)", collection, id)
+        return None if content is None else ImageFile(content, bits)
 
     def vector(self, collection: str, id: str) -> FloatArray:
         """(D,) float32, an item's vector."""
@@ -255,14 +255,19 @@ class Store:
 
     def _blob(self, column: str, joined: str, collection: str, id: str) -> Any:
         """One column of what hangs on an item; None where nothing does."""
+        return self._columns(column, joined, collection, id)[0]
+
+    def _columns(self, columns: str, joined: str, collection: str, id: str) -> Any:
+        """Columns of what hangs on an item; each None where nothing does."""
         with self._readers.snapshot() as connection:
             ordinal = listing.row(connection, listing.collection(connection, collection), id)[0]
-            query = f"SELECT {column} FROM items LEFT JOIN {joined} WHERE ordinal = ?"
-            return connection.execute(query, (ordinal,)).fetchone()[0]
+            query = f"SELECT {columns} FROM items LEFT JOIN {joined} WHERE ordinal = ?"
+            return connection.execute(query, (ordinal,)).fetchone()
 
 
 def _size_bytes(write: Write) -> int:
     if not isinstance(write, Put):
         return 0
     item = write.item
-    return item.vector.nbytes + len(item.thumbnail) + len(item.original or b"")
+    original = b"" if item.original is None else item.original.content
+    return item.vector.nbytes + len(item.thumbnail) + len(original)

@@ -1,6 +1,7 @@
 """Owns what a layer puts out for one picture, as numbers and as a picture; knows no weights."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from core.errors import InvalidValue
 from core.inspect.selection import Selection
 from core.inspect.tiles import TITLE_PX, Scaling, brightness, sheet, span
-from core.models.layers import captured_output, last_seen
+from core.models.axes import Axes, axes_of
+from core.models.layers import last_seen
+from core.models.ports import Port
 from core.models.predictions import require_finite
 from core.render import SEQUENTIAL, Scale, colorize
 from core.sheet import strip
@@ -61,13 +64,15 @@ class Channels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """What channels of a layer put out for one picture.
+    """What leaves, or enters, channels of a layer for one picture.
 
     Attributes:
-        layer: the layer's name.
-        shape: of all it put out, without the batch axis: (C, h, w) feature maps, (D,) a vector,
-            (T, D) tokens.
+        port: of the layer.
+        shape: of all there is, without the batch axis: (C, h, w) feature maps, also where the layer
+            has them as (h, w, C); (D,) a vector, (T, D) tokens.
         axis: where in that shape the channels are: first in maps, last in tokens.
+        grid: (h, w) of the positions or tokens; None = they form none.
+        extra: tokens before the first of the grid.
         indices: (n,) which channels these are.
         values: float32, as `shape`, with n channels.
         means: (n,) float32, of each channel.
@@ -76,9 +81,11 @@ class Activations:
             layer, most active first.
     """
 
-    layer: str
+    port: Port
     shape: tuple[int, ...]
     axis: int
+    grid: tuple[int, int] | None
+    extra: int
     indices: tuple[int, ...]
     values: FloatArray
     means: FloatArray
@@ -86,12 +93,17 @@ class Activations:
     most_active: tuple[tuple[int, float, float], ...]
 
 
-def activations(module: nn.Module, batch: Tensor, layer: str, channels: Channels) -> Activations:
-    """Run the network on one picture and keep what a layer puts out, in its last run.
+def activations(
+    module: nn.Module, batch: Tensor, port: Port, axes: Mapping[Port, Axes], channels: Channels
+) -> Activations:
+    """Run the network on one picture and keep what leaves or enters a layer in its last run.
 
     Args:
         module: in eval mode; left as it is.
         batch: (1, C, H, W) float32, one picture, where the module is.
+        port: of the layer.
+        axes: of what is at the ports of the network, as far as they are known.
+        channels: which are wanted.
 
     Raises:
         UnknownLayer: no such layer.
@@ -100,15 +112,21 @@ def activations(module: nn.Module, batch: Tensor, layer: str, channels: Channels
         ModelUnusable: it puts out no tensor.
         OutputNotFinite: a value is NaN or infinite.
     """
-    with torch.no_grad(), captured_output(module, layer) as seen:
+    with torch.no_grad(), port.captured(module) as seen:
         module(batch)
-    values: FloatArray = last_seen(seen, layer, len(batch))[0].float().cpu().contiguous().numpy()
+    activation = last_seen(seen, port.layer, len(batch))
+    known = axes.get(port) or axes_of(activation.shape, None, ())
+    found = activation[0]
+    if found.ndim == 3 and known.grid:
+        found = found.movedim(known.channels, 0)  # (h, w, C) -> (C, h, w)
+        known = replace(known, channels=-3)
+    values: FloatArray = found.float().cpu().contiguous().numpy()
     require_finite(values)
-    return _chosen(layer, values, channels)
+    return _chosen(port, values, known, channels)
 
 
-def _chosen(layer: str, values: FloatArray, channels: Channels) -> Activations:
-    axis = 0 if values.ndim in (1, 3) else values.ndim - 1
+def _chosen(port: Port, values: FloatArray, axes: Axes, channels: Channels) -> Activations:
+    axis = values.ndim + axes.channels
     others = tuple(each for each in range(values.ndim) if each != axis)
     means = values.mean(others, dtype=np.float64).astype(np.float32)
     maxima = values.max(others)
@@ -116,9 +134,11 @@ def _chosen(layer: str, values: FloatArray, channels: Channels) -> Activations:
     chosen = list(indices)
     best = most_active(means, MOST_ACTIVE)
     return Activations(
-        layer=layer,
+        port=port,
         shape=values.shape,
         axis=axis,
+        grid=axes.grid,
+        extra=axes.extra,
         indices=indices,
         values=np.ascontiguousarray(values.take(chosen, axis)),
         means=means[chosen],
@@ -135,16 +155,17 @@ def most_active(means: FloatArray, count: int) -> tuple[int, ...]:
 def draw_activations(found: Activations, scaling: Scaling = "shared") -> Pixels:
     """Feature maps as tiles, bright = active, under a title that says what the ends stand for.
 
-    More than 64 maps: the 64 most active of them. A vector is a square of cells, row by row.
+    More than 64 maps: the 64 most active of them. A vector is a square of cells, row by row; of
+    tokens in a grid each channel is a map, without a class token.
 
     Raises:
-        InvalidValue: tokens, or something else that is no picture.
+        InvalidValue: tokens without a grid, or something else that is no picture.
     """
     if found.values.ndim == 1:
         return _cells(found)
-    if found.values.ndim != 3:
+    if _tiles(found) is None:
         shape = " x ".join(map(str, found.shape))
-        allowed = f"json or npy: layer {found.layer!r} puts out {shape} values, not feature maps"
+        allowed = f"json or npy: at layer {found.port.layer!r} are {shape} values, no feature maps"
         raise InvalidValue("format", "png", allowed)
     order: tuple[int, ...] = tuple(range(len(found.indices)))
     if len(order) > MAX_MAPS:
@@ -153,11 +174,13 @@ def draw_activations(found: Activations, scaling: Scaling = "shared") -> Pixels:
 
 
 def _maps(found: Activations, order: tuple[int, ...], scaling: Scaling) -> Pixels:
-    values = found.values[list(order)]
+    maps = _tiles(found)
+    assert maps is not None  # seen before
+    values = maps[list(order)]
     low, high = span(values, scaling)
     tiles = _colored(brightness(values, low, high, constant=0))
     captions = [f"{found.indices[i]}  max {found.maxima[i]:.3g}" for i in order]
-    title = f"{found.layer}\n{len(order)} of {found.shape[0]} channels"
+    title = f"{_name(found.port)}\n{len(order)} of {found.shape[found.axis]} channels"
     if len(order) < len(found.indices):
         title += ", the most active"
     ends = f"{values.min():.3g} (dark) to {values.max():.3g} (bright)"
@@ -166,17 +189,31 @@ def _maps(found: Activations, order: tuple[int, ...], scaling: Scaling) -> Pixel
                  font_px=TITLE_PX)  # fmt: skip
 
 
+def _tiles(found: Activations) -> FloatArray | None:
+    """(n, h, w) maps; None where there are none."""
+    values = found.values
+    if found.grid is None or values.ndim not in (2, 3):
+        return None
+    if values.ndim == 3:
+        return values if found.axis == 0 else None
+    return values[found.extra :].T.reshape(-1, *found.grid)  # (T, n) -> (n, h, w)
+
+
 def _cells(found: Activations) -> Pixels:
     values = found.values[:MAX_CELLS]
     low, high = span(values, "shared")
     cells = _colored(brightness(values, low, high, constant=0))
     title = (
-        f"{found.layer}\n{len(values)} of {found.shape[0]} values, row by row\n"
+        f"{_name(found.port)}\n{len(values)} of {found.shape[0]} values, row by row\n"
         f"{values.min():.3g} (dark) to {values.max():.3g} (bright)"
     )
     return strip(
         [(title, sheet([each[None, None] for each in cells], side_px=16))], font_px=TITLE_PX
     )
+
+
+def _name(port: Port) -> str:
+    return port.layer if port.at == "output" else f"what enters {port.layer}"
 
 
 def _colored(levels: NDArray[np.uint8]) -> Pixels:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, UnknownLayer
 from core.inspect.reach import Reach
 from core.inspect.trace import Run, trace
+from core.models.axes import Axes
 from core.models.layers import find_layer
+from core.models.ports import Port
 
 _MAX_LISTED: Final = 5
 
@@ -32,6 +34,7 @@ class LayerRow:
         kernel: (height, width), where it has one; so are stride, padding and dilation.
         padding: "same" = as much as keeps ceil(size / stride), whatever the input's size.
         groups: of a convolution.
+        channel_axis: where in the output's shape its channels are; None = it has no such axis.
     """
 
     name: str
@@ -48,6 +51,7 @@ class LayerRow:
     padding: tuple[int, ...] | str | None
     dilation: tuple[int, ...] | None
     groups: int | None
+    channel_axis: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +97,20 @@ class LayerTable:
         return tuple(dict.fromkeys(each.name for each in self.rows if each.has_filters))
 
 
-def layer_table(module: nn.Module, example: Tensor) -> LayerTable:
+def layer_table(
+    module: nn.Module, example: Tensor, axes: Mapping[Port, Axes] | None = None
+) -> LayerTable:
     """Run the network once and list its layers.
 
     Args:
         module: in eval mode; left as it is.
         example: (1, C, H, W) float32, where the module is.
+        axes: of what leaves its layers, where that is known.
     """
+    known = axes or {}
     runs = trace(module, example)
     layers = [run for run in runs if run.leaf and run.name]
-    rows = tuple(map(_row, layers))
+    rows = tuple(_row(run, known.get(Port(run.name))) for run in layers)
     totals = Totals(_parameters([module]), sum(run.macs for run in runs))
     listed = Totals(_parameters([run.module for run in layers]), sum(run.macs for run in layers))
     elsewhere = Totals(totals.parameters - listed.parameters, totals.macs - listed.macs)
@@ -126,8 +134,9 @@ def find_convolution(module: nn.Module, name: str) -> nn.Conv2d:
     raise InvalidValue("layer", name, allowed)
 
 
-def _row(run: Run) -> LayerRow:
+def _row(run: Run, axes: Axes | None) -> LayerRow:
     module = run.module
+    axis = axes.channel(run.output_shape) if axes else -1
     return LayerRow(
         name=run.name,
         type=type(module).__name__,
@@ -143,6 +152,7 @@ def _row(run: Run) -> LayerRow:
         padding=_padding(module),
         dilation=_sides(module, "dilation"),
         groups=getattr(module, "groups", None) if hasattr(module, "kernel_size") else None,
+        channel_axis=axis if axis >= 0 else None,
     )
 
 

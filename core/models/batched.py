@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.models.layers import Pool
+from core.models.axes import Pool
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.runtimes import Outputs
 from core.types import FloatArray
 
@@ -31,10 +32,10 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class LayerVectors:
-    """The pooled output (D,) of one layer for each picture."""
+    """What enters or leaves one layer, pooled (D,), for each picture."""
 
     model: LoadedModel
-    layer: str
+    port: Port
     pool: Pool
 
     @property
@@ -44,4 +45,4 @@ class LayerVectors:
 
     def __call__(self, payloads: Sequence[Tensor]) -> Sequence[FloatArray]:
         """(C, H, W) tensors in, one vector each."""
-        return list(self.model.layer_vectors(torch.stack(tuple(payloads)), self.layer, self.pool))
+        return list(self.model.layer_vectors(torch.stack(tuple(payloads)), self.port, self.pool))

@@ -23,14 +23,14 @@ from core.errors import (
 )
 from core.models.checkpoint import weights_of
 from core.models.importing import import_file
-from core.models.layers import captured_input, find_layer, last_seen
+from core.models.layers import find_layer, last_seen
 from core.models.manifest import Manifest, read_manifest, require_name
-from core.models.outputs import end_in_logits
+from core.models.ports import Port
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
 
 _LIBRARIES = {"torchvision": torchvision_model, "timm": timm_model}
-_TWO = 2  # labels, for which one output may do
+_ONE_FOR_TWO = (1, 2)  # outputs and labels, where one output is the second label's
 _PROBE_ROWS = (2, 1)  # a network that mixes rows up, or loses the axis of one, shows it
 
 
@@ -63,12 +63,11 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
         labels=manifest.labels or spec.labels,
         feature_layer=manifest.feature_layer,
         feature_at=manifest.feature_at,
+        activation=manifest.activation,
     )
     _materialise(module.eval(), spec, manifest)
     if pretrained and manifest.weights is not None:
         spec = replace(spec, notes=_load_weights(module, manifest, manifest.weights))
-    if manifest.activation != "none" or len(spec.labels) == _TWO:
-        end_in_logits(module, manifest.activation)
     _check(module, spec, manifest)
     return spec, module
 
@@ -113,8 +112,9 @@ def _of_file(manifest: Manifest) -> nn.Module:
 
 
 def _is_network(value: object, code: ModuleType) -> bool:
-    own = isinstance(value, type) and value.__module__ == code.__name__
-    return own and issubclass(value, nn.Module)
+    if not isinstance(value, type) or value.__module__ != code.__name__:
+        return False
+    return issubclass(value, nn.Module)
 
 
 def _imported(path: Path, manifest: Manifest) -> ModuleType:
@@ -159,7 +159,7 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
             find_layer(module, spec.feature_layer)
         except UnknownLayer as error:
             raise manifest.unusable("[features] layer", str(error)) from error
-        with captured_input(module, spec.feature_layer) as seen:
+        with Port(spec.feature_layer, "input").captured(module) as seen:
             _logits(module, spec, manifest, rows=2)
         try:
             last_seen(seen, spec.feature_layer, 2)
@@ -175,10 +175,7 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
                 f"for B = {rows} it gave {found}"
             )
             raise manifest.unusable("[model] source", problem)
-    if manifest.activation == "sigmoid" and len(spec.labels) != _TWO:
-        problem = "sigmoid is for one output and two labels; probabilities here sum to 1"
-        raise manifest.unusable("[output] activation", problem)
-    if logits.shape[1] != len(spec.labels):
+    if logits.shape[1] != len(spec.labels) and (logits.shape[1], len(spec.labels)) != _ONE_FOR_TWO:
         problem = f"{len(spec.labels)} labels, and the network puts out {logits.shape[1]} classes"
         raise manifest.unusable("[classes] labels", problem)
 

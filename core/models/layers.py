@@ -1,16 +1,12 @@
-"""Owns looking into a module by layer name: order of execution, capture, pooling; no weights."""
+"""Owns finding the layers of a module by name and by the order in which they run; no weights."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from core.errors import InvalidValue, MethodUnsupported, ModelUnusable, UnknownLayer
-
-Pool = Literal["avg", "max", "flatten"]
-POOLS: tuple[str, ...] = get_args(Pool)
+from core.errors import MethodUnsupported, ModelUnusable, UnknownLayer
 
 
 def find_layer(module: nn.Module, name: str) -> nn.Module:
@@ -45,7 +41,7 @@ def executed_layers(
             if isinstance(layer, kinds):
                 hooks.enter_context(removed(layer.register_forward_pre_hook(recorder(name))))
         with torch.no_grad():
-            module(example)
+            module(example.clone())  # which it may change in place
     return order
 
 
@@ -62,19 +58,6 @@ def classifier_layer(module: nn.Module, example: Tensor) -> str:
     if not linear:
         raise ModelUnusable("the network runs neither a linear layer nor a convolution")
     return linear[-1]
-
-
-@contextmanager
-def captured_input(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """Collect what enters a layer while the block runs; no hook remains after it."""
-    seen: list[Tensor] = []
-    layer = find_layer(module, name)
-
-    def record(_module: nn.Module, inputs: tuple[object, ...], named: dict[str, object]) -> None:
-        seen.append(first_tensor((*inputs, *named.values())))
-
-    with removed(layer.register_forward_pre_hook(record, with_kwargs=True)):
-        yield seen
 
 
 def last_seen(seen: Sequence[Tensor], name: str, rows: int | None = None) -> Tensor:
@@ -96,60 +79,6 @@ def last_seen(seen: Sequence[Tensor], name: str, rows: int | None = None) -> Ten
     return seen[-1]
 
 
-@contextmanager
-def captured_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """Collect copies of what leaves a layer while the block runs; no hook remains after it.
-
-    Copies, because a later in-place operation (ReLU(inplace=True)) overwrites the activation.
-    """
-    seen: list[Tensor] = []
-    layer = find_layer(module, name)
-
-    def record(_module: nn.Module, _inputs: object, output: object) -> None:
-        seen.append(first_tensor(output).clone())
-
-    with removed(layer.register_forward_hook(record)):
-        yield seen
-
-
-@contextmanager
-def tapped_output(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """Collect what leaves a layer as leaves of the graph: gradients end there.
-
-    The rest of the network goes on with a copy: a later in-place operation overwrites that.
-    """
-    seen: list[Tensor] = []
-    layer = find_layer(module, name)
-
-    def tap(_module: nn.Module, _inputs: object, output: object) -> object:
-        seen.append(first_tensor(output).detach().clone().requires_grad_(True))
-        return _with_first(output, seen[-1].clone())
-
-    with removed(layer.register_forward_hook(tap)):
-        yield seen
-
-
-def pooled(activation: Tensor, pool: Pool) -> Tensor:
-    """One vector per row of an activation.
-
-    Args:
-        activation: (B, C, h, w), (B, T, D) tokens, or (B, D) already a vector.
-        pool: avg or max over positions or tokens; flatten keeps them all.
-
-    Returns:
-        (B, C), (B, D) or, flattened, (B, everything).
-
-    Raises:
-        InvalidValue: no such pooling.
-    """
-    if pool not in POOLS:
-        raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
-    if activation.ndim == 2 or pool == "flatten":
-        return activation.flatten(1)
-    axes = (2, 3) if activation.ndim == 4 else tuple(range(1, activation.ndim - 1))
-    return activation.mean(axes) if pool == "avg" else activation.amax(axes)
-
-
 def first_tensor(output: object) -> Tensor:
     """The activation; some layers (attention) answer a tuple that starts with it."""
     if isinstance(output, Tensor):
@@ -157,13 +86,6 @@ def first_tensor(output: object) -> Tensor:
     if isinstance(output, Sequence) and output:
         return first_tensor(output[0])
     raise ModelUnusable(f"a layer answered {type(output).__name__}, not a tensor")
-
-
-def _with_first(output: object, tensor: Tensor) -> object:
-    """A layer's output with another tensor where `first_tensor` finds one."""
-    if isinstance(output, Sequence):
-        return (_with_first(output[0], tensor), *output[1:])
-    return tensor
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from typing import cast
 
@@ -9,16 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ModelUnusable, first_line
+from core.models.anatomy import Anatomy, Ports, anatomy
+from core.models.axes import Axes, Pool, axes_of
 from core.models.incremental import Incremental
-from core.models.layers import (
-    Pool,
-    captured_output,
-    classifier_layer,
-    executed_layers,
-    find_layer,
-    last_seen,
-    pooled,
-)
+from core.models.layers import classifier_layer, find_layer, last_seen
+from core.models.norms import ContiguousNorms
+from core.models.outputs import make_logits
+from core.models.ports import Operand, Port
 from core.models.probing import observe, probes
 from core.models.runtimes import (
     MAX_RELATIVE_DIFFERENCE,
@@ -49,6 +48,7 @@ class LoadedModel:
         threads: CPU threads of a compiled forward; 0 = all.
 
     Attributes:
+        features: where the feature vector is taken.
         notes: what an operator may want to know of it, a sentence each.
         rows_at_once: of a piece of long work, and of one backward pass; other work waits for it.
 
@@ -73,15 +73,17 @@ class LoadedModel:
         self.rows_at_once = 32 if device.type == "cuda" else 4
         self.digest = _digest(module)
         probe = probes(spec.preprocess)
-        self.feature_layer = spec.feature_layer or classifier_layer(module, probe)
-        find_layer(module, self.feature_layer)
-        self.last_convolution = next(reversed(executed_layers(module, probe, (nn.Conv2d,))), None)
-        network = LogitsAndFeatures(module, self.feature_layer, spec.feature_at).eval()
+        guesses = make_logits(module, probe, spec.labels, spec.activation)
+        for each in guesses:
+            _log.warning("%s: %s", spec.name, each)
+        self._anatomy = _anatomy(module, probe[:2])
+        self.features = self._features(probe)
+        network = LogitsAndFeatures(module, self.features, self._feature_axes(probe)).eval()
         compiled, self.runtime_note = _compiled(network, probe, device, threads)
         self._memory_format = _memory_format(module.to(device), probe[:2].to(device))
         self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
         behavior = observe(self.runtime, probe)
-        self.notes = spec.notes + behavior.notes
+        self.notes = spec.notes + guesses + behavior.notes
         if behavior.alone:
             self.rows_at_once = 1
             self.runtime = Alone(self.runtime)
@@ -106,13 +108,13 @@ class LoadedModel:
         """
         return self.runtime(batch)
 
-    def layer_vectors(self, batch: Tensor, layer: str, pool: Pool) -> FloatArray:
-        """The output of any layer, one vector per row.
+    def layer_vectors(self, batch: Tensor, port: Port, pool: Pool) -> FloatArray:
+        """What enters or leaves any layer, one vector per row.
 
         Args:
             batch: (B, C, H, W) float32 on the CPU.
-            layer: dotted name of a submodule.
-            pool: see `core.models.layers.pooled`.
+            port: of the layer.
+            pool: see `core.models.axes.Axes.pooled`.
 
         Returns:
             (B, D) float32.
@@ -122,10 +124,64 @@ class LoadedModel:
             MethodUnsupported: the layer did not run, or not on whole pictures.
             ModelUnusable: its output is not a tensor.
         """
-        with torch.no_grad(), captured_output(self.module, layer) as seen:
+        with torch.no_grad(), port.captured(self.module) as seen:
             self.module(self.to_device(batch))
-        output = last_seen(seen, layer, len(batch))
-        return cast(FloatArray, pooled(output, pool).float().cpu().numpy())
+        activation = last_seen(seen, port.layer, len(batch))
+        vectors = self.axes(port, activation).pooled(activation, pool)
+        return cast(FloatArray, vectors.float().cpu().numpy())
+
+    def axes(self, port: Port, activation: Tensor) -> Axes:
+        """The axes of what was captured at a layer.
+
+        Args:
+            activation: (B, ...).
+        """
+        return self.known_axes.get(port) or axes_of(activation.shape, None, ())
+
+    @property
+    def known_axes(self) -> Mapping[Port, Axes]:
+        """The axes of what enters and leaves each layer that runs, as far as they are known."""
+        return self._anatomy.axes if self._anatomy else {}
+
+    @cached_property
+    def maps(self) -> Ports:
+        """Where the last feature maps are, or tokens in a grid; empty where there are none.
+
+        All that the logits depend on passes through there, and the logits depend on more than one
+        position of them: of a transformer's last block only the class token counts.
+        """
+        found = self._anatomy.maps if self._anatomy else ()
+        row = probes(self.spec.preprocess)[-1:]
+        return next((ports for ports in found if self._counts(ports, row)), ())
+
+    def _counts(self, ports: Ports, row: Tensor) -> bool:
+        """Whether the logits depend on more than one position of these maps."""
+        with torch.enable_grad(), ExitStack() as hooks:
+            seen = [hooks.enter_context(port.tapped(self.module)) for port in ports]
+            logits = self.module(self.to_device(row))
+            activations = [each[-1] for each in seen if each and len(each[-1]) == len(row)]
+            if len(activations) < len(ports) or not logits.requires_grad:
+                return False
+            weights = torch.linspace(-1, 1, logits.shape[1], device=logits.device)
+            gradients = torch.autograd.grad((logits * weights).sum(), activations)
+        maps = [self.axes(*each).maps(each[1]) for each in zip(ports, gradients, strict=True)]
+        return all(each is not None and (each != 0).any(1).sum() > 1 for each in maps)
+
+    def _features(self, probe: Tensor) -> Port | Operand:
+        if self.spec.feature_layer:
+            find_layer(self.module, self.spec.feature_layer)
+            return Port(self.spec.feature_layer, self.spec.feature_at)
+        if self._anatomy:
+            return self._anatomy.features
+        return Port(classifier_layer(self.module, probe), "input")
+
+    def _feature_axes(self, probe: Tensor) -> Axes:
+        if self._anatomy and self.features == self._anatomy.features:
+            return self._anatomy.features_axes
+        assert isinstance(self.features, Port)  # an operand is only found with its axes
+        with torch.no_grad(), self.features.captured(self.module) as seen:
+            self.module(probe.clone())
+        return self.axes(self.features, last_seen(seen, self.features.layer, len(probe)))
 
     @cached_property
     def incremental(self) -> Incremental | None:
@@ -140,6 +196,11 @@ class LoadedModel:
         except (ValueError, RuntimeError) as error:  # OpenVINO raises RuntimeError for everything
             _log.info("%s is not run incrementally: %s", self.spec.name, error)
             return None
+
+    def going_back(self) -> AbstractContextManager[object]:
+        """Stands around `torch.autograd.grad`, and has it give the right gradients."""
+        contiguous = self._memory_format == torch.contiguous_format
+        return ContiguousNorms() if contiguous else nullcontext()
 
     def to_device(self, batch: Tensor) -> Tensor:
         """A copy of the batch where the torch module is, in its memory format."""
@@ -171,6 +232,14 @@ def _difference(compiled: OpenVinoRuntime, reference: Runtime, probe: Tensor) ->
         note = f"OpenVINO's forward differs by {difference:.1e}, allowed {MAX_RELATIVE_DIFFERENCE}"
     _log.warning("%s; using torch", note)
     return note
+
+
+def _anatomy(module: nn.Module, rows: Tensor) -> Anatomy | None:
+    try:
+        return anatomy(module, rows)
+    except Exception as error:  # the network's own, or torch's: it may run where it is not watched
+        _log.info("cannot be watched operator by operator: %s", first_line(error))
+        return None
 
 
 def _memory_format(module: nn.Module, probe: Tensor) -> torch.memory_format:

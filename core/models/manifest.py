@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from core.errors import ModelUnusable, first_line, shown, told
 from core.models.outputs import ACTIVATIONS, Activation
+from core.models.ports import ATS, At
 from core.models.preprocess import STRETCH, Preprocessing
-from core.models.spec import FEATURES_AT, FeatureAt
 
 MANIFEST = "model.toml"
 
@@ -46,7 +46,7 @@ class Manifest:
         feature_layer: None = found by running the network.
         feature_at: whether the features enter or leave that layer.
         weights_key: where in the file the weights are; None = wherever they fit.
-        activation: what the network ends with, and so what its outputs are.
+        activation: what the network ends with, and so what its outputs are; None = not said.
     """
 
     file: Path
@@ -56,9 +56,9 @@ class Manifest:
     preprocess: Preprocessing | None
     labels: tuple[str, ...] | None
     feature_layer: str | None
-    feature_at: FeatureAt
+    feature_at: At
     weights_key: str | None = None
-    activation: Activation = "none"
+    activation: Activation | None = None
 
     @property
     def of_library(self) -> bool:
@@ -108,10 +108,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise model.wrong("weights", "is missing: a .safetensors file, or a saved state dict")
     features = whole.table("features", optional=True)
     layer = features.take("layer", str, None)
-    at = features.choice("at", FEATURES_AT, FEATURES_AT[0])
+    at = features.choice("at", ATS, ATS[0])
     features.close()
     output = whole.table("output", optional=True)
-    activation = output.choice("activation", ACTIVATIONS, ACTIVATIONS[0])
+    activation = output.choice("activation", ACTIVATIONS, None)
     output.close()
     manifest = Manifest(
         file=file,
@@ -253,10 +253,10 @@ class _Table:
             raise self.wrong(field, f"{shown(value)} is not allowed: {allowed}")
         return value
 
-    def choice(self, field: str, allowed: tuple[str, ...], default: str) -> Any:
+    def choice(self, field: str, allowed: tuple[str, ...], default: str | None) -> Any:
         """A text, one of those allowed."""
         value = self.take(field, str, default)
-        if value not in allowed:
+        if value not in allowed and value is not default:
             raise self.wrong(field, f"{shown(value)} is not allowed: one of {', '.join(allowed)}")
         return value
 

@@ -8,8 +8,9 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from core.models.layers import captured_input, captured_output, last_seen, pooled
-from core.models.spec import FeatureAt
+from core.models.axes import Axes
+from core.models.layers import last_seen
+from core.models.ports import Operand, Port
 from core.types import FloatArray
 
 MAX_RELATIVE_DIFFERENCE = 1e-3
@@ -39,22 +40,19 @@ class Runtime(Protocol):
 
 
 class LogitsAndFeatures(nn.Module):
-    """A classifier that also answers what enters or leaves its feature layer, from one forward."""
+    """A classifier that also answers its features, from one forward."""
 
-    def __init__(
-        self, module: nn.Module, feature_layer: str, feature_at: FeatureAt = "input"
-    ) -> None:
+    def __init__(self, module: nn.Module, features: Port | Operand, axes: Axes) -> None:
         super().__init__()
         self.module = module
-        self.feature_layer = feature_layer
-        self.feature_at = feature_at
+        self.features = features
+        self.axes = axes
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> logits (B, K), features (B, D)."""
-        captured = captured_input if self.feature_at == "input" else captured_output
-        with captured(self.module, self.feature_layer) as seen:
+        with self.features.captured(self.module) as seen:
             logits = self.module(batch)
-        return logits, pooled(last_seen(seen, self.feature_layer, len(batch)), "avg")
+        return logits, self.axes.pooled(last_seen(seen, self.features.layer, len(batch)), "avg")
 
 
 class TorchRuntime:

@@ -2,13 +2,11 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
+from core.models.outputs import Activation
+from core.models.ports import At
 from core.models.preprocess import Preprocessing
-
-FeatureAt = Literal["input", "output"]
-FEATURES_AT: tuple[str, ...] = get_args(FeatureAt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +18,9 @@ class ModelSpec:
         preprocess: the way from a picture to its input.
         labels: (K,) text of each class, by class index.
         feature_layer: name of the layer where the feature vector is; None = found by running the
-            network: its last linear layer.
+            network: what is multiplied with weights to give the logits.
         feature_at: whether the features enter or leave that layer.
+        activation: what the network ends with; None = guessed when it is loaded.
         notes: what an operator may want to know of how it was made, a sentence each.
 
     Raises:
@@ -32,7 +31,8 @@ class ModelSpec:
     preprocess: Preprocessing
     labels: tuple[str, ...]
     feature_layer: str | None = None
-    feature_at: FeatureAt = "input"
+    feature_at: At = "input"
+    activation: Activation | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

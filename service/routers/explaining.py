@@ -61,7 +61,7 @@ class Asked:
     call: CallDep
     form: Annotated[str, Depends(offers("json", "png", "npy"))]
     drawing: DrawingDep
-    content: ImageDep
+    file: ImageDep
     model: ModelQuery = None
 
     async def answer(
@@ -69,7 +69,7 @@ class Asked:
     ) -> Response:
         """The engine's explanation in the form asked for."""
         found = await self.engine.explain(
-            self.content,
+            self.file,
             method,
             model=self.model,
             target=target,
@@ -153,7 +153,7 @@ async def compare(
     call: CallDep,
     form: Annotated[str, Depends(offers("json", "png"))],
     drawing: DrawingDep,
-    content: ImageDep,
+    file: ImageDep,
     methods: MethodsDep,
     model: ModelQuery = None,
     target: TargetQuery = None,
@@ -164,7 +164,7 @@ async def compare(
     good. Insertion: while they come; high is good.
     """
     judged = await engine.compare(
-        content,
+        file,
         methods,
         model=model,
         target=target,

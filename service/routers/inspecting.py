@@ -10,8 +10,8 @@ from service.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
 from service.parameters import (
     ChannelsDep,
     FilterScaleQuery,
-    LayerQuery,
     MapScaleQuery,
+    PortDep,
     PositionDep,
     SelectionDep,
 )
@@ -55,7 +55,7 @@ async def list_layers(engine: EngineDep, call: CallDep, model: str) -> Response:
 
 
 @router.get(
-    "/models/{model}/layers/{layer}/filters",
+    "/models/{model}/layers/{layer:path}/filters",
     summary="Show a convolution's filters",
     response_model=FiltersPublic,
     responses=_forms("tiles", "the weights (n, in / groups, height, width)", 406, 503, 504),
@@ -94,8 +94,8 @@ async def activations(
     engine: EngineDep,
     call: CallDep,
     form: FormDep,
-    content: ImageDep,
-    layer: LayerQuery,
+    file: ImageDep,
+    port: PortDep,
     channels: ChannelsDep,
     scale: MapScaleQuery = "shared",
     model: ModelQuery = None,
@@ -103,9 +103,10 @@ async def activations(
     """A picture's feature maps at any layer, in the layer's last run.
 
     A picture shows at most 64 maps, else the most active 64 of them; a vector (D,) as a square of
-    cells. Tokens (T, D) have no picture: take JSON or the NumPy file.
+    cells; of tokens (T, D) that form a grid each channel as a map. Other tokens have no picture:
+    take JSON or the NumPy file.
     """
-    found = await engine.activations(content, layer, channels, model=model, call=call)
+    found = await engine.activations(file, port, channels, model=model, call=call)
     if form == "png":
         return png_answer(await engine.draw_inside(found, scale, call))
     if form == "npy":
@@ -128,7 +129,7 @@ async def unit(
     engine: EngineDep,
     call: CallDep,
     form: FormDep,
-    content: ImageDep,
+    file: ImageDep,
     position: PositionDep,
     model: ModelQuery = None,
 ) -> Response:
@@ -136,7 +137,7 @@ async def unit(
 
     `sum` is what that gives, `value` what the layer put out in the same forward.
     """
-    found = await engine.unit(content, position, model=model, call=call)
+    found = await engine.unit(file, position, model=model, call=call)
     if form == "png":
         return png_answer(await engine.draw_inside(found, "shared", call))
     if form == "npy":

@@ -60,13 +60,13 @@ async def add_item(
     _form: Annotated[str, Depends(offers("json"))],
     collection: str,
     draft: DraftDep,
-    content: ImageDep,
+    file: ImageDep,
 ) -> Response:
     """Stores a picture with its feature vector; 201 means that it is on disk.
 
     Every later search finds it. An id that is taken is refused (409); PUT replaces.
     """
-    stored = await engine.curator.add(collection, content, draft, call)
+    stored = await engine.curator.add(collection, file, draft, call)
     return json_answer(
         ItemStored.stored(collection, stored),
         status_of(stored.written),
@@ -174,10 +174,10 @@ async def put_item(
     _form: Annotated[str, Depends(offers("json"))],
     collection: str,
     draft: DraftOfDep,
-    content: ImageDep,
+    file: ImageDep,
 ) -> Response:
     """Stores a picture under this id, in place of what was there: label and metadata too."""
-    stored = await engine.curator.add(collection, content, draft, call)
+    stored = await engine.curator.add(collection, file, draft, call)
     return json_answer(
         ItemStored.stored(collection, stored),
         status_of(stored.written),

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from core.models.layers import Pool
+from core.models.axes import Pool
 from service.answers import json_answer, npy_answer
 from service.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
+from service.parameters import OptionalPortDep
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.seeing import (
     ClassificationPublic,
@@ -36,7 +37,7 @@ async def classify(
     engine: EngineDep,
     call: CallDep,
     _form: Annotated[str, Depends(offers("json"))],
-    content: ImageDep,
+    file: ImageDep,
     model: ModelQuery = None,
     top_k: TopK = 5,
 ) -> Response:
@@ -46,7 +47,7 @@ async def classify(
     path), as `multipart/form-data` in the field `image`, or as JSON with base64. JPEG, PNG, WebP,
     GIF, BMP, TIFF and AVIF are taken.
     """
-    result = await engine.classify(content, model=model, top_k=top_k, call=call)
+    result = await engine.classify(file, model=model, top_k=top_k, call=call)
     return json_answer(ClassificationPublic.model_validate(result))
 
 
@@ -71,7 +72,7 @@ async def classify_many(
     single pictures failed: each result has its own status.
     """
     results = await engine.classify_many(
-        [content for _, content in files], model=model, top_k=top_k, call=call
+        [file for _, file in files], model=model, top_k=top_k, call=call
     )
     rows = [FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)]
     return json_answer(ClassifyManyPublic(results=rows))
@@ -94,27 +95,20 @@ async def feature_vector(
     engine: EngineDep,
     call: CallDep,
     form: Annotated[str, Depends(offers("json", "npy"))],
-    content: ImageDep,
+    file: ImageDep,
+    port: OptionalPortDep,
     model: ModelQuery = None,
-    layer: Annotated[
-        str | None,
-        Query(
-            description="A layer's name: its output is taken. Left out: the input of the last "
-            "linear layer.",
-            examples=["blocks.3"],
-        ),
-    ] = None,
     pool: Annotated[
         Pool,
         Query(
-            description="How a convolutional layer's activation becomes a vector: global average, "
-            "global maximum, or all of it.",
+            description="How feature maps or tokens become a vector: average or maximum over their "
+            "positions, or all of it.",
             examples=["avg"],
         ),
     ] = "avg",
 ) -> Response:
     """The picture's place in feature space: near vectors, similar pictures."""
-    result = await engine.feature_vector(content, model=model, layer=layer, pool=pool, call=call)
+    result = await engine.feature_vector(file, model=model, port=port, pool=pool, call=call)
     if form == "npy":
         return npy_answer(result.vector)
     return json_answer(FeatureVectorPublic.of(result))

@@ -78,13 +78,19 @@ class UnitPublic(Schema):
     channel: int | None = None
     row: int | None = None
     col: int | None = None
-    value: float = Field(description="What it put out.", examples=[1.37])
+    at: str = Field(description="`input`: what enters the layer.", examples=["output"])
+    value: float = Field(description="What is there.", examples=[1.37])
 
 
 class CoveragePublic(Schema):
     """How many activations were guided on the way back."""
 
     guided: int = Field(examples=[33])
+    unguided: dict[str, int] = Field(
+        description="How many were not, by their kind; where fewer than half are guided, the map "
+        "is refused.",
+        examples=[{}],
+    )
     rule: str = Field(examples=["guided"])
 
 
@@ -110,7 +116,10 @@ class IntegratedPublic(ExplanationPublic):
 class GradCamPublic(ExplanationPublic):
     """Feature maps of one layer that speak for the target."""
 
-    layer: str = Field(examples=["conv_head"])
+    layer: str = Field(
+        description="Where the feature maps are; of branches, all names.", examples=["bn2"]
+    )
+    at: str = Field(description="`input`: what enters the layer.", examples=["output"])
     cells: list[int] = Field(description="Height and width of the layer's feature maps.")
 
 

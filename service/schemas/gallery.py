@@ -21,7 +21,8 @@ from core.gallery.records import (
     StoredPrediction,
     Written,
 )
-from core.models.layers import Pool
+from core.models.axes import Pool
+from core.models.ports import At
 from service.errors import answer_of, problem_of
 from service.schemas.base import Schema
 from service.schemas.problems import Problem
@@ -43,6 +44,11 @@ class CollectionCreate(BaseModel):
         None,
         description="Whose output is stored; if left out, the model's feature vector.",
         examples=[None],
+    )
+    at: At = Field(
+        "output",
+        description="Whether what leaves or what enters `layer` is stored.",
+        examples=["output"],
     )
     pool: Pool = Field(
         "avg",
@@ -77,7 +83,9 @@ class CollectionPublic(Schema):
     digest: str = Field(description="Of the weights.", examples=["sha256:0a1b…"])
     layer: str = Field(examples=["classifier"])
     at: str = Field(
-        description="Whether the vectors enter or leave that layer.", examples=["input"]
+        description="Whether the vectors enter (`input`) or leave (`output`) that layer, or are "
+        "multiplied with weights in its forward (`product`).",
+        examples=["input"],
     )
     pool: str = Field(examples=["avg"])
     dim: int = Field(examples=[1280])

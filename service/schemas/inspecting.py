@@ -59,6 +59,11 @@ class LayerPublic(Schema):
         description="Of a convolution: groups of channels that do not see one another.",
         examples=[32],
     )
+    channel_axis: int | None = Field(
+        description="Where in `output_shape` its channels are: 0 in (C, h, w), last in (h, w, C) "
+        "and in tokens (T, D); null where it puts out no such thing.",
+        examples=[0],
+    )
 
 
 class TotalsPublic(Schema):
@@ -119,15 +124,24 @@ class ChannelPublic(Schema):
 
 
 class ActivationsPublic(Schema):
-    """What a layer puts out in figures; the values themselves are in the NumPy file."""
+    """What leaves or enters a layer in figures; the values themselves are in the NumPy file."""
 
     model: str = Field(examples=["efficientnet-lite0"])
     layer: str = Field(examples=["bn1"])
+    at: str = Field(description="`input`: what enters the layer.", examples=["output"])
     shape: list[int] = Field(
-        description="Of all it puts out: (C, h, w) feature maps, (D,) a vector, (T, D) tokens.",
+        description="Of all there is: (C, h, w) feature maps, also where the layer itself has them "
+        "as (h, w, C); (D,) a vector, (T, D) tokens.",
         examples=[[32, 112, 112]],
     )
     channel_axis: int = Field(description="Where in that shape its channels are.", examples=[0])
+    grid: list[int] | None = Field(
+        description="Rows and columns of the maps or tokens; null where they form no grid.",
+        examples=[[112, 112]],
+    )
+    extra_tokens: int = Field(
+        description="Tokens before the first of the grid, such as a class token.", examples=[0]
+    )
     channels: list[ChannelPublic] = Field(description="Those asked for.")
     most_active: list[ChannelPublic] = Field(
         description="Of all channels the 16 of the largest mean, most active first."
@@ -203,9 +217,12 @@ def activations_body(inspection: Inspection[Activations]) -> dict[str, Any]:
     found = inspection.found
     return {
         "model": inspection.model,
-        "layer": found.layer,
+        "layer": found.port.layer,
+        "at": found.port.at,
         "shape": found.shape,
         "channel_axis": found.axis,
+        "grid": found.grid,
+        "extra_tokens": found.extra,
         "channels": [
             {"index": index, "mean": mean, "max": largest}
             for index, mean, largest in zip(found.indices, found.means, found.maxima, strict=True)

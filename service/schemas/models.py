@@ -25,7 +25,8 @@ class ModelPublic(Schema):
         description="The layer where the feature vector is.", examples=["classifier"]
     )
     feature_at: str = Field(
-        description="Whether it enters (`input`) or leaves (`output`) that layer.",
+        description="Whether it enters (`input`) or leaves (`output`) that layer, or is multiplied "
+        "with weights in its forward (`product`).",
         examples=["input"],
     )
     feature_dim: int = Field(examples=[1280])

@@ -16,6 +16,11 @@ class ImagePublic(Schema):
     width: int = Field(examples=[451])
     height: int = Field(examples=[300])
     mode: str = Field(description="Pillow's name of the pixel layout.", examples=["RGB"])
+    bits: int | None = Field(
+        description="Of samples deeper than 8 bits: how many were taken to mean something; null "
+        "where they are not deeper, or are stretched from their smallest to their largest.",
+        examples=[None],
+    )
     orientation: int = Field(description="EXIF orientation, 1 to 8.", examples=[1])
     frames: int = Field(description="Frames in the file; the first is used.", examples=[1])
     sha256: str = Field(description="Of the bytes received.", examples=["9d8c3a…"])
@@ -68,6 +73,11 @@ class FeatureVectorPublic(Schema):
 
     model: str = Field(examples=["efficientnet-lite0"])
     layer: str = Field(examples=["classifier"])
+    at: str = Field(
+        description="Whether the vector enters (`input`) or leaves (`output`) that layer, or is "
+        "multiplied with weights in its forward (`product`).",
+        examples=["input"],
+    )
     pool: str = Field(examples=["avg"])
     dim: int = Field(examples=[1280])
     vector: list[float] = Field(examples=[[0.0, 0.1312, 0.0417]])
@@ -79,6 +89,7 @@ class FeatureVectorPublic(Schema):
         return cls(
             model=features.model,
             layer=features.layer,
+            at=features.at,
             pool=features.pool,
             dim=len(features.vector),
             vector=features.vector.tolist(),

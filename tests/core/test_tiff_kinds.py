@@ -179,7 +179,7 @@ NAMED = {
     "8-bit ICCLab": written(SMALL, photometric="icclab"),
     "64-bit complex gray": written(GRAY.astype(np.complex64)),
     "64-bit gray": written(GRAY.astype(np.uint64)),
-    "12-bit gray": tiff({256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 279: 3}),
+    "12-bit signed gray": tiff({256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 279: 3, 339: 2}),
     "16-bit palette": tiff({256: 2, 257: 1, 258: 16, 259: 1, 262: 3, 273: 8, 279: 4}),
     "16-bit gray of 5 samples per pixel": written(
         bands(SIXTEEN, SIXTEEN[..., :2]), **BLACK, planarconfig="contig"

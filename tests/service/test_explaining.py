@@ -19,6 +19,7 @@ from core.explain.gradients import GuidedBackprop, Saliency
 from core.explain.occlusion import Occlusion
 from core.explain.path import IntegratedGradients, SmoothGrad
 from core.models.registry import ModelRegistry
+from core.types import ImageFile
 from core.worker import Solo
 from tests.conftest import settings
 from tests.pictures import encode, jpeg, photo
@@ -159,7 +160,7 @@ def test_guided_backprop_explains_a_layer_a_channel_and_a_unit(client: TestClien
         expected |= {name: int(value) for name, value in place.items()}
         assert {key: body["target"][key] for key in expected} == expected
         assert isinstance(body["target"]["value"], float)
-        assert body["coverage"] == {"guided": 2, "rule": "guided"}
+        assert body["coverage"] == {"guided": 2, "unguided": {}, "rule": "guided"}
 
 
 def test_integrated_gradients_add_up(client: TestClient) -> None:
@@ -234,7 +235,7 @@ def test_concurrent_mixed_requests_equal_the_same_ones_alone(engine: Engine) -> 
 
         async def one(name: str, method: object, model: str, target: str) -> np.ndarray:
             found = await engine.explain(
-                jpeg(name),
+                ImageFile(jpeg(name)),
                 method,
                 model=model,
                 target=target,
@@ -261,7 +262,7 @@ def test_a_deadline_stops_long_work_between_two_pieces(engine: Engine) -> None:
         engine.bridge.worker.submit(Solo(lambda: gate.wait(10)), None)
         with pytest.raises(DeadlinePassed):
             await engine.explain(
-                jpeg(), Occlusion((2, 2), (1, 1)), model="tiny", call=Call.within(0.2)
+                ImageFile(jpeg()), Occlusion((2, 2), (1, 1)), model="tiny", call=Call.within(0.2)
             )
         before = began(name, labels) or 0.0
         gate.set()

@@ -61,6 +61,7 @@ def test_the_layers_of_the_default_model_come_in_order_with_their_cost(client: T
         "padding": "same",
         "dilation": [1, 1],
         "groups": 1,
+        "channel_axis": 0,
     }
     assert (last["name"], last["output_shape"], last["kernel"]) == ("classifier", [1000], None)
     assert body["totals"] == {"parameters": 4652008, "macs": 385187552}

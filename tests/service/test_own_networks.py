@@ -125,8 +125,13 @@ def test_a_network_without_convolutions_is_checked_without_what_needs_one(
     printed = capsys.readouterr().out
     assert "the network has no convolution" in printed
     assert "ok    explain/saliency" in printed
-    assert "grad-cam" not in printed
-    assert "guided-backprop" not in printed
+    for name, reason in (
+        ("grad-cam", "Grad-CAM needs feature maps"),
+        ("guided-backprop", "guided backpropagation found no activation to guide"),
+    ):
+        (line,) = [each for each in printed.splitlines() if f"explain/{name}" in each]
+        assert line.startswith("none ")
+        assert reason in line
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
@@ -167,8 +172,9 @@ def test_a_network_without_gradients_is_served_with_what_needs_none(
     assert main(["check", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert "ok    explain/occlusion" in printed
-    assert "explain/saliency" not in printed
-    assert "7 of 7 work" in printed
+    assert "none  explain/saliency" in printed
+    assert "ok    explain/grad-cam" in printed  # the way from its maps to the logits has one
+    assert "8 of 8 work" in printed
 
 
 def test_check_goes_on_where_the_networks_own_code_fails(

@@ -100,6 +100,7 @@ def test_the_picture_is_described_as_received(client: TestClient) -> None:
         "width": 451,
         "height": 300,
         "mode": "RGB",
+        "bits": None,
         "orientation": 1,
         "frames": 1,
         "sha256": __import__("hashlib").sha256(content).hexdigest(),

@@ -11,7 +11,9 @@ from core.errors import InvalidValue, MethodUnsupported, TargetOutOfRange, Unkno
 from core.explain.base import ClassObjective, LayerObjective, Objective
 from core.explain.cam import grad_cam
 from core.explain.gradients import GuidedBackprop, Saliency, input_gradients
+from core.explain.relu import Rule
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from tests.core.explain.guided_oracle import guided_gradient
 from tests.core.explain.networks import loaded, network, rows, tiny
 
@@ -54,14 +56,16 @@ def test_guided_backprop_equals_a_second_implementation(name: str) -> None:
     (ours,) = input_gradients(model, batch, [ClassObjective(7)], "guided")
     assert relative(ours.gradient, guided_gradient(model.module, batch, 7)) < 1e-5
     assert relative(ours.gradient, plain(model, batch, 7)) > 0.01
-    assert ours.guided > 5
+    assert ours.coverage is not None
+    assert ours.coverage.guided > 5
 
 
 def test_guided_backprop_catches_in_place_reused_and_functional_relu() -> None:
     model = tiny()
     batch = rows(model, 1)
     (ours,) = input_gradients(model, batch, [ClassObjective(2)], "guided")
-    assert ours.guided == 4
+    assert ours.coverage is not None
+    assert ours.coverage.guided == 4
     assert relative(ours.gradient, guided_gradient(model.module, batch, 2)) < 1e-5
 
 
@@ -129,6 +133,39 @@ def test_saliency_equals_finite_differences_in_float64() -> None:
         assert float(rise) / (2 * step) == pytest.approx(gradient[place], rel=1e-3, abs=1e-7)
 
 
+class Tokens(nn.Module):
+    """A convolutional stem with batch norms before tokens, as LeViT, CCT and CvT have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16)
+        self.head = nn.Linear(16, 5)
+        self.aside = nn.Linear(16 * 7 * 7, 5)
+        nn.init.uniform_(self.norm.running_var, 0.3, 2.0)
+        nn.init.uniform_(self.norm.weight, 0.3, 2.0)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        maps = self.conv(rows).relu()
+        tokens = self.norm(maps).flatten(2).transpose(1, 2)
+        # Such a view is why a network only runs on contiguous rows.
+        logits: Tensor = self.head(tokens.tanh().mean(1)) + self.aside(maps.view(len(rows), -1))
+        return logits
+
+
+@pytest.mark.parametrize("rule", [None, "guided"])
+def test_one_contiguous_picture_goes_back_through_batch_norms_as_two_do(rule: Rule | None) -> None:
+    torch.manual_seed(4)
+    model = loaded(Tokens(), size=16, classes=5)
+    assert model._memory_format == torch.contiguous_format
+    batch, objectives = rows(model, 2), [ClassObjective(3)] * 2
+    (alone,) = input_gradients(model, batch[:1], objectives[:1], rule)
+    together = input_gradients(model, batch, objectives, rule)[0]
+    assert relative(alone.gradient, together.gradient) < 1e-4
+    ports = (Port("conv"),)
+    (map_alone,) = grad_cam(model, batch[:1], [3], ports)
+    assert relative(map_alone.values, grad_cam(model, batch, [3, 3], ports)[0].values) < 1e-4
+
+
 def test_a_batch_of_mixed_objectives_equals_each_alone() -> None:
     model = network("resnet18")
     batch = rows(model, 5)
@@ -156,10 +193,10 @@ def test_coverage_in_a_mixed_batch_is_that_of_each_alone() -> None:
         LayerObjective("hidden", 0),
     ]
     together = input_gradients(model, batch, objectives, "guided")
-    assert [each.guided for each in together] == [4, 2, 3]
+    assert [each.coverage.guided for each in together if each.coverage] == [4, 2, 3]
     for i, objective in enumerate(objectives):
         (alone,) = input_gradients(model, batch[i : i + 1], [objective], "guided")
-        assert alone.guided == together[i].guided
+        assert alone.coverage == together[i].coverage
     with pytest.raises(MethodUnsupported):
         input_gradients(model, batch[:2], [ClassObjective(1), LayerObjective("conv1")], "guided")
 
@@ -169,7 +206,7 @@ def test_gradients_are_taken_also_where_the_caller_turned_them_off() -> None:
     batch = rows(model, 1)
     with torch.no_grad():
         (found,) = input_gradients(model, batch, [ClassObjective(1)], "guided")
-        (cam,) = grad_cam(model, batch, [1], "conv2")
+        (cam,) = grad_cam(model, batch, [1], (Port("conv2"),))
     assert np.abs(found.gradient).max() > 0
     assert cam.values.shape == (32, 32)
 

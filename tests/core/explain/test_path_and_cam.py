@@ -17,6 +17,7 @@ from core.explain.fill import filled
 from core.explain.gradients import input_gradients
 from core.explain.occlusion import Occlusion, occlude
 from core.explain.path import IntegratedGradients, SmoothGrad, integrated_gradients, smoothgrad
+from core.models.ports import Port
 from core.models.predictions import probabilities
 from tests.core.explain.networks import loaded, network, rows, tiny, view
 from tests.tinycnn import TinyCNN
@@ -92,6 +93,20 @@ def test_smoothgrad_is_the_mean_over_its_seeded_copies() -> None:
     np.testing.assert_array_equal(found.gradient, again.gradient)
 
 
+def test_noise_is_the_same_however_many_rows_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where a row's size is no multiple of 16, torch draws other numbers for two rows than for one
+    # and one: Inception's 299 x 299.
+    model = loaded(nn.Sequential(nn.Flatten(), nn.Linear(75, 3), nn.Tanh()), size=5, classes=3)
+    picture = view(model)
+    maps = []
+    for at_once in (1, 4, 32):
+        monkeypatch.setattr(model, "rows_at_once", at_once)
+        found = exhaust(smoothgrad(model, picture, SmoothGrad(samples=6), target=1))
+        maps.append(found.gradient)
+    np.testing.assert_allclose(maps[1], maps[0], rtol=1e-5)
+    np.testing.assert_allclose(maps[2], maps[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -120,7 +135,7 @@ def test_parameters_are_checked_when_made(make: object) -> None:
 def test_grad_cam_equals_captums(name: str, layer: str, request: pytest.FixtureRequest) -> None:
     model = request.getfixturevalue("lite0") if name == "lite0" else network(name)
     batch = rows(model, 1)
-    (found,) = grad_cam(model, batch, [7], layer)
+    (found,) = grad_cam(model, batch, [7], (Port(layer),))
     oracle = captum.attr.LayerGradCam(model.module, model.module.get_submodule(layer))
     raw = oracle.attribute(batch.clone().requires_grad_(), target=7, relu_attributions=True)
     theirs = interpolate(raw, size=batch.shape[2:], mode="bilinear")[0, 0].detach().numpy()
@@ -130,16 +145,16 @@ def test_grad_cam_equals_captums(name: str, layer: str, request: pytest.FixtureR
 def test_grad_cam_in_a_batch_equals_each_alone() -> None:
     model = network("resnet18")
     batch = rows(model, 3)
-    together = grad_cam(model, batch, [1, None, 8], "layer3")
+    together = grad_cam(model, batch, [1, None, 8], (Port("layer3"),))
     for i, target in enumerate([1, None, 8]):
-        (alone,) = grad_cam(model, batch[i : i + 1], [target], "layer3")
+        (alone,) = grad_cam(model, batch[i : i + 1], [target], (Port("layer3"),))
         np.testing.assert_allclose(together[i].values, alone.values, rtol=1e-3, atol=1e-6)
         assert together[i].target == alone.target
 
 
 def test_grad_cam_survives_an_in_place_relu_behind_its_layer() -> None:
     model = tiny()
-    (found,) = grad_cam(model, rows(model, 1), [0], "conv1")
+    (found,) = grad_cam(model, rows(model, 1), [0], (Port("conv1"),))
     assert found.values.shape == (32, 32)
     assert not model.module.conv1._forward_hooks  # type: ignore[union-attr]
 
@@ -148,16 +163,18 @@ def test_randomised_weights_change_grad_cam() -> None:
     # Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing.
     model, other = tiny(), loaded(TinyCNN(seed=1))
     batch = rows(model, 1)
-    ours, theirs = (grad_cam(each, batch, [0], "conv2")[0].values for each in (model, other))
+    ours, theirs = (
+        grad_cam(each, batch, [0], (Port("conv2"),))[0].values for each in (model, other)
+    )
     assert np.abs(ours - theirs).max() > 0.1 * max(ours.max(), theirs.max())
 
 
 @pytest.mark.parametrize(
     "explain",
     [
-        lambda model, picture: grad_cam(model, rows(model, 1), [3], "conv2"),
-        lambda model, picture: grad_cam(model, rows(model, 1), [99], "conv2"),
-        lambda model, picture: grad_cam(model, rows(model, 1), [3], "hidden"),
+        lambda model, picture: grad_cam(model, rows(model, 1), [3], (Port("conv2"),)),
+        lambda model, picture: grad_cam(model, rows(model, 1), [99], (Port("conv2"),)),
+        lambda model, picture: grad_cam(model, rows(model, 1), [3], (Port("hidden"),)),
         lambda model, picture: exhaust(occlude(model, picture, Occlusion((16, 16), (16, 16)))),
         lambda model, picture: exhaust(occlude(model, picture, Occlusion((99, 99), (16, 16)))),
         lambda model, picture: exhaust(smoothgrad(model, picture, SmoothGrad(samples=2))),
@@ -190,7 +207,7 @@ def test_no_method_leaves_a_trace_on_success_or_error(explain: Callable[..., obj
 def test_grad_cam_needs_feature_maps() -> None:
     model = tiny()
     with pytest.raises(MethodUnsupported, match="feature maps"):
-        grad_cam(model, rows(model, 1), [0], "hidden")
+        grad_cam(model, rows(model, 1), [0], (Port("hidden"),))
 
 
 def test_faithfulness_of_a_perfect_and_a_reversed_map() -> None:

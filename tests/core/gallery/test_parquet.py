@@ -17,6 +17,7 @@ from core.gallery import parquet
 from core.gallery.local import LocalGallery
 from core.gallery.parquet import export_collection, import_collection
 from core.gallery.records import CollectionSpec, Put, Remove
+from core.types import ImageFile
 from tests.core.gallery.records import DIM, new_item, spec
 
 SPEC = spec("c", pixel_space=True, keep_originals=True, metric="cosine")
@@ -44,7 +45,9 @@ def fill(gallery: LocalGallery, spec: CollectionSpec) -> None:
             seed,
             label=f"l{seed % 3}" if seed % 4 else None,
             metadata={"seed": seed, "big": 2**70, "text": "日本"} if seed % 2 else {},
-            original=np.random.default_rng(seed).bytes(1000 * seed),
+            original=ImageFile(
+                np.random.default_rng(seed).bytes(1000 * seed), 12 if seed % 2 else None
+            ),
         )
         gallery.write(Put(spec.name, item)).result()
     gallery.write(Remove(spec.name, "summer/07 ä.jpg")).result()

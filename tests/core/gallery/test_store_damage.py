@@ -12,6 +12,7 @@ from core.gallery.database import connect
 from core.gallery.local import DATABASE, LocalGallery
 from core.gallery.records import Put, Query, Remove
 from core.gallery.schema import PAGE_SIZE_BYTES
+from core.types import ImageFile
 from service.cli import main
 from tests.core.gallery.records import DIM, new_item, spec
 from tests.core.gallery.stores import opened
@@ -24,7 +25,7 @@ def whole(tmp_path: Path) -> bytes:
     with opened(file) as store:
         store.create(spec("p", pixel_space=True, keep_originals=True)).result()
         for seed in range(20):
-            original = bytes(30_000) if seed == 3 else b"short"
+            original = ImageFile(bytes(30_000) if seed == 3 else b"short")
             store.write(Put("p", new_item(f"{seed:02}", seed, original=original))).result()
         store.write(Remove("p", "07")).result()
     return file.read_bytes()

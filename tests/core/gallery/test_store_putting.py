@@ -18,6 +18,7 @@ from core.gallery.records import (
     StoredPrediction,
 )
 from core.gallery.store import Store
+from core.types import ImageFile
 from tests.core.gallery.records import Clock, new_item, spec
 from tests.core.gallery.stores import Recorder, one_group
 
@@ -42,13 +43,13 @@ def test_an_item_comes_back_as_it_was_put(store: Store, clock: Clock) -> None:
 
 def test_pixels_and_originals_are_kept_only_where_the_collection_says_so(store: Store) -> None:
     store.create(spec("p", pixel_space=True, keep_originals=True)).result()
-    new = new_item("a", original=b"a file")
+    new = new_item("a", original=ImageFile(b"a file", 12))
     for name in ("c", "p"):
         store.write(Put(name, new)).result()
     assert store.pixels("c", "a") is None
     assert store.original("c", "a") is None
     assert np.array_equal(store.pixels("p", "a"), new.pixels)
-    assert store.original("p", "a") == b"a file"
+    assert store.original("p", "a") == ImageFile(b"a file", 12)
 
 
 def test_a_taken_id_is_a_conflict_and_changes_nothing(store: Store) -> None:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, MethodUnsupported, OutputNotFinite, UnknownLayer
 from core.inspect.activations import Activations, Channels, activations, draw_activations
 from core.inspect.selection import Selection
+from core.models.ports import Port
 from tests.core.inspect.hooks import hooks
 from tests.tinycnn import TinyCNN
 
@@ -41,7 +42,7 @@ class Windows(nn.Module):
 
 
 def look(layer: str, channels: Channels | None = None, picture: Tensor = PICTURE) -> Activations:
-    return activations(Parts().eval(), picture, layer, channels or Channels())
+    return activations(Parts().eval(), picture, Port(layer), {}, channels or Channels())
 
 
 def test_feature_maps_are_what_the_layer_put_out_before_a_later_layer_overwrote_them() -> None:
@@ -110,7 +111,7 @@ def test_a_channel_that_says_nothing_is_dark_on_either_scale() -> None:
 
 def test_many_maps_are_drawn_in_part_the_most_active_first() -> None:
     wide = nn.Sequential(nn.Conv2d(3, 100, 3)).eval()
-    found = activations(wide, torch.randn(1, 3, 300, 200), "0", Channels())
+    found = activations(wide, torch.randn(1, 3, 300, 200), Port("0"), {}, Channels())
     drawn = draw_activations(found)
     assert found.values.shape == (100, 298, 198)
     assert max(drawn.shape) < 1200
@@ -118,18 +119,18 @@ def test_many_maps_are_drawn_in_part_the_most_active_first() -> None:
 
 def test_a_vector_is_drawn_as_cells_and_tokens_are_refused() -> None:
     assert draw_activations(look("vector")).shape[2] == 3
-    with pytest.raises(InvalidValue, match="json or npy: layer 'tokens' puts out 3 x 12"):
+    with pytest.raises(InvalidValue, match="json or npy: at layer 'tokens' are 3 x 12"):
         draw_activations(look("tokens"))
 
 
 def test_a_forward_that_fails_leaves_no_hook_behind() -> None:
     module = TinyCNN().eval()
     with pytest.raises(RuntimeError):
-        activations(module, torch.zeros(1, 7, 32, 32), "conv2", Channels())
+        activations(module, torch.zeros(1, 7, 32, 32), Port("conv2"), {}, Channels())
     assert not hooks(module)
 
 
 def test_a_layer_that_runs_twice_shows_its_last_run() -> None:
     module = TinyCNN().eval()
-    found = activations(module, torch.randn(1, 3, 32, 32), "reused", Channels())
+    found = activations(module, torch.randn(1, 3, 32, 32), Port("reused"), {}, Channels())
     assert found.shape == (16, 16, 16)

@@ -11,6 +11,7 @@ from core.explain.base import ClassObjective
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
 from core.explain.plan import prepare
+from core.models.ports import Port
 from tests.core.models.folders import VIEW, loaded, net, pictures, refused, written
 
 
@@ -45,7 +46,7 @@ def test_the_net_of_every_tutorial_is_explained_as_finite_differences_say(tmp_pa
         up, down = (module(row.double() + sign * step)[0, 3] for sign in (1, -1))
         assert found.gradient[0, y, x] == pytest.approx(float(up - down) / 2e-6, abs=1e-4)
     model.module.float()
-    (cam,) = grad_cam(model, row, [3], "conv1")
+    (cam,) = grad_cam(model, row, [3], (Port("conv1"),))
     assert cam.cells == (4, 4)
 
 
@@ -125,7 +126,7 @@ def test_a_network_without_gradients_is_served_and_says_so(tmp_path: Path) -> No
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
         input_gradients(model, pictures(), [ClassObjective(0)] * 3)
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
-        grad_cam(model, pictures(), [0] * 3, "conv1")
+        grad_cam(model, pictures(), [0] * 3, (Port("conv1"),))
 
 
 def test_a_network_that_fails_with_gradients_is_served_without_them(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_folder_is_a_model_under_its_own_name(tmp_path: Path) -> None:
     assert model.spec.name == "my-net.v2"
     assert model.spec.labels == ("dark", "bright")
     assert model.spec.input_shape == (1, 4, 4)
-    assert (model.feature_layer, model.feature_dim) == ("fc", 4)
+    assert (model.features.layer, model.feature_dim) == ("fc", 4)
     picture = torch.arange(16.0).reshape(1, 1, 4, 4)
     sums = [0 + 1 + 4 + 5, 2 + 3 + 6 + 7, 8 + 9 + 12 + 13, 10 + 11 + 14 + 15]
     outputs = model.forward(picture)

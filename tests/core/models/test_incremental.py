@@ -6,9 +6,11 @@ import torchvision
 from torch import Tensor, nn
 
 from core.models import spans as spans_module
+from core.models.axes import Axes
 from core.models.graph import beginnings, folded
 from core.models.incremental import ChangedWindows, Incremental
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.runtimes import LogitsAndFeatures, _convert
 from core.models.spans import Span, gain, spans
 from tests.pictures import photo
@@ -42,8 +44,12 @@ class Awkward(nn.Module):
         return self.classifier(torch.sigmoid(rows).mean((2, 3)))
 
 
+def network_of(module: nn.Module, layer: str) -> LogitsAndFeatures:
+    return LogitsAndFeatures(module, Port(layer, "input"), Axes(-1, None)).eval()
+
+
 def incremental(module: nn.Module, layer: str, size: int) -> Incremental:
-    network = LogitsAndFeatures(module.eval().requires_grad_(False), layer).eval()
+    network = network_of(module.eval().requires_grad_(False), layer)
     return Incremental(_convert(network, torch.zeros(1, 3, size, size)))
 
 
@@ -137,7 +143,7 @@ def test_default_model_is_cut_late_and_a_large_window_does_not_pay(lite0: Loaded
 
 def test_squeeze_and_excitation_ends_the_part_that_runs_on_windows() -> None:
     module = torchvision.models.mobilenet_v3_small().eval()
-    network = LogitsAndFeatures(module, "classifier.3").eval()
+    network = network_of(module, "classifier.3")
     graph = folded(_convert(network, torch.zeros(1, 3, 224, 224)))
     longest = beginnings(graph)[-1]
     assert not any("ReduceMean" in each.name for each in longest.operations)

@@ -9,6 +9,7 @@ from core.errors import InvalidValue, ModelUnusable, UnknownLayer
 from core.models import loaded as loaded_module
 from core.models.layers import classifier_layer, executed_layers
 from core.models.loaded import LoadedModel
+from core.models.ports import Port
 from core.models.runtimes import Outputs, TorchRuntime
 from tests.tinycnn import SIZE, TinyCNN, tiny_model, tiny_spec
 
@@ -39,7 +40,7 @@ def test_a_row_in_a_batch_equals_the_row_alone() -> None:
 def test_features_are_the_input_of_the_last_linear_layer() -> None:
     model = tiny_model()
     outputs = model.forward(batch(3))
-    assert model.feature_layer == "classifier"
+    assert model.features == Port("classifier", "input")
     assert outputs.features.shape == (3, 24)
     with torch.no_grad():
         logits = model.module.classifier(torch.from_numpy(outputs.features))  # type: ignore[operator]
@@ -72,9 +73,9 @@ def test_weights_are_frozen_and_the_module_is_in_eval_mode() -> None:
 
 def test_no_hook_remains_on_any_layer() -> None:
     model = tiny_model()
-    model.layer_vectors(batch(1), "conv1", "avg")
+    model.layer_vectors(batch(1), Port("conv1"), "avg")
     with pytest.raises(UnknownLayer):
-        model.layer_vectors(batch(1), "nope", "avg")
+        model.layer_vectors(batch(1), Port("nope"), "avg")
     for layer in model.module.modules():
         assert not layer._forward_hooks
         assert not layer._forward_pre_hooks
@@ -85,7 +86,7 @@ def test_no_hook_remains_on_any_layer() -> None:
 )
 def test_layer_vectors_pool_the_layers_output(pool: str, dim: int) -> None:
     model = tiny_model()
-    vectors = model.layer_vectors(batch(2), "conv2", pool)  # type: ignore[arg-type]
+    vectors = model.layer_vectors(batch(2), Port("conv2"), pool)  # type: ignore[arg-type]
     rows = nn.functional.max_pool2d(model.module.conv1(batch(2)).relu(), 2)  # type: ignore[operator]
     activation = model.module.conv2(rows).numpy()  # type: ignore[operator]
     expected = {
@@ -98,18 +99,18 @@ def test_layer_vectors_pool_the_layers_output(pool: str, dim: int) -> None:
 
 
 def test_a_captured_activation_is_not_overwritten_by_an_in_place_relu() -> None:
-    vectors = tiny_model().layer_vectors(batch(1), "conv1", "flatten")
+    vectors = tiny_model().layer_vectors(batch(1), Port("conv1"), "flatten")
     assert vectors.min() < 0
 
 
 def test_an_unknown_pooling_names_the_known_ones() -> None:
     with pytest.raises(InvalidValue, match="avg, max, flatten"):
-        tiny_model().layer_vectors(batch(1), "conv1", "median")  # type: ignore[arg-type]
+        tiny_model().layer_vectors(batch(1), Port("conv1"), "median")  # type: ignore[arg-type]
 
 
 def test_an_unknown_layer_names_the_known_ones() -> None:
     with pytest.raises(UnknownLayer, match="conv1"):
-        tiny_model().layer_vectors(batch(1), "conv9", "avg")
+        tiny_model().layer_vectors(batch(1), Port("conv9"), "avg")
 
 
 def test_digest_follows_the_weights() -> None:

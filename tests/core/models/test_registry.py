@@ -26,7 +26,7 @@ def test_models_of_both_libraries_load_with_random_weights(
 ) -> None:
     model = standard_registry().load(name, CPU, pretrained=False)
     assert model.spec.name == name
-    assert (model.feature_layer, model.feature_dim) == (feature_layer, feature_dim)
+    assert (model.features.layer, model.feature_dim) == (feature_layer, feature_dim)
     assert model.num_classes == len(model.spec.labels) == 1000
     assert model.runtime.name == "openvino"
 

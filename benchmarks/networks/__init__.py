@@ -1,0 +1,1 @@
+"""Library networks, each answer of the service compared with an independent reference."""

@@ -1,0 +1,102 @@
+"""Owns which axis of an activation is what; refuses to know where activations come from.
+
+Axes are counted from the end, so that windows of one picture, which make more rows, change
+nothing: -3 are the channels of maps (B, C, h, w), -1 those of maps (B, h, w, C), of tokens
+(B, T, D) and of vectors (B, D).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from torch import Tensor
+
+from core.errors import InvalidValue
+
+Pool = Literal["avg", "max", "flatten"]
+POOLS: tuple[str, ...] = get_args(Pool)
+
+Size = tuple[int, int]
+
+_MAX_EXTRA_TOKENS: Final = 8
+"""Class token, distillation token, registers."""
+_SQUARE_EXTRA_TOKENS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The axes of an activation with its batch axis first.
+
+    Attributes:
+        channels: from the end; None = it has none.
+        grid: (h, w) of its positions; None = they form no grid.
+        extra: tokens before the first of the grid, such as a class token.
+    """
+
+    channels: int
+    grid: Size | None
+    extra: int = 0
+
+    def pooled(self, activation: Tensor, pool: Pool) -> Tensor:
+        """One vector per row.
+
+        Args:
+            activation: (B, ...).
+            pool: average or maximum over all positions or tokens; flatten keeps them all.
+
+        Returns:
+            (B, C) or, flattened, (B, everything), in the order in which it lies there.
+
+        Raises:
+            InvalidValue: no such pooling.
+        """
+        if pool not in POOLS:
+            raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
+        axes = [axis for axis in range(1, activation.ndim) if axis != self._at(activation)]
+        if pool == "flatten" or not axes:
+            return activation.flatten(1)
+        return activation.mean(axes) if pool == "avg" else activation.amax(axes)
+
+    def maps(self, activation: Tensor) -> Tensor | None:
+        """(B, C, h, w), a view, without the extra tokens; None = its positions form no grid."""
+        if self.grid is None:
+            return None
+        first = activation.movedim(self._at(activation), 1)  # (B, ..., C, ...) -> (B, C, ...)
+        cells = first.flatten(2)[:, :, self.extra :]
+        return cells.reshape(*cells.shape[:2], *self.grid)
+
+    def channel(self, shape: Sequence[int]) -> int:
+        """Where the channels are in a shape without the batch axis, from the start."""
+        return len(shape) + self.channels
+
+    def _at(self, activation: Tensor) -> int:
+        return activation.ndim + self.channels
+
+
+def axes_of(shape: Sequence[int], channels: int | None, grids: Sequence[Size]) -> Axes:
+    """What the axes of an activation are.
+
+    Args:
+        shape: (B, ...).
+        channels: where the channels are, from the end; None = not known: as the convention is.
+        grids: (h, w) of feature maps of the same network: tokens may come from one of them.
+    """
+    ndim = len(shape)
+    if channels is None:
+        channels = -max(ndim - 1, 1) if ndim > 3 else -1
+    positions = [side for axis, side in enumerate(shape[1:], 1 - ndim) if axis != channels]
+    if len(positions) == 2:
+        return Axes(channels, (positions[0], positions[1]))
+    if len(positions) != 1 or channels != -1:
+        return Axes(channels, None)
+    for extra in range(_MAX_EXTRA_TOKENS + 1):
+        rest = positions[0] - extra
+        for grid in grids:
+            if math.prod(grid) == rest:
+                return Axes(channels, grid, extra)
+    for extra in range(_SQUARE_EXTRA_TOKENS + 1):
+        side = math.isqrt(max(positions[0] - extra, 0))
+        if side > 1 and side * side == positions[0] - extra:
+            return Axes(channels, (side, side), extra)
+    return Axes(channels, None)
