@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.errors import ModelUnusable, first_line
+from core.errors import ANY_FAILURE, ModelUnusable, first_line, told
 from core.models.anatomy import Anatomy, Ports, anatomy
 from core.models.axes import Axes, Pool, axes_of
 from core.models.incremental import Incremental
@@ -152,7 +152,11 @@ class LoadedModel:
         """
         found = self._anatomy.maps if self._anatomy else ()
         row = probes(self.spec.preprocess)[-1:]
-        return next((ports for ports in found if self._counts(ports, row)), ())
+        try:
+            return next((ports for ports in found if self._counts(ports, row)), ())
+        except ANY_FAILURE as error:  # the network's own code, which need not run with gradients
+            _log.info("%s has no maps to explain: %s", self.spec.name, told(error))
+            return ()
 
     def _counts(self, ports: Ports, row: Tensor) -> bool:
         """Whether the logits depend on more than one position of these maps."""

@@ -129,8 +129,13 @@ def test_a_network_without_gradients_is_served_and_says_so(tmp_path: Path) -> No
         grad_cam(model, pictures(), [0] * 3, (Port("conv1"),))
 
 
-def test_a_network_that_fails_with_gradients_is_served_without_them(tmp_path: Path) -> None:
-    body = "x = torch.from_numpy(x.numpy())\n" + VIEW
+@pytest.mark.parametrize(
+    "first", ["x = torch.from_numpy(x.numpy())", "assert not torch.is_grad_enabled()"]
+)
+def test_a_network_that_fails_with_gradients_is_served_without_them(
+    tmp_path: Path, first: str
+) -> None:
+    body = f"{first}\n{VIEW}"
     model = loaded(tmp_path, net(body))
     assert model.forward(pictures()).logits.shape == (3, 10)
     assert prepare(model) == ("occlusion",)

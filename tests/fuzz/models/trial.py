@@ -18,6 +18,7 @@ from core.call import Call
 from core.config import EngineConfig
 from core.engine import Engine
 from core.errors import OutputNotFinite, SeethroughError
+from core.types import ImageFile
 from tests.fuzz.models.folder import NAME, Known
 from tests.fuzz.models.statements import ASKED_FOR
 
@@ -66,9 +67,10 @@ async def _used(folder: Path) -> tuple[Any, Any] | SeethroughError:
         engine = Engine(config)
         try:
             await engine.start()
+            picture = ImageFile(PICTURE)
             return (
-                await engine.classify(PICTURE, top_k=1, call=Call.within(60)),
-                await engine.feature_vector(PICTURE, call=Call.within(60)),
+                await engine.classify(picture, top_k=1, call=Call.within(60)),
+                await engine.feature_vector(picture, call=Call.within(60)),
             )
         finally:
             await engine.close()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from tests.fuzz.models.damage import Odd, damaged, no_file, odd_archive, odd_header, other_kind
 from tests.fuzz.models.folder import Files, Link
@@ -114,23 +114,19 @@ def _misfit(rng: random.Random) -> Odd:
 
 
 def _strange(rng: random.Random, tensors: dict[Any, Any], name: str) -> dict[Any, Any]:
-    old = tensors[name]
-    match rng.randrange(6):
-        case 0:
-            tensors[name] = old.to("meta")
-        case 1:
-            tensors[name] = old.to_sparse()
-        case 2:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tensors[name] = torch.quantize_per_tensor(old, 0.1, 0, torch.qint8)
-        case 3:
-            tensors[name] = old[..., :1].expand(old.shape)
-        case 4:
-            tensors[name] = old.requires_grad_(True)
-        case _:
-            tensors[name] = torch.nested.nested_tensor([old, old])
-    return tensors
+    make: Callable[[Tensor], Tensor] = rng.choice(
+        (
+            lambda old: old.to("meta"),
+            lambda old: old.to_sparse(),
+            lambda old: torch.quantize_per_tensor(old, 0.1, 0, torch.qint8),
+            lambda old: old[..., :1].expand(old.shape),
+            lambda old: old.requires_grad_(True),
+            lambda old: torch.nested.nested_tensor([old, old]),
+        )
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some are on their way out of torch, some in
+        return tensors | {name: make(tensors[name])}
 
 
 def _other_content(rng: random.Random) -> Odd:
