@@ -38,24 +38,39 @@ What a model raises during a forward is none of these: it reaches its own ticket
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
 
 _MAX_SHOWN_CHARS = 80
 _MAX_SHOWN_NAMES = 20
+_MAX_LISTED_CHARS = 400
+_MAX_LINE_CHARS = 300
+
+
+ANY_FAILURE: Final = (Exception, SystemExit)
+"""What a network's own code may raise: an exit, which ends a script, must not end a service."""
 
 
 def shown(value: object) -> str:
     """The value as it may stand in a message: quoted, escaped, cut to a bounded length."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        text = type(value).__name__
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
 
 
-def first_line(error: Exception) -> str:
-    """What an error of another library says, on one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, on one line of a bounded length."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    return line if len(line) <= _MAX_LINE_CHARS else line[: _MAX_LINE_CHARS - 1] + "…"
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """An error of another library: its kind and what it says, on one line."""
+    if isinstance(error, SystemExit):
+        return f"it ends the program by exit({shown(error.code)}), as only a script may"
     return f"{type(error).__name__}: {first_line(error)}"
 
 
@@ -122,8 +137,10 @@ class UnknownName(SeethroughError):
     kind = "name"
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        listed = ", ".join(known[:_MAX_SHOWN_NAMES]) or "none"
-        more = len(known) - _MAX_SHOWN_NAMES
+        chars = accumulate(len(each) for each in known[:_MAX_SHOWN_NAMES])
+        some = sum(1 for each in chars if each <= _MAX_LISTED_CHARS)
+        listed = ", ".join(known[:some]) or "none"
+        more = len(known) - some
         tail = f" and {more} more" if more > 0 else ""
         super().__init__(f"no {self.kind} named {shown(name)}; known: {listed}{tail}")
         self.name = name

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from core.errors import DeadlinePassed, Draining, QueueFull
+from core.errors import ANY_FAILURE, DeadlinePassed, Draining, QueueFull, told
 from core.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -243,7 +243,7 @@ class BatchWorker:
         self._metrics.batch_rows.observe(len(live))
         try:
             self._run_split(live, started)
-        except BaseException:  # SystemExit and the like end this thread, but not in silence
+        except BaseException:  # it ends this thread, but not in silence
             _fail([ticket for ticket in live if not ticket.future.done()])
             raise
         elapsed = self._clock() - started
@@ -267,14 +267,14 @@ class BatchWorker:
             results = tickets[0].function([ticket.payload for ticket in tickets])
             if len(results) != len(tickets):
                 raise RuntimeError(f"{len(results)} results for {len(tickets)} payloads")
-        except Exception as error:  # the one place where anything may happen and only one must pay
+        except ANY_FAILURE as error:  # the one place where anything may happen and one must pay
             if len(tickets) > 1:
                 middle = len(tickets) // 2
                 self._run_split(tickets[:middle], started)
                 self._run_split(tickets[middle:], started)
                 return
             self._end(tickets[0], started, 1)
-            tickets[0].future.set_exception(error)
+            tickets[0].future.set_exception(_ordinary(error))
             self._count("failed")
             return
         for ticket, result in zip(tickets, results, strict=True):
@@ -297,6 +297,15 @@ class BatchWorker:
                 _fail([each for each in queue if each.future.set_running_or_notify_cancel()])
                 self._metrics.tickets.labels("cancelled").inc(len(queue))
                 queue.clear()
+
+
+def _ordinary(error: BaseException) -> Exception:
+    """The error; an exit as one that does not end the event loop that waits for it."""
+    if isinstance(error, Exception):
+        return error
+    ordinary = RuntimeError(told(error))
+    ordinary.__cause__ = error
+    return ordinary
 
 
 def _fail(tickets: list[Ticket]) -> None:

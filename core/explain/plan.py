@@ -1,5 +1,6 @@
 """Owns turning a method's parameters into work for the worker, and its result into a finding."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import CostTooHigh, InvalidValue, MethodUnsupported
+from core.errors import ANY_FAILURE, CostTooHigh, InvalidValue, MethodUnsupported, told
 from core.explain.base import ClassObjective, LayerObjective, Objective, Task
 from core.explain.batched import GradCams, Gradients
 from core.explain.cam import ClassActivation, GradCam
@@ -27,6 +28,8 @@ from core.models.loaded import LoadedModel
 from core.models.ports import Port
 from core.types import FloatArray
 from core.worker import BatchFunction
+
+_log = logging.getLogger(__name__)
 
 Method = Occlusion | Saliency | GuidedBackprop | SmoothGrad | IntegratedGradients | GradCam
 
@@ -101,6 +104,9 @@ def _differentiable(model: LoadedModel, rule: Rule | None) -> bool:
     try:
         input_gradients(model, row, [ClassObjective()], rule)
     except MethodUnsupported:
+        return False
+    except ANY_FAILURE as error:  # the network's own code, which need not run with gradients
+        _log.info("%s cannot be differentiated: %s", model.spec.name, told(error))
         return False
     return True
 

@@ -108,16 +108,14 @@ def activations(
     Raises:
         UnknownLayer: no such layer.
         InvalidValue: no such channels.
-        MethodUnsupported: the layer did not run.
+        MethodUnsupported: the layer did not run, or not on whole pictures.
         ModelUnusable: it puts out no tensor.
         OutputNotFinite: a value is NaN or infinite.
     """
     with torch.no_grad(), port.captured(module) as seen:
         module(batch)
-    activation = last_seen(seen, port.layer)
-    known = axes.get(port) or axes_of(activation.shape, None, ())
-    # Windows of one picture, which are many rows, stay what they are.
-    found = activation[0] if len(activation) == 1 else activation
+    found = last_seen(seen, port.layer, len(batch))[0]
+    known = axes.get(port) or axes_of((1, *found.shape), None, ())
     if found.ndim == 3 and known.grid:
         found = found.movedim(known.channels, 0)  # (h, w, C) -> (C, h, w)
         known = replace(known, channels=-3)

@@ -4,6 +4,7 @@ import argparse
 import codecs
 import pathlib
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def weights_of(module: nn.Module, file: Path, key: str | None = None) -> Weights
         ModelUnusable: one sentence that names the file and what was found in it.
     """
     own = module.state_dict()
-    states = dict(_states(_content(file)))
+    states = dict(_states(_content(file), {}))
     if not states:
         raise ModelUnusable(f"{file.name} holds no state dict, that is tensors by name")
     if key is not None:
@@ -100,9 +101,9 @@ def _content(file: Path) -> Any:
     try:
         if head[8:9] == b"{":
             return load_file(file)
-        # Opened, because torch goes by the name where it has one.
-        with torch.serialization.safe_globals(_PLAIN), file.open("rb") as opened:
-            return torch.load(opened, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old pickles and sparse tensors, to its developers
+            return _loaded(file)
     except UnpicklingError as error:
         if head[:1] not in (b"\x80", b"P"):  # neither a pickle nor the archive that holds one
             raise ModelUnusable(f"{file.name} is damaged, or no weights of torch") from error
@@ -113,8 +114,15 @@ def _content(file: Path) -> Any:
             f"{_STATE_DICT}"
         ) from error
     except Exception as error:  # a damaged file raises whatever its reader stumbles over
-        problem = f"{file.name} is damaged, or no weights: {first_line(error)}"
-        raise ModelUnusable(problem) from error
+        # What torch advises for its older formats is to run what is in the file.
+        said = "" if "weights_only" in first_line(error) else f": {first_line(error)}"
+        raise ModelUnusable(f"{file.name} is damaged, or no weights{said}") from error
+
+
+def _loaded(file: Path) -> Any:
+    # Opened, because torch goes by the name where it has one.
+    with torch.serialization.safe_globals(_PLAIN), file.open("rb") as opened:
+        return torch.load(opened, map_location="cpu", weights_only=True)
 
 
 def _other_kind(file: Path, head: bytes) -> str:
@@ -140,15 +148,18 @@ def _other_kind(file: Path, head: bytes) -> str:
 def _of_archive(file: Path) -> str:
     try:
         with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
+            members = archive.infolist()
     except zipfile.BadZipFile:
         return "is damaged: its end is missing"
+    names = [each.filename for each in members]
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
         return (
             f"is a TorchScript program, which is code: {_STATE_DICT} of the module it was made of"
         )
     if any(name.endswith("/data.pkl") for name in names):
-        return ""
+        # Torch does not compress: what has been may be a thousand times as large in memory.
+        stored = all(each.compress_type == zipfile.ZIP_STORED for each in members)
+        return "" if stored else f"is compressed, as torch leaves no file: {_STATE_DICT}"
     if all(name.endswith(".npy") for name in names):
         return f"is a NumPy archive, and no state dict: {_STATE_DICT}"
     return f"is a ZIP archive of {_listed(names)}, and no weights of torch"
@@ -165,16 +176,23 @@ def _text(head: bytes) -> str:
 # ---- which of its tensors ----
 
 
-def _states(content: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Every mapping of names to tensors in there, under its dotted key."""
-    if not isinstance(content, Mapping) or depth > _MAX_DEPTH:
+def _states(
+    content: Any, seen: dict[int, int], key: str = "", depth: int = 0
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Every mapping of names to tensors in there, under its dotted key.
+
+    A mapping inside itself has no end, and a few of them have one that nobody lives to see: none
+    is searched again unless it was met further down.
+    """
+    if not isinstance(content, Mapping) or depth >= seen.get(id(content), _MAX_DEPTH + 1):
         return
+    seen[id(content)] = depth
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     if tensors and all(isinstance(name, str) for name in tensors):
         yield key, tensors
     for name, value in content.items():
         if isinstance(name, str):
-            yield from _states(value, f"{key}.{name}" if key else name, depth + 1)
+            yield from _states(value, seen, f"{key}.{name}" if key else name, depth + 1)
 
 
 def _fitted(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Weights | str:
@@ -195,12 +213,29 @@ def _fitted(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Weights |
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             return f"{problem} {shown(names[0])}{more}"
     for name, tensor in filled.items():
-        if tensor.shape != own[name].shape:
-            found, expected = (tuple(each.shape) for each in (tensor, own[name]))
-            return f"has {name!r} of shape {found}, the network's is {expected}"
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            return f"has NaN or infinity in {name!r}"
+        if problem := _unlike(own[name], tensor):
+            return f"has {shown(name)} {problem}"
+        filled[name] = tensor.to(own[name].dtype)  # 1e300 is infinite as float32
+        if not bool(filled[name].isfinite().all()):
+            return f"has NaN or infinity in {shown(name)}"
     return Weights(filled, tuple(notes))
+
+
+def _unlike(own: Tensor, tensor: Tensor) -> str:
+    """What keeps a tensor from becoming one of the network's; empty if nothing does."""
+    for odd, is_odd in (
+        ("without values, as the device meta has it", tensor.is_meta),
+        ("quantized", tensor.is_quantized),
+        ("nested", tensor.is_nested),
+        ("sparse", tensor.layout != torch.strided),
+    ):
+        if is_odd:
+            return f"{odd}: save it as a plain tensor"
+    if tensor.shape != own.shape:
+        return f"of shape {tuple(tensor.shape)}, the network's is {tuple(own.shape)}"
+    if tensor.is_complex() and not own.is_complex():
+        return f"of {tensor.dtype}, the network's is {own.dtype}"
+    return ""
 
 
 def _prefix(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from core.errors import (
+    ANY_FAILURE,
     MethodUnsupported,
     ModelUnusable,
     UnknownLayer,
@@ -95,7 +96,7 @@ def _of_file(manifest: Manifest) -> nn.Module:
         raise manifest.unusable("[model] source", f"{file} has no callable {name!r}")
     try:
         module = make(**manifest.arguments)
-    except Exception as error:  # the operator's own code
+    except ANY_FAILURE as error:
         raise manifest.unusable("[model.args]", f"{name}(...) failed: {told(error)}") from error
     if not isinstance(module, nn.Module):
         problem = f"{name}(...) gave {type(module).__name__}, not a torch.nn.Module"
@@ -108,7 +109,7 @@ def _imported(path: Path, manifest: Manifest) -> object:
         raise manifest.unusable("[model] source", f"there is no file {path.name!r} in the folder")
     try:
         return import_file(path)
-    except Exception as error:  # the operator's own code
+    except ANY_FAILURE as error:
         problem = f"importing {path.name} failed: {told(error)}"
         raise manifest.unusable("[model] source", problem) from error
 
@@ -169,7 +170,7 @@ def _logits(module: nn.Module, spec: ModelSpec, manifest: Manifest, rows: int) -
     try:
         with torch.no_grad():
             return module(torch.zeros(rows, *spec.input_shape))
-    except Exception as error:  # the operator's own code
+    except ANY_FAILURE as error:
         shape = " x ".join(map(str, spec.input_shape))
         pictures = f"{rows} pictures" if rows > 1 else "one picture"
         problem = f"the network does not run on {pictures} of {shape}: {told(error)}"

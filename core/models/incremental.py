@@ -8,13 +8,19 @@ Source: Nakandala et al. 2019, Krypton, SIGMOD, section 4.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import openvino
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from core.models.graph import Operation, Size, beginnings, folded, rest, work
-from core.models.runtimes import Compiled
+from core.models.runtimes import (
+    MAX_RELATIVE_DIFFERENCE,
+    Compiled,
+    Outputs,
+    relative_difference,
+)
 from core.models.spans import Span, gain, spans
 from core.types import FloatArray
 
@@ -24,6 +30,7 @@ _USUAL_SHARE = 7
 _LEAST_GAIN = 1.2
 # Rows of one request to the compiled rest, whose small maps gain from a batch.
 _ROWS_AT_ONCE = 8
+_CHECKED_AT_ONCE = 2
 
 Place = tuple[int, int]
 """A window by its number among the tops and among the lefts."""
@@ -35,6 +42,9 @@ class Incremental:
     Args:
         model: the converted network, one input (B, C, H, W), first output the logits (B, K).
         threads: CPU threads of the rest; 0 = all.
+
+    Attributes:
+        rows_at_once: of one request to the rest.
 
     Raises:
         ValueError: nothing would be gained by cutting it.
@@ -52,6 +62,22 @@ class Incremental:
             raise ValueError("cutting this network in two gains nothing")
         self.beginning = cuts[gains.index(max(gains))]
         self.rest = Compiled(rest(model, self.beginning.cut), threads)
+        self.rows_at_once = _ROWS_AT_ONCE if self._takes_rows_together() else 1
+
+    def _takes_rows_together(self) -> bool:
+        """Whether the rest gives rows of one request what it gives each alone.
+
+        It was traced with one row, and that one stays in the graph where the network says `len(x)`.
+        """
+        cut, count = self.beginning.cut, _CHECKED_AT_ONCE * self.rest.streams
+        generator = np.random.default_rng(0)
+        rows = generator.standard_normal((count, cut.channels, *cut.size), dtype=np.float32)
+        try:
+            together = self.rest(rows, _CHECKED_AT_ONCE)
+        except RuntimeError:  # OpenVINO raises it for everything
+            return False
+        found = relative_difference(Outputs(*together), Outputs(*self.rest(rows)))
+        return found <= MAX_RELATIVE_DIFFERENCE
 
     def pays(self, window: Size) -> bool:
         """Whether windows of (height, width) pixels are worth it."""
@@ -77,7 +103,7 @@ class ChangedWindows:
         tops: Sequence[int],
         lefts: Sequence[int],
     ) -> None:
-        self._rest = network.rest
+        self._rest, self._rows_at_once = network.rest, network.rows_at_once
         self._input, self._operations = network.beginning.input, network.beginning.operations
         self._spans = tuple(
             spans(network.beginning, side, axis, Span(tuple(starts), length))
@@ -114,7 +140,7 @@ class ChangedWindows:
         maps = self._maps[cut].repeat(len(places), 1, 1, 1)
         for whole, patch, place in zip(maps, patches[cut], places, strict=True):
             _paste(whole, patch, *self._first(cut, place))
-        return self._rest(maps.contiguous().numpy(), _ROWS_AT_ONCE)[0]
+        return self._rest(maps.contiguous().numpy(), self._rows_at_once)[0]
 
     def _first(self, name: str, place: Place) -> tuple[int, int]:
         """(top, left) cell of what a window changes in a map."""

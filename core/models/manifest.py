@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import ModelUnusable, shown
+from core.errors import ModelUnusable, first_line, shown, told
 from core.models.outputs import ACTIVATIONS, Activation
 from core.models.ports import ATS, At
 from core.models.preprocess import STRETCH, Preprocessing
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # With the byte order mark that some editors write, or without.
 _ENCODING = "utf-8-sig"
+_MAX_LABEL_CHARS = 1000
+_MAX_FIELD_CHARS = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _LIBRARIES = ("torchvision:", "timm:")
@@ -88,14 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
         ModelUnusable: it is missing or a field is wrong; one sentence names file and field.
     """
     file = folder / MANIFEST
-    try:
-        whole = _Table(file, "", tomllib.loads(file.read_text(encoding=_ENCODING)))
-    except OSError as error:
-        raise ModelUnusable(f"{file}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ModelUnusable(f"{file}: is not UTF-8 text: save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ModelUnusable(f"{file}: is not TOML: {error}") from error
+    whole = _Table(file, "", _content(file))
     model = whole.table("model")
     source = model.take("source", str)
     weights = model.take("weights", str, None)
@@ -128,6 +123,19 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        if not file.is_file():
+            raise ModelUnusable(f"{file}: there is no such file")
+        return tomllib.loads(file.read_text(encoding=_ENCODING))
+    except OSError as error:
+        raise ModelUnusable(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelUnusable(f"{file}: is not UTF-8 text: save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # also of a number of 5000 digits
+        raise ModelUnusable(f"{file}: is not TOML: {first_line(error)}") from error
+
+
 def _preprocessing(table: "_Table") -> Preprocessing | None:
     if table.empty:
         return None
@@ -151,13 +159,20 @@ def _labels(table: "_Table") -> tuple[str, ...] | None:
     table.close()
     if isinstance(labels, str):
         labels = _labels_of_file(table, labels)
-    if not labels or not all(_is_label(each) for each in labels):
-        raise table.wrong("labels", "a list of texts, one for each class, or the name of a file")
+    for label in labels:
+        if not _is_label(label):
+            problem = f"a list of texts, one for each class, or a file; not {shown(label)}"
+            raise table.wrong("labels", problem)
+    if not labels:
+        raise table.wrong("labels", "there are none")
     return tuple(map(str, labels))
 
 
 def _is_label(value: object) -> bool:
-    return (isinstance(value, str) and value != "") or type(value) is int
+    if not isinstance(value, str):
+        return type(value) is int
+    # JSON may hold halves of letters, which no answer can.
+    return 0 < len(value) <= _MAX_LABEL_CHARS and not re.search("[\ud800-\udfff]", value)
 
 
 def _labels_of_file(table: "_Table", name: str) -> list[Any]:
@@ -169,8 +184,8 @@ def _labels_of_file(table: "_Table", name: str) -> list[Any]:
         found = json.loads(text)
     except UnicodeDecodeError as error:
         raise table.wrong("labels", f"{name!r} is not UTF-8 text") from error
-    except ValueError as error:
-        raise table.wrong("labels", f"{name!r} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise table.wrong("labels", f"{name!r} is not JSON: {first_line(error)}") from error
     if isinstance(found, dict):
         indices = [str(index) for index in range(len(found))]
         if found and all(type(each) is int for each in found.values()):
@@ -206,6 +221,7 @@ class _Table:
 
     def wrong(self, field: str, problem: str) -> ModelUnusable:
         """The error that names the file and a field of this table."""
+        field = field if _NAME.fullmatch(field) and len(field) < _MAX_FIELD_CHARS else shown(field)
         return ModelUnusable(f"{self.path} {field}: {problem}")
 
     def take(self, field: str, kind: type[T] | tuple[type, ...], *default: Any) -> Any:
@@ -233,9 +249,12 @@ class _Table:
     def numbers(self, field: str) -> tuple[float, ...]:
         """A list of numbers."""
         values = self.take(field, list)
-        if not all(isinstance(each, int | float) for each in values):
-            raise self.wrong(field, f"{shown(values)} is not allowed: numbers, one per channel")
-        return tuple(map(float, values))
+        try:
+            if all(type(each) in (int, float) for each in values):
+                return tuple(map(float, values))
+        except OverflowError:
+            pass  # more than any float
+        raise self.wrong(field, f"{shown(values)} is not allowed: numbers, one per channel")
 
     def table(self, name: str, optional: bool = False) -> "_Table":
         """A table inside this one; an empty one where it may be missing."""
@@ -245,11 +264,14 @@ class _Table:
     def file(self, field: str, name: str) -> Path:
         """A file that lies in the folder of this `model.toml`."""
         folder = self._file.parent.resolve()
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder):
-            raise self.wrong(field, f"{shown(name)} lies outside the folder")
-        if not path.is_file():
-            raise self.wrong(field, f"there is no file {shown(name)} in the folder")
+        try:
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder):
+                raise self.wrong(field, f"{shown(name)} lies outside the folder")
+            if not path.is_file():
+                raise self.wrong(field, f"there is no file {shown(name)} in the folder")
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL, too long
+            raise self.wrong(field, f"{shown(name)} is no file: {told(error)}") from error
         return path
 
     def close(self) -> None:

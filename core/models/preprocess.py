@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from core.errors import ModelUnusable
+from core.errors import ModelUnusable, shown
 from core.types import Pixels
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -19,6 +19,9 @@ STRETCH: Final[Stretch] = "stretch"
 _LUMA = (0.299, 0.587, 0.114)
 
 _LEAST_SIDE_PX = 320
+_MAX_SIDE_PX = 4096
+# Of mean and std: beyond it float32 keeps nothing of a pixel.
+_MAX_SCALE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +66,25 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
-            raise ModelUnusable(f"channels={self.channels} is not allowed: 1 or 3")
-        if self.height < 1 or self.width < 1:
-            raise ModelUnusable(f"input of {self.height} x {self.width} pixels: both must be >= 1")
+            raise ModelUnusable(f"channels={shown(self.channels)} is not allowed: 1 or 3")
+        if not (0 < self.height <= _MAX_SIDE_PX and 0 < self.width <= _MAX_SIDE_PX):
+            size = f"{shown(self.height)} x {shown(self.width)}"
+            raise ModelUnusable(f"input of {size} pixels: both must be 1 to {_MAX_SIDE_PX}")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ModelUnusable(
                 f"{len(self.mean)} means and {len(self.std)} stds for {self.channels} channels"
             )
-        if min(self.std) <= 0:
-            raise ModelUnusable(f"std={self.std} is not allowed: every value must be > 0")
-        if self.resize != STRETCH and self.resize < max(self.height, self.width):
-            raise ModelUnusable(
-                f"resize={self.resize} is not allowed: at least {max(self.height, self.width)}, "
-                "the longer side of the crop"
-            )
+        if not all(1 / _MAX_SCALE <= each <= _MAX_SCALE for each in self.std):
+            raise ModelUnusable(f"std={shown(self.std)} is not allowed: every value must be > 0")
+        if not all(abs(each) <= _MAX_SCALE for each in self.mean):
+            raise ModelUnusable(f"mean={shown(self.mean)} is not allowed: pixels are 0 to 1")
+        if self.resize != STRETCH:
+            longer = max(self.height, self.width)
+            if not longer <= self.resize <= _MAX_SIDE_PX:
+                raise ModelUnusable(
+                    f"resize={shown(self.resize)} is not allowed: {longer}, the longer side of the "
+                    f"crop, to {_MAX_SIDE_PX}"
+                )
 
     @property
     def min_side_px(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.errors import ModelUnusable, SeethroughError, UnknownModel, told
+from core.errors import ANY_FAILURE, ModelUnusable, SeethroughError, UnknownModel, told
 from core.models.folder import model_of_folder
 from core.models.loaded import LoadedModel
 from core.models.manifest import model_folders
@@ -68,7 +68,7 @@ class ModelRegistry:
             return LoadedModel(spec, module, device, threads=threads)
         except SeethroughError as error:
             raise ModelUnusable(f"model {name!r}: {error}") from error
-        except Exception as error:  # the network's own code
+        except ANY_FAILURE as error:  # the network's own code
             raise ModelUnusable(f"model {name!r} does not run: {told(error)}") from error
 
 
@@ -91,4 +91,9 @@ def standard_registry(models_dir: Path | None = None) -> ModelRegistry:
 
 
 def _folder_source(folder: Path, _name: str, pretrained: bool) -> tuple[ModelSpec, nn.Module]:
-    return model_of_folder(folder, pretrained)
+    try:
+        return model_of_folder(folder, pretrained)
+    except SeethroughError:
+        raise
+    except ANY_FAILURE as error:  # a network that overrides what every torch module has
+        raise ModelUnusable(f"{folder}: the network cannot be used: {told(error)}") from error

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -99,7 +100,8 @@ def timm_model(name: str, pretrained: bool, **arguments: Any) -> tuple[ModelSpec
         WeightsUnavailable: its weights could not be fetched.
     """
     if not timm.is_model(name):
-        close = timm.list_models(f"*{name.split('_')[0]}*")[:20] or timm.list_models()[:20]
+        close = get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
+        close = close or timm.list_models("resnet*")
         raise UnknownModel(f"timm:{name}", [f"timm:{each}" for each in close])
     try:
         module = timm.create_model(name, pretrained=pretrained, **arguments)

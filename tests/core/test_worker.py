@@ -223,10 +223,21 @@ def test_closing_finishes_what_waits_and_refuses_what_comes(metrics: Metrics) ->
         worker.submit(Recorder(), "late")
 
 
+def test_code_that_calls_exit_fails_alone_and_ends_no_event_loop(worker: BatchWorker) -> None:
+    gate = Gate(worker).reached()
+    function = Recorder()
+    exiting, other = worker.submit(function, SystemExit(3)), worker.submit(function, "other")
+    gate.open()
+    assert other.future.result(10) == "done other"
+    with pytest.raises(RuntimeError, match=r"it ends the program by exit\(3\)"):
+        exiting.future.result(10)
+    assert worker.alive
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_every_ticket_ends_even_if_the_thread_dies(metrics: Metrics) -> None:
     worker = BatchWorker(queue_size=8, metrics=metrics)
-    fatal = worker.submit(Recorder(max_batch=1), SystemExit())
+    fatal = worker.submit(Recorder(max_batch=1), KeyboardInterrupt())
     waiting = worker.submit(Recorder(max_batch=1), "waiting")
     worker.start()
     for ticket in (fatal, waiting):

@@ -10,6 +10,7 @@ from core.errors import MethodUnsupported
 from core.explain.base import ClassObjective
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
+from core.explain.plan import prepare
 from core.models.ports import Port
 from tests.core.models.folders import VIEW, loaded, net, pictures, refused, written
 
@@ -125,6 +126,13 @@ def test_a_network_without_gradients_is_served_and_says_so(tmp_path: Path) -> No
         input_gradients(model, pictures(), [ClassObjective(0)] * 3)
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
         grad_cam(model, pictures(), [0] * 3, (Port("conv1"),))
+
+
+def test_a_network_that_fails_with_gradients_is_served_without_them(tmp_path: Path) -> None:
+    body = "x = torch.from_numpy(x.numpy())\n" + VIEW
+    model = loaded(tmp_path, net(body))
+    assert model.forward(pictures()).logits.shape == (3, 10)
+    assert prepare(model) == ("occlusion",)
 
 
 def test_a_usual_network_has_nothing_to_note(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Weights files as people have them: what fits is taken and said, all else is named."""
 
 import argparse
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,11 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         ({"extra": torch.ones(1)}, "has more than the network: 'extra'"),
         ({"fc.bias": torch.ones(3)}, "'fc.bias' of shape (3,), the network's is (2,)"),
         ({"fc.bias": torch.tensor([0, torch.nan])}, "NaN or infinity in 'fc.bias'"),
+        ({"fc.bias": torch.tensor([0, 1e300]).double()}, "NaN or infinity in 'fc.bias'"),
+        ({"fc.bias": torch.ones(2) * 1j}, "of torch.complex64, the network's is torch.float32"),
+        ({"fc.bias": torch.ones(2, device="meta")}, "'fc.bias' without values"),
+        ({"fc.bias": torch.ones(2).to_sparse()}, "'fc.bias' sparse: save it as a plain tensor"),
+        ({"fc.bias": _quantized(torch.ones(2))}, "'fc.bias' quantized"),
     ):
         torch.save({"model": state() | change}, tmp_path / "w.pth")
         message = refused(tmp_path / "w.pth")
@@ -138,6 +144,29 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     assert "lacks 'conv.bias'" in refused(tmp_path / "w.pth")
     torch.save({"epoch": 3, "names": ["a"]}, tmp_path / "w.pth")
     assert "holds no state dict" in refused(tmp_path / "w.pth")
+
+
+def _quantized(tensor: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch means to take them away
+        return torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.float8_e4m3fn, torch.int8])
+def test_numbers_of_another_kind_become_the_networks(tmp_path: Path, dtype: torch.dtype) -> None:
+    rounded = {name: each.to(dtype) for name, each in state().items()}
+    torch.save(rounded, tmp_path / "w.pth")
+    found = weights_of(Net(), tmp_path / "w.pth").state
+    assert found["fc.bias"].dtype == torch.float32
+    assert found["bn.num_batches_tracked"].dtype == torch.int64
+    assert torch.equal(found["fc.bias"], rounded["fc.bias"].float())
+
+
+def test_a_checkpoint_inside_itself_is_searched_once(tmp_path: Path) -> None:
+    looped: dict[str, Any] = {"model": state()}
+    looped |= {f"run {number}": looped for number in range(200)}
+    torch.save(looped, tmp_path / "w.pth")
+    assert "below 'model'" in assert_taken(tmp_path / "w.pth")
 
 
 def test_a_pickled_module_is_refused_and_its_class_named(tmp_path: Path) -> None:
@@ -156,6 +185,15 @@ def _script(path: Path) -> None:
 def _npz(path: Path) -> None:
     with path.open("wb") as file:
         np.savez(file, a=np.zeros(3))
+
+
+def _compressed(path: Path) -> None:
+    torch.save(state(), path)
+    with zipfile.ZipFile(path) as stored:
+        records = {name: stored.read(name) for name in stored.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
 
 
 def _cut_off(path: Path) -> None:
@@ -177,6 +215,8 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
         ("Gewichte für später\n".encode(), "a text"),
         (("a" + "веса модели " * 100).encode(), "a text"),
         (_script, "TorchScript"),
+        (_compressed, "is compressed"),
+        (bytes(20_000), "is damaged, or no weights"),  # to torch an empty tar archive
         (_cut_off, "is damaged"),
         (b"\x93NUMPY\x01\0" + bytes(64), "a NumPy array"),
         (_npz, "a NumPy archive"),

@@ -52,6 +52,11 @@ def test_a_saved_state_dict_is_taken_bare_or_from_a_checkpoint(
     [
         ("import nothing_of_that_name", "ModuleNotFoundError: No module named"),
         ("def Toy(n_classes):\n    raise OSError('disk\\non fire')", "OSError: disk"),
+        ("def Toy(n_classes):\n    raise OSError('x' * 100_000)", "OSError: xxx"),
+        ("def Toy(n_classes):\n    raise OSError('\x1b[31mred')", "OSError: \ufffd[31mred"),
+        ("def Toy(n_classes):\n    exit('no GPU')", "it ends the program by exit('no GPU')"),
+        ("import sys\nsys.exit(2)", "importing net.py failed: it ends the program by exit(2)"),
+        (TOY_CODE.replace("return self.fc(", "exit('no GPU') or self.fc("), "exit('no GPU')"),
         ("def Toy(n_classes):\n    return 3", "gave int, not a torch.nn.Module"),
         ("class Toy(:", "SyntaxError"),
         (
@@ -66,7 +71,20 @@ def test_code_that_fails_is_one_sentence(tmp_path: Path, code: str, words: str |
     if words is None:
         model_of_folder(folder)
     else:
-        assert words in refused(folder)
+        message = refused(folder)
+        assert words in message
+        assert len(message.replace(str(tmp_path), "")) < 500
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["state_dict(self): return None", "parameters(self): return 1 / 0", "eval(self): exit()"],
+)
+def test_a_network_that_overrides_what_every_module_has_is_one_sentence(
+    tmp_path: Path, method: str
+) -> None:
+    folder = toy_folder(tmp_path, code=f"{TOY_CODE}\n    def {method}\n")
+    assert "the network cannot be used: " in refused(folder)
 
 
 def test_code_that_gives_no_logits_is_refused(tmp_path: Path) -> None:

@@ -109,6 +109,24 @@ def test_real_networks_give_the_logits_of_a_whole_forward(
     check(module, incremental(module, layer, size), (16, 24), [0, 8, 51, size])
 
 
+class Counting(Awkward):
+    """A tracer takes `len(x)` for a number, here 1; with it rows run into one another."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """(B, 3, 96, 96) -> (B, 5)."""
+        rows = torch.relu(self.wide(torch.relu(self.stem(batch))))
+        return self.classifier(rows.flatten(2).transpose(1, 2).reshape(len(rows), -1, 32).mean(1))
+
+
+def test_rows_that_run_into_one_another_behind_the_cut_are_run_one_by_one(
+    awkward: tuple[nn.Module, Incremental],
+) -> None:
+    module = Counting()
+    network = incremental(module, "classifier", SIZE)
+    assert (network.rows_at_once, awkward[1].rows_at_once) == (1, 8)
+    check(module, network, (12, 12), [0, 30, 84])
+
+
 def test_default_model_is_cut_late_and_a_large_window_does_not_pay(lite0: LoadedModel) -> None:
     network = lite0.incremental
     assert network is not None

@@ -48,7 +48,13 @@ def test_labels_may_be_json(tmp_path: Path, text: str) -> None:
         ('"dark"', "holds no list of labels"),
         ('{"0": "dark", "2": "bright"}', "each class index, 0 to 1"),
         ('{"dark": 0, "bright": 0}', "each class index"),
-        ('["dark", null]', "a list of texts"),
+        ('["dark", null]', "not None"),
+        ('["dark", ""]', "not ''"),
+        ("[]", "there are none"),
+        ("[" * 100_000, "is not JSON: maximum recursion depth"),
+        ("[" + "9" * 6000 + "]", "is not JSON"),
+        ('["dark", "half of \\ud83d"]', "not 'half of \\ud83d'"),
+        (f'["dark", "{"x" * 1001}"]', "not 'xxx"),
     ],
 )
 def test_labels_that_are_none_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -101,7 +107,24 @@ def test_a_manifest_in_another_encoding_is_one_sentence(tmp_path: Path, encoding
         ('"nearest"', '"lanczos"', ["[input] interpolation", "nearest, bilinear, bicubic"]),
         ("mean = [0.0]", "mean = [0.0, 1.0]", ["[input]", "2 means"]),
         ("mean = [0.0]", 'mean = ["a"]', ["[input] mean", "numbers"]),
+        ("mean = [0.0]", "mean = [true]", ["[input] mean", "[True]", "numbers"]),
+        ("mean = [0.0]", "mean = [nan]", ["[input]", "mean=(nan,)"]),
+        ("mean = [0.0]", "mean = [-inf]", ["[input]", "mean=(-inf,)"]),
+        ("mean = [0.0]", f"mean = [{'9' * 400}]", ["[input] mean", "999…", "numbers"]),
         ("std = [1.0]", "std = [0.0]", ["[input]", "std"]),
+        ("std = [1.0]", "std = [nan]", ["[input]", "std=(nan,)"]),
+        ("std = [1.0]", "std = [inf]", ["[input]", "std=(inf,)"]),
+        ("std = [1.0]", "std = [1e-320]", ["[input]", "std=(1e-320,)"]),
+        ("height = 4", "height = 100000", ["[input]", "100000 x 4", "1 to 4096"]),
+        ("height = 4", f"height = {'9' * 5000}", ["is not TOML", "4300 digits"]),
+        ("height = 4", f"height = 0x{'f' * 5000}", ["[input]", "int x 4", "1 to 4096"]),
+        ("resize = 4", "resize = 1000000000", ["[input]", "resize=1000000000", "4096"]),
+        ("height = 4", 'height = 4\n"a\\nb" = 1', ["[input] 'a\\nb'", "is not a field"]),
+        ("height = 4", f"height = 4\n{'k' * 5000} = 1", ["[input] 'kkk", "kk…: is not a field"]),
+        ("height = 4", f"height = {'[' * 30_000}", ["is not TOML", "recursion"]),
+        ("weights.safetensors", "a\\u0000b", ["[model] weights", "'a\\x00b' is no file"]),
+        ("weights.safetensors", "x" * 300, ["[model] weights", "is no file", "too long"]),
+        ("weights.safetensors", "loop", ["[model] weights", "'loop' is no file"]),
         ('["dark", "bright"]', '["dark"]', ["[classes] labels", "1 labels", "2 classes"]),
         ('["dark", "bright"]', "[1.5, 2]", ["[classes] labels", "a list of texts"]),
         ('["dark", "bright"]', '"l.txt"', ["[classes] labels", "no file 'l.txt'"]),
@@ -116,7 +139,10 @@ def test_a_wrong_manifest_is_one_sentence_naming_file_and_field(
     manifest = TOY_MANIFEST.replace(old, new, 1)
     if "height = 6" in new:
         manifest = manifest.replace("resize = 4", "resize = 6")
-    message = refused(toy_folder(tmp_path, manifest=manifest))
+    folder = toy_folder(tmp_path, manifest=manifest)
+    (folder / "loop").symlink_to("loop")
+    message = refused(folder)
+    assert len(message.replace(str(tmp_path), "")) < 500
     for each in words:
         assert each in message
 
@@ -127,6 +153,16 @@ def test_an_unknown_feature_layer_is_named_with_those_there_are(tmp_path: Path) 
     assert "[features] layer" in message
     assert "fc9" in message
     assert "conv" in message
+
+
+@pytest.mark.parametrize("link", ["model.toml", "/dev/zero", "nowhere", None])
+def test_a_manifest_that_is_no_file_is_one_sentence(tmp_path: Path, link: str | None) -> None:
+    if link is None:
+        (tmp_path / "model.toml").mkdir()
+    else:
+        (tmp_path / "model.toml").symlink_to(link)
+    with pytest.raises(ModelUnusable, match=r"model\.toml: there is no such file$"):
+        read_manifest(tmp_path)
 
 
 def test_folders_without_a_manifest_are_no_models(tmp_path: Path) -> None:
