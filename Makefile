@@ -29,7 +29,7 @@ test: ## run the tests
 	$(PYTHON) -m pytest
 
 fuzz: SECONDS = 60
-fuzz: ## odd forms, headers and pictures for a minute; SECONDS=600 for longer
+fuzz: ## odd forms, headers, pictures and model folders for a minute; SECONDS=600 for longer
 	$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
 
 openapi: ## write openapi/openapi.json

@@ -16,7 +16,7 @@ from core.errors import MethodUnsupported, SeethroughError
 from core.explain.plan import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
-from core.models.manifest import MANIFEST
+from core.models.manifest import MANIFEST, require_name
 from core.models.ports import Port
 from core.types import ImageFile, ModelCard
 from service.command import add_command, add_settings, complain, with_engine
@@ -44,6 +44,7 @@ def _check(options: argparse.Namespace) -> int:
     if not (folder / MANIFEST).is_file():
         complain(f"{options.folder}: there is no {MANIFEST} in it")
         return 1
+    require_name(folder)
     options.setting_models = options.setting_default_model = folder.name
     options.setting_models_dir = str(folder.parent)
     return asyncio.run(with_engine(options, lambda engine: _try_all(engine, options)))

@@ -114,8 +114,9 @@ def activations(
     """
     with torch.no_grad(), port.captured(module) as seen:
         module(batch)
-    found = last_seen(seen, port.layer, len(batch))[0]
-    known = axes.get(port) or axes_of((1, *found.shape), None, ())
+    activation = last_seen(seen, port.layer, len(batch))
+    known = axes.get(port) or axes_of(activation.shape, None, ())
+    found = activation[0]
     if found.ndim == 3 and known.grid:
         found = found.movedim(known.channels, 0)  # (h, w, C) -> (C, h, w)
         known = replace(known, channels=-3)

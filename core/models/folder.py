@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from traceback import extract_tb
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ from core.errors import (
 from core.models.checkpoint import weights_of
 from core.models.importing import import_file
 from core.models.layers import find_layer, last_seen
-from core.models.manifest import Manifest, read_manifest
+from core.models.manifest import Manifest, read_manifest, require_name
 from core.models.ports import Port
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
@@ -45,6 +47,7 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
     Raises:
         ModelUnusable: one sentence that names the file and the field.
     """
+    require_name(folder)
     manifest = read_manifest(folder)
     if manifest.of_library:
         spec, module = _of_library(manifest, pretrained)
@@ -91,26 +94,36 @@ def _of_file(manifest: Manifest) -> nn.Module:
         allowed = "FILE.py:NAME with a file of the folder, torchvision:NAME or timm:NAME"
         problem = f"{shown(manifest.source)} is not allowed: {allowed}"
         raise manifest.unusable("[model] source", problem)
-    make = getattr(_imported(path, manifest), name, None)
+    code = _imported(path, manifest)
+    make = getattr(code, name, None)
     if not callable(make):
-        raise manifest.unusable("[model] source", f"{file} has no callable {name!r}")
+        own = [n for n, each in vars(code).items() if _is_network(each, code)]
+        hint = f"; is {shown(own[-1])} meant?" if own else ""
+        raise manifest.unusable("[model] source", f"{file} has no callable {shown(name)}{hint}")
     try:
         module = make(**manifest.arguments)
     except ANY_FAILURE as error:
-        raise manifest.unusable("[model.args]", f"{name}(...) failed: {told(error)}") from error
+        problem = f"{name}(...) failed: {_failure(error, manifest)}"
+        raise manifest.unusable("[model.args]", problem) from error
     if not isinstance(module, nn.Module):
         problem = f"{name}(...) gave {type(module).__name__}, not a torch.nn.Module"
         raise manifest.unusable("[model] source", problem)
     return module
 
 
-def _imported(path: Path, manifest: Manifest) -> object:
+def _is_network(value: object, code: ModuleType) -> bool:
+    if not isinstance(value, type) or value.__module__ != code.__name__:
+        return False
+    return issubclass(value, nn.Module)
+
+
+def _imported(path: Path, manifest: Manifest) -> ModuleType:
     if path.suffix != ".py" or not path.is_file():
         raise manifest.unusable("[model] source", f"there is no file {path.name!r} in the folder")
     try:
         return import_file(path)
     except ANY_FAILURE as error:
-        problem = f"importing {path.name} failed: {told(error)}"
+        problem = f"importing {path.name} failed: {_failure(error, manifest)}"
         raise manifest.unusable("[model] source", problem) from error
 
 
@@ -156,6 +169,7 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
         logits = _logits(module, spec, manifest, rows)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != rows:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            found = "None: is a `return` missing in forward?" if logits is None else found
             problem = (
                 "the network must give one row of logits per picture, (B, K); "
                 f"for B = {rows} it gave {found}"
@@ -173,5 +187,22 @@ def _logits(module: nn.Module, spec: ModelSpec, manifest: Manifest, rows: int) -
     except ANY_FAILURE as error:
         shape = " x ".join(map(str, spec.input_shape))
         pictures = f"{rows} pictures" if rows > 1 else "one picture"
-        problem = f"the network does not run on {pictures} of {shape}: {told(error)}"
+        failure = _failure(error, manifest)
+        problem = f"the network does not run on {pictures} of {shape}: {failure}"
         raise manifest.unusable("[input]", problem) from error
+
+
+def _failure(error: BaseException, manifest: Manifest) -> str:
+    """What the folder's own code raised, and where in it."""
+    text = told(error)
+    if isinstance(error, ModuleNotFoundError):
+        text += "; it is neither installed nor a file of the folder"
+    if isinstance(error, SyntaxError):  # which says so itself
+        return text
+    folder = manifest.file.parent
+    places = [
+        f" ({Path(frame.filename).name}, line {frame.lineno})"
+        for frame in extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(folder)
+    ]
+    return text + next(reversed(places), "")

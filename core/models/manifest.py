@@ -21,11 +21,15 @@ T = TypeVar("T")
 # With the byte order mark that some editors write, or without.
 _ENCODING = "utf-8-sig"
 _MAX_LABEL_CHARS = 1000
-_MAX_FIELD_CHARS = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _LIBRARIES = ("torchvision:", "timm:")
-_WORDS: Mapping[type, str] = {str: "a text", int: "a whole number", dict: "a table", list: "a list"}
+_WORDS: Mapping[type, str] = {
+    str: "a text",
+    int: "a whole number",
+    dict: "a table",
+    list: "a list, in brackets",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,17 +74,19 @@ def model_folders(directory: Path) -> list[Path]:
     """The folders in a directory that hold a `model.toml`, by name.
 
     Raises:
-        ModelUnusable: there is no such directory, or a folder's name cannot be a model's.
+        ModelUnusable: there is no such directory.
     """
     if not directory.is_dir():
         raise ModelUnusable(f"SEETHROUGH_MODELS_DIR={str(directory)!r} is no directory")
-    folders = sorted(each.parent for each in directory.glob(f"*/{MANIFEST}"))
-    for folder in folders:
-        if not _NAME.fullmatch(folder.name):
-            raise ModelUnusable(
-                f"{folder}: a folder's name is the model's: letters, digits, '.', '_' and '-'"
-            )
-    return folders
+    return sorted(each.parent for each in directory.glob(f"*/{MANIFEST}"))
+
+
+def require_name(folder: Path) -> None:
+    """Raise ModelUnusable unless the folder's name can be a model's."""
+    if not _NAME.fullmatch(folder.name):
+        raise ModelUnusable(
+            f"{folder}: a folder's name is the model's: letters, digits, '.', '_' and '-'"
+        )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -127,13 +133,19 @@ def _content(file: Path) -> dict[str, Any]:
     try:
         if not file.is_file():
             raise ModelUnusable(f"{file}: there is no such file")
-        return tomllib.loads(file.read_text(encoding=_ENCODING))
+        text = file.read_text(encoding=_ENCODING)
     except OSError as error:
         raise ModelUnusable(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ModelUnusable(f"{file}: is not UTF-8 text: save it as UTF-8") from error
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also of a number of 5000 digits
-        raise ModelUnusable(f"{file}: is not TOML: {first_line(error)}") from error
+        problem = first_line(error)
+        if found := re.search(r"at line (\d+)", problem):
+            line = text.split("\n")[int(found[1]) - 1]
+            problem += f": {shown(line.strip())}"
+        raise ModelUnusable(f"{file}: is not TOML: {problem}") from error
 
 
 def _preprocessing(table: "_Table") -> Preprocessing | None:
@@ -221,7 +233,8 @@ class _Table:
 
     def wrong(self, field: str, problem: str) -> ModelUnusable:
         """The error that names the file and a field of this table."""
-        field = field if _NAME.fullmatch(field) and len(field) < _MAX_FIELD_CHARS else shown(field)
+        plain = re.fullmatch(r"[\w\[\]-]{1,40}", field)
+        field = field if plain else shown(field)
         return ModelUnusable(f"{self.path} {field}: {problem}")
 
     def take(self, field: str, kind: type[T] | tuple[type, ...], *default: Any) -> Any:
@@ -231,7 +244,8 @@ class _Table:
             if default:
                 return default[0]
             near = difflib.get_close_matches(field, self._fields, n=1)
-            raise self.wrong(field, f"is missing; is {near[0]!r} meant?" if near else "is missing")
+            hint = f"; is {shown(near[0])} meant?" if near else ""
+            raise self.wrong(f"[{field}]" if kind is dict else field, f"is missing{hint}")
         value = self._fields.pop(field)
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(value, kinds) or isinstance(value, bool):

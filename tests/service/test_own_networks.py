@@ -147,6 +147,14 @@ def test_a_broken_folder_ends_the_command_with_one_sentence(
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize("name", ["my net", "a,b"])
+def test_check_of_a_folder_whose_name_cannot_be_a_models_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["check", str(toy_folder(tmp_path, name))]) == 1
+    assert f"{name}: a folder's name is the model's: letters" in capsys.readouterr().err
+
+
 def test_check_of_a_folder_without_a_manifest_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,6 @@ import torch
 
 from core.errors import ModelUnusable
 from core.models.folder import model_of_folder
-from core.models.manifest import model_folders
 from core.models.registry import standard_registry
 from tests.core.models.folders import CPU, refused
 from tests.folders import TOY_CODE, TOY_MANIFEST, TOY_WEIGHTS, toy_folder
@@ -50,8 +49,10 @@ def test_a_saved_state_dict_is_taken_bare_or_from_a_checkpoint(
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("import nothing_of_that_name", "ModuleNotFoundError: No module named"),
-        ("def Toy(n_classes):\n    raise OSError('disk\\non fire')", "OSError: disk"),
+        ("import nothing_of_that_name", "'nothing_of_that_name'; it is neither installed nor"),
+        ("def Toy(n_classes):\n    raise OSError('disk\\non fire')", "disk (net.py, line 2)"),
+        ("1 / 0", "importing net.py failed: ZeroDivisionError: division by zero (net.py, line 1)"),
+        (TOY_CODE.replace("return self", "return 1 / 0 + self"), "by zero (net.py, line 16)"),
         ("def Toy(n_classes):\n    raise OSError('x' * 100_000)", "OSError: xxx"),
         ("def Toy(n_classes):\n    raise OSError('\x1b[31mred')", "OSError: \ufffd[31mred"),
         ("def Toy(n_classes):\n    exit('no GPU')", "it ends the program by exit('no GPU')"),
@@ -134,9 +135,12 @@ def test_a_folder_whose_name_is_taken_or_strange_is_refused(tmp_path: Path) -> N
     toy_folder(tmp_path / "a", "efficientnet-lite0")
     with pytest.raises(ModelUnusable, match="taken"):
         standard_registry(tmp_path / "a")
-    toy_folder(tmp_path / "b", "my net")
-    with pytest.raises(ModelUnusable, match="letters, digits"):
-        model_folders(tmp_path / "b")
+    toy_folder(tmp_path / "b", "sound")
+    for name in ("my net", "a,b", "-x"):
+        folder = toy_folder(tmp_path / "b", name)
+        with pytest.raises(ModelUnusable, match=f"{name}: a folder's name .* letters, digits"):
+            model_of_folder(folder)
+    standard_registry(tmp_path / "b").load("sound", CPU)  # which is no matter of its neighbors
     with pytest.raises(ModelUnusable, match="is no directory"):
         standard_registry(tmp_path / "nowhere")
 

@@ -83,12 +83,14 @@ def test_a_manifest_in_another_encoding_is_one_sentence(tmp_path: Path, encoding
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[model]", "[model", ["model.toml", "is not TOML"]),
+        ("[model]", "[model", ["model.toml", "is not TOML", "line 2, column 7): '[model'"]),
+        ('"net.py:Toy"', "net.py:Toy", ["is not TOML", "line 3", "'source = net.py:Toy'"]),
+        ('"weights.safetensors"', '"C:\\w.pt"', ["is not TOML", "line 4", "C:"]),
         ('source = "net.py:Toy"', "", ["[model] source", "is missing"]),
         ('"net.py:Toy"', '"net.py"', ["[model] source", "'net.py' is not allowed", "FILE.py:NAME"]),
         ('"net.py:Toy"', '"../net.py:Toy"', ["[model] source", "is not allowed"]),
         ('"net.py:Toy"', '"other.py:Toy"', ["[model] source", "no file 'other.py'"]),
-        ('"net.py:Toy"', '"net.py:Toi"', ["[model] source", "no callable 'Toi'"]),
+        ('"net.py:Toy"', '"net.py:Toi"', ["[model] source", "no callable 'Toi'; is 'Toy' meant?"]),
         ('"net.py:Toy"', '"net.py:torch"', ["[model] source", "no callable 'torch'"]),
         ('"net.py:Toy"', '"timm:nope"', ["[model] source", "timm:nope"]),
         ("n_classes = 2", "classes = 2", ["[model.args]", "unexpected keyword"]),
@@ -128,7 +130,7 @@ def test_a_manifest_in_another_encoding_is_one_sentence(tmp_path: Path, encoding
         ('["dark", "bright"]', '["dark"]', ["[classes] labels", "1 labels", "2 classes"]),
         ('["dark", "bright"]', "[1.5, 2]", ["[classes] labels", "a list of texts"]),
         ('["dark", "bright"]', '"l.txt"', ["[classes] labels", "no file 'l.txt'"]),
-        ("[classes]", "[clases]", ["classes", "is missing"]),
+        ("[classes]", "[clases]", ["model.toml [classes]: is missing; is 'clases' meant?"]),
         ("height = 4", "height = 6", ["[input]", "does not run on 2 pictures of 1 x 6 x 4"]),
     ],
 )

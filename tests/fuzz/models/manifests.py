@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 from tests.fuzz.models.folder import Files, Link
+from tests.fuzz.models.values import ENCODINGS, KEYS, PATHS, SOURCES, TABLES, VALUES, WHOLE
 
 _FIELDS = {
     "model": {"source": '"net.py:Net"', "weights": ""},
@@ -37,183 +38,6 @@ _SOUND_EXTRAS: tuple[tuple[str, str, str], ...] = (
     ("features", "at", '"output"'),
     ("output", "activation", '"none"'),
 )
-_VALUES = (
-    "",
-    "true",
-    "0",
-    "-1",
-    "1",
-    "2",
-    "3",
-    "4",
-    "9",
-    "1.0",
-    "1e400",
-    "nan",
-    "inf",
-    "-inf",
-    "9" * 30,
-    "9" * 5000,
-    "-" + "9" * 30,
-    "0x" + "f" * 5000,
-    "1_000_000",
-    "2147483648",
-    "100000",
-    "5000",
-    "1979-05-27",
-    "1979-05-27T07:32:00Z",
-    "07:32:00",
-    '""',
-    '" "',
-    '"8"',
-    '"a\\nb"',
-    '"\\u0000"',
-    '"\\u001b[31m"',
-    '"é"',
-    '"' + "x" * 5000 + '"',
-    '"' + "я" * 300 + '"',
-    "[]",
-    "[[]]",
-    "[1, 2, 3]",
-    "[1, 'a']",
-    "[nan]",
-    "[inf]",
-    "[-0.0]",
-    "[0]",
-    "[1e-320]",
-    "[1e-30]",
-    "[1e39]",
-    "[1e308]",
-    "[true]",
-    "[" + "9" * 400 + "]",
-    "[-1.5]",
-    "[0.5, 0.5, 0.5]",
-    "[" * 2000 + "]" * 2000,
-    "[" * 30_000,
-    "{}",
-    "{a = 1}",
-    "{a = {a = {a = {a = 1}}}}",
-    "[" + "1," * 100_000 + "]",
-    "{" + ",".join(f"k{i}=1" for i in range(3000)) + "}",
-)
-_SOURCES = (
-    "net.py",
-    "net",
-    "net:Net",
-    "net.py:",
-    ":Net",
-    ":",
-    "net.py:Nett",
-    "net.py:Net.forward",
-    "net.py:Net()",
-    "net.py::Net",
-    "net.py : Net",
-    "net.py:torch",
-    "net.py:nn",
-    "net.py:F",
-    "net.py:__name__",
-    "net.py:__builtins__",
-    "net.py:__class__",
-    "NET.py:Net",
-    "./net.py:Net",
-    "../net/net.py:Net",
-    "sub/net.py:Net",
-    "/etc/passwd:Net",
-    "model.toml:Net",
-    "weights.pth:Net",
-    "labels.txt:Net",
-    "os:system",
-    "os.py:system",
-    "torch.nn:Linear",
-    "net.py:Net\n",
-    "net\0.py:Net",
-    "x" * 300 + ".py:Net",
-    ".py:Net",
-    "..py:Net",
-    "net.py:Né",
-    "torchvision:",
-    "torchvision:nope",
-    "torchvision:list_models",
-    "torchvision:../x",
-    "timm:",
-    "timm:nope",
-    "timm:hf-hub:a/b",
-    "timm:local-dir:.",
-    "timm:*",
-    "timm:\0",
-    "Torchvision:resnet18",
-    "hub:resnet18",
-)
-_PATHS = (
-    "",
-    ".",
-    "..",
-    "/",
-    "~",
-    "weights.pth/",
-    "weights.pth/x",
-    "net.py",
-    "model.toml",
-    "labels.txt",
-    "../net/net.py",
-    "/dev/zero",
-    "/dev/stdin",
-    "/proc/self/mem",
-    "\\u0000",
-    "a\\u0000b",
-    "x" * 300,
-    "x/" * 3000,
-    "здесь.pth",
-    "weights.pth ",
-    "WEIGHTS.PTH",
-    "C:\\\\models\\\\weights.pth",
-    "https://example.com/weights.pth",
-    "loop",
-    "loop/x",
-)
-_KEYS = (
-    "x",
-    "colour",
-    '"a b"',
-    '""',
-    '"a\\nb"',
-    '"' + "k" * 5000 + '"',
-    '"\\u0000"',
-    "'é'",
-    "a.b.c",
-    ".".join("a" * 900),
-    "1",
-    "args",
-    "__class__",
-)
-_TABLES = ("input", "model", "classes", "features", "output", "inputs", "model.args", "a.b.c", '""')
-_ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "latin-1", "cp1251", "utf-8-sig")
-_WHOLE = (
-    b"",
-    b"\n",
-    b"\xef\xbb\xbf",
-    b"\0" * 100,
-    b"{}",
-    b"model: net.py\n",
-    b"[model]\n",
-    b"[input]\nchannels = 1\n",
-    b"[" * 100_000,
-    b"[[model]]\nsource = 'net.py:Net'\n",
-    b"[model]\n[model]\n",
-    b"model = 3\n",
-    b"model = []\n",
-    b"a" * 1_000_000,
-    b"a = " + b"[" * 100_000,
-    b"a = " + b"{a = " * 100_000,
-    b"." * 100_000,
-    b"a." * 1000 + b"a = 1\n",
-    b"# only a comment",
-    b"\r\r\r",
-    b"\xff\xfe",
-    b"\x80\x02}q\0.",
-    b"[model]\nsource = 'net.py:Net'\nweights = 'weights.pth'\n" + b"x = 1\n" * 10,
-)
-
 Lines = list[str]
 
 
@@ -227,7 +51,7 @@ def sound_manifest(rng: random.Random, files: Files, weights: str, labels: str) 
 def odd_manifest(rng: random.Random, files: Files, weights: str, labels: str) -> str:
     """A `model.toml` that may be wrong; in words."""
     if rng.random() < 0.1:
-        whole = rng.choice(_WHOLE)
+        whole = rng.choice(WHOLE)
         files["model.toml"] = whole
         return f"model.toml of {whole[:40]!r}"
     if rng.random() < 0.02:
@@ -240,7 +64,7 @@ def odd_manifest(rng: random.Random, files: Files, weights: str, labels: str) ->
         notes.append(note)
     content = "\n".join(lines).encode("utf-8", "surrogatepass")
     if rng.random() < 0.1:
-        encoding = rng.choice(_ENCODINGS)
+        encoding = rng.choice(ENCODINGS)
         content = "\n".join([*lines, "# größer"]).encode(encoding, "replace")
         notes.append(f"in {encoding}")
     elif rng.random() < 0.1:
@@ -314,19 +138,19 @@ def _misspelt(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
 
 
 def _value(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
-    return _set(rng, lines, r"(?!source|weights)", rng.choice(_VALUES))
+    return _set(rng, lines, r"(?!source|weights)", rng.choice(VALUES))
 
 
 def _any_value(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
-    return _set(rng, lines, "", rng.choice(_VALUES))
+    return _set(rng, lines, "", rng.choice(VALUES))
 
 
 def _source(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
-    return _set(rng, lines, "source", _quoted(rng.choice(_SOURCES)))
+    return _set(rng, lines, "source", _quoted(rng.choice(SOURCES)))
 
 
 def _path(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
-    return _set(rng, lines, "weights|labels", f'"{rng.choice(_PATHS)}"')
+    return _set(rng, lines, "weights|labels", f'"{rng.choice(PATHS)}"')
 
 
 def _set(rng: random.Random, lines: Lines, pattern: str, value: str) -> tuple[Lines, str]:
@@ -367,13 +191,13 @@ def _weights_key(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
 
 def _extra_key(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
     at = _any(rng, lines) + 1
-    line = f"{rng.choice(_KEYS)} = {rng.choice(('1', rng.choice(_VALUES)))}"
+    line = f"{rng.choice(KEYS)} = {rng.choice(('1', rng.choice(VALUES)))}"
     return [*lines[:at], line, *lines[at:]], f"more: {line:.40}"
 
 
 def _table(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
     at = _any(rng, lines)
-    table = rng.choice(_TABLES)
+    table = rng.choice(TABLES)
     line = rng.choice((f"[{table}]", f"[[{table}]]"))
     kept = lines[at + 1 :] if lines and lines[at].startswith("[") else lines[at:]
     return [*lines[:at], line, *kept], f"the table {line}"

@@ -20,7 +20,7 @@ from core.engine import Engine
 from core.errors import OutputNotFinite, SeethroughError
 from core.types import ImageFile
 from tests.fuzz.models.folder import NAME, Known
-from tests.fuzz.models.networks import ASKED_FOR
+from tests.fuzz.models.statements import ASKED_FOR
 
 MAX_CHARS = 600
 """Of an error's text, the folder's own path not counted."""
