@@ -270,7 +270,7 @@ class _NormsWrittenOut(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func is F.batch_norm:
+        if func is F.batch_norm and args[0].requires_grad:  # else it standardizes weights
             return _affine(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 

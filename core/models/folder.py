@@ -175,6 +175,8 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
                 f"for B = {rows} it gave {found}"
             )
             raise manifest.unusable("[model] source", problem)
+    if logits.is_complex():
+        raise manifest.unusable("[model] source", f"its logits are complex: {logits.dtype}")
     if logits.shape[1] != len(spec.labels) and (logits.shape[1], len(spec.labels)) != _ONE_FOR_TWO:
         problem = f"{len(spec.labels)} labels, and the network puts out {logits.shape[1]} classes"
         raise manifest.unusable("[classes] labels", problem)

@@ -236,7 +236,7 @@ def test_saliency_is_the_gradients_magnitude(ask: Asking, target: int) -> None:
 def test_guided_backpropagation_of_a_class(ask: Asking) -> None:
     found = ask.json("explain/guided-backprop", reduce="sum", signed="true")
     assert found["target"]["class_index"] == TOP
-    assert found["coverage"] == {"guided": 2, "rule": "guided", "unguided": {}}
+    assert found["coverage"] == {"guided": 2, "unguided": {}, "rule": "guided"}
     close(found["map"], of_class(seen(), TOP, guided=True))
 
 
@@ -244,6 +244,7 @@ def test_guided_backpropagation_of_one_unit(ask: Asking) -> None:
     """Of a pooled cell: the filter, laid where the cell's largest value comes from."""
     channel, row, col = np.unravel_index(seen().pooled.argmax(), (32, 2, 2))
     place = {"layer": "pool", "channel": int(channel), "row": int(row), "col": int(col)}
+    place["at"] = "output"
     found = ask.json("explain/guided-backprop", reduce="sum", signed="true", **place)
     assert found["coverage"]["guided"] == 1
     assert {name: found["target"][name] for name in place} == place

@@ -106,6 +106,7 @@ def test_volumes_inside_a_network_do_not_keep_it_from_loading(tmp_path: Path) ->
         ("return self.fc1(self.pool(self.conv1(x)).flatten(1)).squeeze()", ["(10,)", "B = 1"]),
         ("return self.fc1(self.conv1(x[0]).flatten()[:128])[None]", ["(1, 10)", "B = 2"]),
         ("return {'logits': x}", ["dict"]),
+        (VIEW + ".to(torch.complex64)", ["its logits are complex: torch.complex64"]),
         ("x = self.fc1(self.pool(self.conv1(x)).flatten(1))", ["None: is a `return` missing"]),
         ("raise ValueError('no\\nmore')", ["ValueError: no"]),
     ],

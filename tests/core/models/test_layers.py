@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.errors import MethodUnsupported
@@ -40,3 +41,15 @@ def test_a_layer_inside_windows_is_named_as_one(tmp_path: Path) -> None:
             model.layer_vectors(pictures(rows), Port("inner"), "avg")
         with pytest.raises(MethodUnsupported, match="such as windows"):
             grad_cam(model, pictures(rows), [0] * rows, (Port("inner"),))
+
+
+def test_a_layer_that_puts_out_a_tuple_is_explained_as_its_first_tensor(tmp_path: Path) -> None:
+    pair = "class Pair(nn.Module):\n    def forward(self, x):\n        return (x, [None]), 3\n"
+    code = net("(x, _), _ = self.pair(self.conv1(x))\n" + VIEW.replace("self.conv1(x)", "x"))
+    code = code.replace("class Net", f"{pair}\nclass Net")
+    code = code.replace("self.pool =", "self.pair = Pair(); self.pool =")
+    model = loaded(tmp_path, code)
+    (whole,) = grad_cam(model, pictures(1), [None], (Port("pair"),))
+    (alone,) = grad_cam(model, pictures(1), [None], (Port("conv1"),))
+    assert whole.values.max() > 0
+    np.testing.assert_array_equal(whole.values, alone.values)
