@@ -1,5 +1,6 @@
 """Fixtures that cost something: the real default model, loaded once."""
 
+import logging
 import time
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
@@ -16,6 +17,16 @@ from core.models.sources import DEFAULT_MODEL
 from service.app import create_app
 from service.settings import Settings
 from tests.tinycnn import TinyCNN, tiny_spec
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command sends the log to the stderr of its test, which is closed after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
