@@ -16,14 +16,14 @@ from PIL import Image
 from benchmarks.lifelike import crops
 from benchmarks.machine import table
 from benchmarks.photos import arrays
-from core.call import Call
+from core.collections.curator import Draft
+from core.collections.finder import ItemSeed, Search
+from core.compute.call import Call
+from core.compute.worker import Lane
 from core.config import EngineConfig
-from core.curator import Draft
 from core.engine import Engine
-from core.finder import ItemSeed, Search
 from core.gallery.records import SPACES, Space
 from core.types import ImageFile
-from core.worker import Lane
 
 _EXAMPLES = Path(__file__).parent.parent / "examples"
 _DATA_SET = Path(os.environ.get("SEETHROUGH_FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))

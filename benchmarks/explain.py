@@ -28,9 +28,9 @@ from benchmarks.machine import describe, table
 from benchmarks.photos import arrays, photos
 from benchmarks.trust import adaptive_ranks, mosaics
 from benchmarks.wrk import drive, script
-from core.explain.base import ClassObjective, exhaust
 from core.explain.fill import filled
 from core.explain.gradients import Saliency, input_gradients
+from core.explain.objective import ClassObjective, exhaust
 from core.explain.occlusion import Occlusion, occlude
 from core.explain.path import IntegratedGradients, integrated_gradients
 from core.models.loaded import LoadedModel

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.photos import photos
-from core.images import decode
+from core.images.decode import decode
 from core.models.registry import standard_registry
 from core.models.sources import DEFAULT_MODEL
 

@@ -24,7 +24,7 @@ from benchmarks.lifelike import real_features
 from benchmarks.machine import describe, table
 from benchmarks.rivals import OURS, RIVALS
 from benchmarks.scene import COLLECTION, QUERIES, Scene
-from core.gallery.store import Store
+from core.gallery.sqlite.store import Store
 
 _RESULTS = Path(__file__).parent / "results" / "neighbors.md"
 _PACKAGES = ("numpy", "faiss-cpu", "hnswlib", "usearch", "torch")

@@ -25,9 +25,9 @@ from benchmarks.machine import describe, table
 from core.models.registry import standard_registry
 from core.projection.methods import PCA, TSNE
 from core.projection.neighbors import nearest
-from core.projection.plot import plot
 from core.projection.project import Projection, project
 from core.projection.quality import measure
+from core.render.map import plot
 from core.types import FloatArray
 
 _ROOT = Path(__file__).parents[1]

@@ -56,11 +56,11 @@ class Clock:
 
 def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     """The index over the real store, and what the engine asks, items and all."""
-    from core.gallery.index import VectorIndex
-    from core.gallery.local import Source
-    from core.gallery.ranking import nearest
+    from core.gallery.index.index import VectorIndex
+    from core.gallery.index.ranking import nearest
     from core.gallery.records import Query
-    from core.gallery.store import Store
+    from core.gallery.sqlite.local import Source
+    from core.gallery.sqlite.store import Store
 
     store = Store(scene.database, lambda *_: None)
     collection = store.collection(COLLECTION)

@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.lifelike import Features, Rows
 from benchmarks.photos import arrays
-from core.gallery.local import DATABASE
+from core.compute.thumbnails import reduce
 from core.gallery.records import CollectionSpec, NewItem, Put, StoredPrediction, Written
-from core.gallery.store import Store
-from core.reduced import reduce
+from core.gallery.sqlite.local import DATABASE
+from core.gallery.sqlite.store import Store
 
 K = 10
 QUERIES = 200

@@ -7,9 +7,9 @@ from skimage.transform import resize
 from torch import Tensor
 
 from benchmarks.photos import arrays
-from core.explain.base import ClassObjective, exhaust
 from core.explain.cam import grad_cam
 from core.explain.gradients import Saliency, input_gradients
+from core.explain.objective import ClassObjective, exhaust
 from core.explain.occlusion import Occlusion, occlude
 from core.explain.path import IntegratedGradients, integrated_gradients
 from core.models.loaded import LoadedModel

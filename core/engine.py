@@ -7,37 +7,38 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from core.bridge import Bridge
-from core.call import Call
+from core.collections.curator import Curator
+from core.collections.finder import Finder
+from core.collections.projector import Projector
+from core.compute.bridge import Bridge
+from core.compute.call import Call
+from core.compute.explainer import Explainer
+from core.compute.inspector import Inside, Inspection, Inspector
+from core.compute.metrics import Metrics
+from core.compute.worker import Solo
 from core.config import EngineConfig
-from core.curator import Curator
 from core.device import device_named
 from core.errors import InvalidValue, SeethroughError, UnknownModel
-from core.explain.base import LayerObjective
+from core.explain.objective import LayerObjective
 from core.explain.plan import Method, prepare
-from core.explainer import Explainer
-from core.finder import Finder
-from core.gallery.local import LocalGallery
-from core.images import decode
+from core.gallery.sqlite.local import LocalGallery
+from core.images.decode import decode
 from core.inspect.activations import Activations, Channels
 from core.inspect.filters import Filters
 from core.inspect.selection import Selection
 from core.inspect.table import LayerTable
-from core.inspect.tiles import Scaling
 from core.inspect.unit import Position, Unit
-from core.inspector import Inside, Inspection, Inspector
-from core.metrics import Metrics
-from core.models.axes import POOLS, Pool
 from core.models.batched import Forward, LayerVectors
 from core.models.card import card
-from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
 from core.models.predictions import require_finite, require_top_k, top_predictions
 from core.models.registry import ModelRegistry, standard_registry
-from core.models.runtimes import Outputs
-from core.projector import Projector
-from core.render import Drawing
+from core.models.runtimes.runtime import Outputs
+from core.models.structure.axes import POOLS, Pool
+from core.models.structure.layers import find_layer
+from core.models.structure.ports import Port
+from core.render.heat import Drawing
+from core.render.tiles import Scaling
 from core.types import (
     Classification,
     Explanation,
@@ -48,7 +49,6 @@ from core.types import (
     Judged,
     ModelCard,
 )
-from core.worker import Solo
 
 
 class Engine:
@@ -173,7 +173,7 @@ class Engine:
         """The most probable classes of a picture.
 
         Args:
-            file: the picture, in any format of `core.images.FORMATS`.
+            file: the picture, in any format of `core.images.decode.FORMATS`.
             model: a served model; None = the default.
             top_k: how many classes, at most the model's number of classes.
             call: the request's deadline and stopwatch.

@@ -28,7 +28,7 @@ class ImageFile:
     Attributes:
         content: the file.
         bits: how many bits of a sample deeper than 8 mean something, 8 to 16; None = as the file
-            says, or as `core.depth` guesses.
+            says, or as `core.images.depth` guesses.
 
     Raises:
         InvalidValue: bits is out of range.
@@ -47,7 +47,7 @@ class ImageSource:
     """A picture as it was received, before orientation, conversion or scaling.
 
     Attributes:
-        format: one of `core.images.FORMATS`, such as "JPEG".
+        format: one of `core.images.decode.FORMATS`, such as "JPEG".
         width: pixels, as stored in the file.
         height: pixels, as stored in the file.
         mode: Pillow's name of the pixel layout, such as "RGB", "CMYK", "I;16".
@@ -122,7 +122,7 @@ class FeatureVector:
 
 @dataclass(frozen=True, slots=True)
 class UnitValue:
-    """What is in a layer, a channel or a unit: see `core.explain.base.LayerObjective`."""
+    """What is in a layer, a channel or a unit: see `core.explain.objective.LayerObjective`."""
 
     layer: str
     channel: int | None

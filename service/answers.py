@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from core.gallery.records import Item, Written
 from core.types import FloatArray
-from service.negotiation import MEDIA_TYPES
+from service.requests.negotiation import MEDIA_TYPES
 
 APPLIED = "X-Applied-Seq"
 """Header: number of the last change that an answer has seen."""

@@ -13,10 +13,11 @@ from fastapi.routing import APIRoute
 
 from core import __version__
 from core.engine import Engine
-from service.addressing import Addressing
-from service.deps import KeyGuard
 from service.edge import Edge
 from service.errors import add_handlers
+from service.requests.addressing import Addressing
+from service.requests.deps import KeyGuard
+from service.requests.strictness import known_parameters, refuse_unknown_parameters
 from service.routers import (
     batch,
     collections,
@@ -33,7 +34,6 @@ from service.routers import (
 from service.schemas.gallery import line_components
 from service.schemas.uploads import components
 from service.settings import Settings
-from service.strictness import known_parameters, refuse_unknown_parameters
 
 _log = logging.getLogger("seethrough")
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.call import Call
-from core.metrics import Metrics
+from core.compute.call import Call
+from core.compute.metrics import Metrics
 from service.failures import Failures, HeadAnswered
 from service.logs import request_id
 from service.origins import CrossOrigin

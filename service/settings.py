@@ -9,11 +9,11 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.config import EngineConfig
-from core.images import ImageLimits
-from core.models.manifest import model_folders
+from core.images.decode import ImageLimits
+from core.models.own.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL
-from service.addressing import clean_prefix
-from service.env_file import ENCODING, require_readable
+from service.cli.env_file import ENCODING, require_readable
+from service.requests.addressing import clean_prefix
 
 PREFIX = "SEETHROUGH_"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from core.bridge import State
+from core.compute.bridge import State
 from core.engine import Engine
 from core.models.loaded import LoadedModel
 from core.models.registry import ModelRegistry, standard_registry

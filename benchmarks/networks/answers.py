@@ -6,11 +6,11 @@ import torch
 from benchmarks.networks.cells import Cell, compared, worst
 from benchmarks.networks.gradients import FLIPPED
 from benchmarks.networks.subject import Subject
-from core.explain.base import ClassObjective
 from core.explain.gradients import input_gradients
+from core.explain.objective import ClassObjective
 from core.explain.occlusion import Occlusion
 from core.explain.relu import Rule
-from core.models.ports import Port
+from core.models.structure.ports import Port
 
 
 def logits(subject: Subject) -> Cell:

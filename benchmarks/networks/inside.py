@@ -6,8 +6,8 @@ from benchmarks.networks.cells import Cell, compared, worst
 from benchmarks.networks.references import by_channel
 from benchmarks.networks.subject import Subject
 from core.inspect.activations import Channels, activations
-from core.models.axes import Pool
-from core.models.ports import Port
+from core.models.structure.axes import Pool
+from core.models.structure.ports import Port
 
 
 def channels(subject: Subject) -> Cell:

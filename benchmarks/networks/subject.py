@@ -12,8 +12,8 @@ from benchmarks.networks.references import Reference
 from benchmarks.networks.zoo import Network, made
 from benchmarks.photos import arrays
 from core.errors import MethodUnsupported
-from core.explain.base import ClassObjective, Task
 from core.explain.cam import GradCam
+from core.explain.objective import ClassObjective, Task
 from core.explain.plan import Finding, Method, plan, prepare
 from core.inspect.table import LayerTable, layer_table
 from core.models.registry import standard_registry

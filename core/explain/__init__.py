@@ -1,1 +1,1 @@
-"""Why: attribution methods. They return raw values; scaling and colours are `core.render`'s."""
+"""Why: attribution methods. They return raw values; pictures are made in `core.render`."""

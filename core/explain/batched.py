@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.explain.base import Objective, Task
 from core.explain.cam import ClassActivation, grad_cam
 from core.explain.gradients import InputGradient, input_gradients
+from core.explain.objective import Objective, Task
 from core.explain.relu import Rule
-from core.models.anatomy import Ports
 from core.models.loaded import LoadedModel
+from core.models.structure.anatomy import Ports
 
 
 @dataclass(frozen=True, slots=True)

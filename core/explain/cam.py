@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from core.errors import MethodUnsupported
-from core.explain.base import NO_GRADIENT, require_choice, require_class
-from core.models.anatomy import Ports
-from core.models.layers import last_seen
+from core.explain.objective import NO_GRADIENT, require_choice, require_class
 from core.models.loaded import LoadedModel
-from core.models.ports import ATS, At, Port
+from core.models.structure.anatomy import Ports
+from core.models.structure.layers import last_seen
+from core.models.structure.ports import ATS, At, Port
 from core.types import FloatArray
 
 

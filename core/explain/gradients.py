@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.errors import InvalidValue, MethodUnsupported
-from core.explain.base import (
+from core.explain.objective import (
     NO_GRADIENT,
     ClassObjective,
     LayerObjective,
@@ -19,9 +19,9 @@ from core.explain.base import (
     require_class,
 )
 from core.explain.relu import RULES, Coverage, GuidedRelu, Rule, coverage
-from core.models.layers import last_seen
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
+from core.models.structure.layers import last_seen
+from core.models.structure.ports import Port
 from core.types import FloatArray
 
 Reduce = Literal["max", "l2", "sum"]

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from core.errors import InvalidValue, shown
 from core.explain.adaptive import Surface, coarse, finer
-from core.explain.base import Steps, require_choice, require_class
 from core.explain.fill import FILLS, Fill, filled
-from core.explain.grid import Grid
-from core.models.incremental import ChangedWindows
+from core.explain.objective import Steps, require_choice, require_class
+from core.explain.windows import Grid
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities, require_finite
+from core.models.runtimes.incremental import ChangedWindows
 from core.types import FloatArray
 
 Mode = Literal["exact", "adaptive"]
@@ -84,7 +84,8 @@ class Check:
     """How the windows were run, and how that compared with running them in full.
 
     Attributes:
-        incremental: only what a window changes was computed; see `core.models.incremental`.
+        incremental: only what a window changes was computed, see
+            `core.models.runtimes.incremental`.
         positions: windows that were run both ways.
         max_difference: largest difference of any class's probability between the two.
     """

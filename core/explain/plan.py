@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.compute.worker import BatchFunction
 from core.errors import ANY_FAILURE, CostTooHigh, InvalidValue, MethodUnsupported, told
-from core.explain.base import ClassObjective, LayerObjective, Objective, Task
 from core.explain.batched import GradCams, Gradients
 from core.explain.cam import ClassActivation, GradCam
 from core.explain.gradients import GuidedBackprop, InputGradient, Saliency, input_gradients
+from core.explain.objective import ClassObjective, LayerObjective, Objective, Task
 from core.explain.occlusion import Occlusion, OcclusionMap, occlude
 from core.explain.path import (
     Integral,
@@ -22,12 +23,11 @@ from core.explain.path import (
     smoothgrad,
 )
 from core.explain.relu import Rule
-from core.models.anatomy import Ports
-from core.models.layers import find_layer
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
+from core.models.structure.anatomy import Ports
+from core.models.structure.layers import find_layer
+from core.models.structure.ports import Port
 from core.types import FloatArray
-from core.worker import BatchFunction
 
 _log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from core.errors import InvalidValue
 from core.inspect.selection import Selection
-from core.inspect.tiles import TITLE_PX, Scaling, brightness, sheet, span
-from core.models.axes import Axes, axes_of
-from core.models.layers import last_seen
-from core.models.ports import Port
 from core.models.predictions import require_finite
-from core.render import SEQUENTIAL, Scale, colorize
-from core.sheet import strip
+from core.models.structure.axes import Axes, axes_of
+from core.models.structure.layers import last_seen
+from core.models.structure.ports import Port
+from core.render.heat import SEQUENTIAL, Scale, colorize
+from core.render.sheet import strip
+from core.render.tiles import TITLE_PX, Scaling, brightness, sheet, span
 from core.types import FloatArray, Pixels
 
 MAX_MAPS: Final = 64

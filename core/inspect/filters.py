@@ -8,9 +8,9 @@ from torch import nn
 
 from core.inspect.selection import Selection
 from core.inspect.table import find_convolution
-from core.inspect.tiles import TITLE_PX, Scaling, brightness, grey, sheet, signed_brightness, span
 from core.models.predictions import require_finite
-from core.sheet import strip
+from core.render.sheet import strip
+from core.render.tiles import TITLE_PX, Scaling, brightness, grey, sheet, signed_brightness, span
 from core.types import FloatArray, Pixels
 
 MAX_FILTERS: Final = 144

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, UnknownLayer
 from core.inspect.reach import Reach
 from core.inspect.trace import Run, trace
-from core.models.axes import Axes
-from core.models.layers import find_layer
-from core.models.ports import Port
+from core.models.structure.axes import Axes
+from core.models.structure.layers import find_layer
+from core.models.structure.ports import Port
 
 _MAX_LISTED: Final = 5
 

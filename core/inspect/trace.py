@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from core.inspect.reach import Operation, Reach, passed, pixels
-from core.models.layers import removed
+from core.models.structure.layers import removed
 
 INPUT: Final = "input"
 """What the picture is called among the sources of a layer."""

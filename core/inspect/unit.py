@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from core.errors import InvalidValue, MethodUnsupported
 from core.inspect.reach import Reach, pair
 from core.inspect.table import LayerTable, find_convolution
-from core.models.layers import first_tensor, removed
 from core.models.predictions import require_finite
+from core.models.structure.layers import first_tensor, removed
 from core.types import FloatArray
 
 # Of the sum of the products' magnitudes, or of 1 where that is less: float32 adds up in any order.

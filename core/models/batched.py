@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.models.axes import Pool
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
-from core.models.runtimes import Outputs
+from core.models.runtimes.runtime import Outputs
+from core.models.structure.axes import Pool
+from core.models.structure.ports import Port
 from core.types import FloatArray
 
 

@@ -11,15 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ANY_FAILURE, ModelUnusable, first_line, told
-from core.models.anatomy import Anatomy, Ports, anatomy
-from core.models.axes import Axes, Pool, axes_of
-from core.models.incremental import Incremental
-from core.models.layers import classifier_layer, find_layer, last_seen
-from core.models.norms import ContiguousNorms
 from core.models.outputs import make_logits
-from core.models.ports import Operand, Port
 from core.models.probing import observe, probes
-from core.models.runtimes import (
+from core.models.runtimes.incremental import Incremental
+from core.models.runtimes.norms import ContiguousNorms
+from core.models.runtimes.runtime import (
     MAX_RELATIVE_DIFFERENCE,
     Alone,
     LogitsAndFeatures,
@@ -30,6 +26,10 @@ from core.models.runtimes import (
     relative_difference,
 )
 from core.models.spec import ModelSpec
+from core.models.structure.anatomy import Anatomy, Ports, anatomy
+from core.models.structure.axes import Axes, Pool, axes_of
+from core.models.structure.layers import classifier_layer, find_layer, last_seen
+from core.models.structure.ports import Operand, Port
 from core.types import FloatArray
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class LoadedModel:
         Args:
             batch: (B, C, H, W) float32 on the CPU.
             port: of the layer.
-            pool: see `core.models.axes.Axes.pooled`.
+            pool: see `core.models.structure.axes.Axes.pooled`.
 
         Returns:
             (B, D) float32.

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.errors import ModelUnusable, told
 from core.models.preprocess import Preprocessing
-from core.models.runtimes import Alone, Outputs, Runtime, relative_difference
+from core.models.runtimes.runtime import Alone, Outputs, Runtime, relative_difference
 
 _log = logging.getLogger(__name__)
 _SEED: Final = 0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from core.errors import InvalidValue, ModelUnusable, TargetOutOfRange
 from core.models.outputs import Activation
-from core.models.ports import At
 from core.models.preprocess import Preprocessing
+from core.models.structure.ports import At
 
 
 @dataclass(frozen=True, slots=True)

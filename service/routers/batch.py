@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from service.deps import EngineDep, SettingsDep
-from service.gallery_parameters import EntriesDep
-from service.ingest import answer_lines, store_all
+from service.requests.deps import EngineDep, SettingsDep
+from service.requests.gallery import EntriesDep
+from service.requests.lines import answer_lines, store_all
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.uploads import batch_body, lines_of
 

@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service.answers import APPLIED, json_answer
-from service.deps import CallDep, EngineDep
-from service.gallery_parameters import AppliedDep
+from service.requests.deps import CallDep, EngineDep
+from service.requests.gallery import AppliedDep
 from service.schemas.gallery import CollectionCreate, CollectionPublic, CollectionsPublic
 from service.schemas.problems import KEYED, problems
 

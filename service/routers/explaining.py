@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from core.explain.base import LayerObjective
+from core.explain.objective import LayerObjective
 from core.explain.plan import Method
 from service.answers import array_answer, npy_answer, png_answer
-from service.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
-from service.parameters import (
+from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
+from service.requests.explaining import (
     DrawingDep,
     GradCamDep,
     GuidedDep,

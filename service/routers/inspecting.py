@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from service.answers import array_answer, json_answer, npy_answer, png_answer
-from service.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
-from service.parameters import (
+from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
+from service.requests.explaining import (
     ChannelsDep,
     FilterScaleQuery,
     MapScaleQuery,

@@ -17,8 +17,8 @@ from service.answers import (
     unchanged,
     vector_answer,
 )
-from service.deps import CallDep, EngineDep, ImageDep, offers
-from service.gallery_parameters import (
+from service.requests.deps import CallDep, EngineDep, ImageDep, offers
+from service.requests.gallery import (
     AppliedDep,
     DraftDep,
     DraftOfDep,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service.deps import EngineDep
+from service.requests.deps import EngineDep
 from service.schemas.models import ClassesPublic, ClassPublic, ModelPublic, ModelsPublic
 from service.schemas.problems import KEYED, problems
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from service.answers import APPLIED, json_answer, png_answer
-from service.deps import CallDep, EngineDep, offers
-from service.gallery_parameters import SearchDep, SeedDep
+from service.requests.deps import CallDep, EngineDep, offers
+from service.requests.gallery import SearchDep, SeedDep
 from service.schemas.gallery import NeighborsPublic
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.uploads import seed_body

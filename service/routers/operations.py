@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse, Response
 
 from core import __version__
-from service.deps import CallDep, EngineDep
+from service.requests.deps import CallDep, EngineDep
 from service.schemas.operations import HealthPublic
 from service.schemas.problems import problems
 

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response, StreamingResponse
 
-from core.layout import ColorBy, Plot
+from core.collections.layout import ColorBy, Plot
 from service.answers import array_answer, json_answer, png_answer
-from service.deps import CallDep, EngineDep, offers
-from service.gallery_parameters import SeedDep
-from service.grammar import whole_number
+from service.requests.deps import CallDep, EngineDep, offers
+from service.requests.gallery import SeedDep
+from service.requests.grammar import whole_number
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.projecting import (
     PlacedPublic,

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from core.models.axes import Pool
+from core.models.structure.axes import Pool
 from service.answers import json_answer, npy_answer
-from service.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
-from service.parameters import OptionalPortDep
+from service.requests.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
+from service.requests.explaining import OptionalPortDep
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.seeing import (
     ClassificationPublic,

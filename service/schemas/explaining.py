@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from core.render import Scale, scale_of
+from core.render.heat import Scale, scale_of
 from core.types import Explanation, Judged
 from service.schemas.base import Schema
 from service.schemas.seeing import ImagePublic, PredictionPublic

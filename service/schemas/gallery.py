@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.curator import Stored
+from core.collections.curator import Stored
+from core.collections.finder import Found
 from core.errors import SeethroughError
-from core.finder import Found
 from core.gallery.records import (
     UNSET,
     Collection,
@@ -21,8 +21,8 @@ from core.gallery.records import (
     StoredPrediction,
     Written,
 )
-from core.models.axes import Pool
-from core.models.ports import At
+from core.models.structure.axes import Pool
+from core.models.structure.ports import At
 from service.errors import answer_of, problem_of
 from service.schemas.base import Schema
 from service.schemas.problems import Problem

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import Field
 
+from core.compute.inspector import Inspection
 from core.inspect.activations import Activations
 from core.inspect.filters import Filters
 from core.inspect.table import LayerTable
 from core.inspect.unit import Unit
-from core.inspector import Inspection
 from service.schemas.base import Schema
 from service.schemas.seeing import ImagePublic
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.collections.projector import Placed, Progress
 from core.projection.result import Result
-from core.projector import Placed, Progress
 from service.schemas.base import Schema
 from service.schemas.gallery import NeighborPublic
 from service.schemas.seeing import ImagePublic

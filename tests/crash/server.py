@@ -3,9 +3,9 @@
 import sys
 from functools import partial
 
-from core.gallery import local
-from core.gallery.options import IndexOptions
-from service.cli import main
+from core.gallery.index.options import IndexOptions
+from core.gallery.sqlite import local
+from service.cli.main import main
 
 SMALL = IndexOptions(
     flat_limit_bytes=100_000, tail_rows=64, few_rows=16, least_dead=64, retry_after_s=1.0

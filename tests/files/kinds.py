@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import ExifTags, Image
 
-from core.formats.known import HAS_HEIF
+from core.images.formats.known import HAS_HEIF
 from tests.files import FADE, GRAY, SMALL, frames, save
 from tests.files import bmp as bmps
 from tests.files import jpeg as jpegs

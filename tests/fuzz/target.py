@@ -18,8 +18,8 @@ from fastapi.testclient import TestClient
 
 from core.engine import Engine
 from core.errors import ImageRefused, InvalidValue, RequestUnreadable
-from core.formats.known import FORMATS
-from core.images import ImageLimits, decode
+from core.images.decode import ImageLimits, decode
+from core.images.formats.known import FORMATS
 from core.models.registry import ModelRegistry
 from service.app import create_app
 from service.errors import PROBLEM_TYPE

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from core.gallery.local import LocalGallery
+from core.gallery.sqlite.local import LocalGallery
 from core.types import ImageFile
 from service.app import create_app
 from tests.conftest import settings
-from tests.core.test_image_depth import camera, deep_png, shades
+from tests.core.images.test_depth import camera, deep_png, shades
 from tests.pictures import encode, photo
+from tests.service.cli.gallery_commands import Commands
 from tests.service.gallery_client import make
-from tests.service.gallery_commands import Commands
 
 RAW = {"Content-Type": "image/png"}
 LEVELS = camera(12, photo("chelsea")[..., 0])

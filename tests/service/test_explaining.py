@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from PIL import Image
 
-from core.call import Call
+from core.compute.call import Call
+from core.compute.worker import Solo
 from core.engine import Engine
 from core.errors import DeadlinePassed, InvalidValue
 from core.explain.cam import GradCam
@@ -20,7 +21,6 @@ from core.explain.occlusion import Occlusion
 from core.explain.path import IntegratedGradients, SmoothGrad
 from core.models.registry import ModelRegistry
 from core.types import ImageFile
-from core.worker import Solo
 from tests.conftest import settings
 from tests.pictures import encode, jpeg, photo
 from tests.tinycnn import tiny_spec

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from core.images import decode
-from core.reduced import reduce
+from core.compute.thumbnails import reduce
+from core.images.decode import decode
 from tests.pictures import NAMES, encode, jpeg, photo
 from tests.service.gallery_client import JPEG, add, make
 

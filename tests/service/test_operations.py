@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fastapi.testclient import TestClient
 
-from core.bridge import State
+from core.compute.bridge import State
+from core.compute.worker import Solo
 from core.engine import Engine
 from core.models.registry import ModelRegistry
-from core.worker import Solo
 from service.app import create_app
 from tests.conftest import settings, wait_until_ready
 from tests.pictures import jpeg

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.engine import Engine
 from service.app import create_app
-from service.cli import main
+from service.cli.main import main
 from tests.conftest import settings, wait_until_ready
 from tests.folders import TOY_CODE, toy_folder
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from PIL import Image
 
-from core.images import decode
+from core.images.decode import decode
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities
 from tests.pictures import encode, hundred_photos, jpeg, photo

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from core.errors import InvalidValue, MethodUnsupported
-from core.explain.base import ClassObjective, LayerObjective
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
+from core.explain.objective import ClassObjective, LayerObjective
 from core.inspect.activations import Activations, Channels, activations, draw_activations
 from core.inspect.table import layer_table
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
+from core.models.structure.ports import Port
 from tests.core.explain.networks import loaded, rows
-from tests.core.models.test_anatomy import Branches, Last, Transformer
+from tests.core.models.structure.test_anatomy import Branches, Last, Transformer
 
 
 @pytest.fixture(scope="module")

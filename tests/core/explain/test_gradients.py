@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InvalidValue, MethodUnsupported, TargetOutOfRange, UnknownLayer
-from core.explain.base import ClassObjective, LayerObjective, Objective
 from core.explain.cam import grad_cam
 from core.explain.gradients import GuidedBackprop, Saliency, input_gradients
+from core.explain.objective import ClassObjective, LayerObjective, Objective
 from core.explain.relu import Rule
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
+from core.models.structure.ports import Port
 from tests.core.explain.guided_oracle import guided_gradient
 from tests.core.explain.networks import loaded, network, rows, tiny
 

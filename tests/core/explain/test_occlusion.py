@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from core.errors import InvalidValue, TargetOutOfRange
 from core.explain.adaptive import Surface, coarse
-from core.explain.base import exhaust
 from core.explain.fill import FILLS, filled
-from core.explain.grid import Grid
+from core.explain.objective import exhaust
 from core.explain.occlusion import Occlusion, OcclusionMap, occlude, parse_extent
-from core.models.incremental import ChangedWindows
+from core.explain.windows import Grid
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities
+from core.models.runtimes.incremental import ChangedWindows
 from tests.core.explain.networks import loaded, network, tiny, view
 from tests.pictures import photo
 

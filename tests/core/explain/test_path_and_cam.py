@@ -10,15 +10,15 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from core.errors import InvalidValue, MethodUnsupported, SeethroughError
-from core.explain.base import ClassObjective, exhaust
 from core.explain.cam import grad_cam
 from core.explain.faithfulness import STEPS, faithfulness
 from core.explain.fill import filled
 from core.explain.gradients import input_gradients
+from core.explain.objective import ClassObjective, exhaust
 from core.explain.occlusion import Occlusion, occlude
 from core.explain.path import IntegratedGradients, SmoothGrad, integrated_gradients, smoothgrad
-from core.models.ports import Port
 from core.models.predictions import probabilities
+from core.models.structure.ports import Port
 from tests.core.explain.networks import loaded, network, rows, tiny, view
 from tests.tinycnn import TinyCNN
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.gallery.store import Store
+from core.gallery.sqlite.store import Store
 from tests.core.gallery.records import Clock
-from tests.core.gallery.stores import Recorder, opened
+from tests.core.gallery.sqlite.stores import Recorder, opened
 
 
 @pytest.fixture

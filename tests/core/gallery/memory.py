@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from core.gallery.index import IndexOptions
+from core.gallery.index.index import IndexOptions
 from core.gallery.records import Metric
 
 METRICS: tuple[Metric, ...] = ("l2", "l1", "cosine")

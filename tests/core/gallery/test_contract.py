@@ -19,7 +19,6 @@ from core.errors import (
     VersionMismatch,
 )
 from core.gallery.gallery import Gallery
-from core.gallery.local import LocalGallery
 from core.gallery.pixel_space import PIXEL_DIM
 from core.gallery.records import (
     METRICS,
@@ -31,6 +30,7 @@ from core.gallery.records import (
     Remove,
     StoredPrediction,
 )
+from core.gallery.sqlite.local import LocalGallery
 from core.types import FloatArray
 from tests.core.gallery.records import DIM, new_item, sha256, spec
 

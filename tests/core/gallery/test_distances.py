@@ -3,7 +3,7 @@ import pytest
 
 from core.errors import InvalidValue
 from core.gallery.distances import checked, distances
-from core.gallery.estimates import Estimate, scales_of
+from core.gallery.index.estimates import Estimate, scales_of
 from core.gallery.records import Metric
 from tests.core.gallery.memory import METRICS, brute
 

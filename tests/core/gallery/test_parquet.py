@@ -14,9 +14,9 @@ import pytest
 
 from core.errors import InvalidValue, QueueFull, UnknownCollection
 from core.gallery import parquet
-from core.gallery.local import LocalGallery
 from core.gallery.parquet import export_collection, import_collection
 from core.gallery.records import CollectionSpec, Put, Remove
+from core.gallery.sqlite.local import LocalGallery
 from core.types import ImageFile
 from tests.core.gallery.records import DIM, new_item, spec
 

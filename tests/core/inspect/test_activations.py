@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, MethodUnsupported, OutputNotFinite, UnknownLayer
 from core.inspect.activations import Activations, Channels, activations, draw_activations
 from core.inspect.selection import Selection
-from core.models.ports import Port
+from core.models.structure.ports import Port
 from tests.core.inspect.hooks import hooks
 from tests.tinycnn import TinyCNN
 

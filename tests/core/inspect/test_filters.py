@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, OutputNotFinite
 from core.inspect.filters import draw_filters, filters
 from core.inspect.selection import Selection
-from core.inspect.tiles import brightness, signed_brightness, span
+from core.render.tiles import brightness, signed_brightness, span
 from core.types import Pixels
 
 

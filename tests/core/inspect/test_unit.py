@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, MethodUnsupported, OutputNotFinite, UnknownLayer
 from core.inspect.table import LayerTable, layer_table
 from core.inspect.unit import Position, unit
-from core.inspect.unit_sheet import draw_unit
+from core.render.unit import draw_unit
 from tests.core.inspect.hooks import hooks
 
 HEIGHT, WIDTH = 11, 14

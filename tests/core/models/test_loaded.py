@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from core.errors import InvalidValue, ModelUnusable, UnknownLayer
 from core.models import loaded as loaded_module
-from core.models.layers import classifier_layer, executed_layers
 from core.models.loaded import LoadedModel
-from core.models.ports import Port
-from core.models.runtimes import Outputs, TorchRuntime
+from core.models.runtimes.runtime import Outputs, TorchRuntime
+from core.models.structure.layers import classifier_layer, executed_layers
+from core.models.structure.ports import Port
 from tests.tinycnn import SIZE, TinyCNN, tiny_model, tiny_spec
 
 CPU = torch.device("cpu")

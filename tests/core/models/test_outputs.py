@@ -8,12 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.explain.base import ClassObjective
 from core.explain.gradients import input_gradients
+from core.explain.objective import ClassObjective
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities
 from core.models.registry import ModelRegistry
-from tests.core.models.folders import CPU, MANIFEST, VIEW, loaded, net, pictures, refused, written
+from tests.core.models.own.folders import (
+    CPU,
+    MANIFEST,
+    VIEW,
+    loaded,
+    net,
+    pictures,
+    refused,
+    written,
+)
 from tests.tinycnn import SIZE, TinyCNN, tiny_spec
 
 

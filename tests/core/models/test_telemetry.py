@@ -8,7 +8,7 @@ def test_openvino_reports_to_nobody_and_writes_into_no_home(tmp_path: Path) -> N
     found = subprocess.run(
         [
             *(sys.executable, "-W", "ignore", "-c"),
-            "import service.cli, sys; print(sys.modules['openvino_telemetry'])",
+            "import service.cli.main, sys; print(sys.modules['openvino_telemetry'])",
         ],
         env=os.environ | {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "matplotlib")},
         capture_output=True,

@@ -14,7 +14,7 @@ import numpy as np
 import openvino
 from PIL import Image
 
-from core.call import Call
+from core.compute.call import Call
 from core.config import EngineConfig
 from core.engine import Engine
 from core.errors import OutputNotFinite, SeethroughError

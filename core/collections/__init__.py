@@ -1,0 +1,1 @@
+"""Pictures kept: stored, searched, laid out. Knows model cards, no torch."""

@@ -1,0 +1,354 @@
+"""Owns the keeping of pictures: collections, items in and out; refuses to search."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
+
+from core.collections.specs import (
+    DEFAULT_COLLECTION,
+    ensure_default,
+    features_of,
+    not_served,
+    pooled_at,
+    require_same_weights,
+)
+from core.compute.bridge import Bridge
+from core.compute.call import Call
+from core.compute.embedder import Embedder, Embedding
+from core.compute.worker import Lane
+from core.errors import InvalidValue, NotReady, NotYetApplied, UnknownModel
+from core.explain.objective import require_choice
+from core.gallery.gallery import Gallery
+from core.gallery.limits import (
+    MAX_PAGE,
+    require_id,
+    require_label,
+    require_metadata,
+    require_name,
+)
+from core.gallery.records import (
+    METRICS,
+    ON_DUPLICATE,
+    Collection,
+    CollectionSpec,
+    Idempotency,
+    IfMatch,
+    Metric,
+    NewItem,
+    OnDuplicate,
+    Page,
+    Patch,
+    Put,
+    Remove,
+    Written,
+)
+from core.images.decode import ImageLimits
+from core.models.loaded import LoadedModel
+from core.models.structure.axes import POOLS, Pool
+from core.models.structure.ports import ATS, At, Port
+from core.types import ImageFile, ImageSource
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a caller says of a picture to store.
+
+    Attributes:
+        id: None = one is made.
+        upsert: an item of this id is replaced; False: it is a conflict.
+        if_match: only if the item has one of these versions.
+        idempotency_key: two requests with the same key are one.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    upsert: bool = False
+    on_duplicate: OnDuplicate = "keep"
+    if_match: IfMatch | None = None
+    idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is not None:
+            require_id(self.id)
+        require_label(self.label)
+        require_metadata(self.metadata)
+        require_choice("on_duplicate", self.on_duplicate, ON_DUPLICATE)
+        key = self.idempotency_key
+        if key is not None and not (1 <= len(key) <= 200 and key.isprintable()):
+            raise InvalidValue("Idempotency-Key", key, "1 to 200 printable characters")
+
+    def fingerprint(self, file: ImageFile) -> str:
+        """Digest of all that the request says."""
+        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate, file.bits]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        digest.update(hashlib.sha256(file.content).digest())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture that was stored, and how it was received."""
+
+    written: Written
+    image: ImageSource
+
+
+class Curator:
+    """Keeps pictures with the engine's models.
+
+    Args:
+        bridge: to the threads; only the worker's touches a model.
+        limits: what pictures are taken.
+        model: gives a served model by name; None = the default one.
+
+    Attributes:
+        model: as given.
+        embedder: makes vectors of pictures.
+    """
+
+    def __init__(
+        self, bridge: Bridge, limits: ImageLimits, model: Callable[[str | None], LoadedModel]
+    ) -> None:
+        self._bridge = bridge
+        self.model = model
+        self.embedder = Embedder(bridge, limits)
+        self._gallery: Gallery | None = None
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="seethrough-gallery")
+
+    # ---- life ----
+
+    async def open(self, gallery: Callable[[], Gallery], default: LoadedModel) -> None:
+        """Take a gallery into use and make sure that the default collection is there.
+
+        Raises:
+            GalleryUnusable: it cannot be opened.
+        """
+        self._gallery = await self.read(gallery)
+        await self.read(ensure_default, self._gallery, features_of(default))
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of the files; a second time does nothing."""
+        gallery, self._gallery = self._gallery, None
+        if gallery is not None:
+            await self.read(gallery.close)
+        self._readers.shutdown()
+
+    @property
+    def gallery(self) -> Gallery:
+        """What is stored.
+
+        Raises:
+            NotReady: it is not open.
+        """
+        if self._gallery is None:
+            raise NotReady("the gallery is not open yet", retry_after_s=1.0)
+        return self._gallery
+
+    def require_seq(self, seq: int) -> int:
+        """The number of the last change seen, which is at least the one asked for.
+
+        Raises:
+            NotYetApplied: that change has not been seen yet.
+        """
+        applied = self.gallery.seq
+        if seq > applied:
+            raise NotYetApplied(
+                f"min_seq={seq} has not been applied yet; the last change is {applied}",
+                retry_after_s=1.0,
+            )
+        return applied
+
+    async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read of the gallery on a thread of its own."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, partial(work, *args, **kwargs))
+
+    # ---- collections ----
+
+    async def create(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        layer: str | None = None,
+        at: At = "output",
+        pool: Pool = "avg",
+        metric: Metric = "l2",
+        pixel_space: bool = False,
+        keep_originals: bool = False,
+        call: Call,
+    ) -> Collection:
+        """Make an empty collection, bound to a model's weights, a layer and a metric.
+
+        Args:
+            name: letters, digits, '.', '_' and '-'.
+            model: a served model; None = the default.
+            layer: a layer's name; None = the model's feature vector.
+            at: whether what enters or what leaves it is stored.
+            pool: how the activation of a convolutional layer becomes a vector.
+            metric: l2, l1 or cosine.
+            pixel_space: also keep tiny copies of the pictures, to compare by pixels.
+            keep_originals: also keep the files.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            InvalidValue, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+            Conflict: the name is taken.
+            StorageFull: there is no space on the disk.
+        """
+        require_name(name)
+        require_choice("metric", metric, METRICS)
+        require_choice("pool", pool, POOLS)
+        require_choice("at", at, ATS)
+        loaded = self.model(model)
+        async with self._bridge.admitted(call):
+            spec = features_of(
+                loaded, name, metric, pixel_space=pixel_space, keep_originals=keep_originals
+            )
+            if layer is not None:
+                port = Port(layer, at)
+                dim = await self.embedder.dim(loaded, port, pool, call)
+                spec = pooled_at(spec, port, pool, dim)
+            return await asyncio.wrap_future(self.gallery.create(spec))
+
+    async def drop(self, name: str) -> Collection:
+        """Take a collection away with all that is in it; the default one comes back empty.
+
+        Raises:
+            UnknownCollection: there is none of that name.
+        """
+        dropped = await asyncio.wrap_future(self.gallery.drop(name))
+        if name == DEFAULT_COLLECTION:
+            await self.read(ensure_default, self.gallery, features_of(self.model(None)))
+        return dropped
+
+    # ---- items ----
+
+    async def add(
+        self,
+        collection: str,
+        file: ImageFile,
+        draft: Draft,
+        call: Call,
+        lane: Lane = Lane.INTERACTIVE,
+        turn: AbstractAsyncContextManager[object] | None = None,
+    ) -> Stored:
+        """Store a picture; when this answers, it is on disk and searches see it.
+
+        Args:
+            collection: its name.
+            file: the picture.
+            draft: what the caller says of it.
+            call: the request's deadline and stopwatch.
+            lane: bulk work lets single requests go first.
+            turn: held while the write is handed over, where the order of writes matters.
+
+        Raises:
+            ImageRefused, InvalidValue, Unavailable, DeadlinePassed.
+            UnknownCollection, UnknownItem: no such name or id.
+            ModelMismatch: the collection's model is not served.
+            Conflict, VersionMismatch: what is stored does not allow it.
+            StorageFull: there is no space on the disk.
+        """
+        async with self._bridge.admitted(call):
+            found = await self.read(self.gallery.collection, collection)
+            loaded = self.model_of(found.spec)
+            idempotency = None
+            if draft.idempotency_key is not None:
+                idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(file))
+            embedding = await self.embedder.embed(file, loaded, found.spec, call, lane)
+            item = _new_item(draft, embedding, file if found.spec.keep_originals else None)
+            put = Put(
+                collection, item, draft.upsert, draft.on_duplicate, draft.if_match, idempotency
+            )
+            async with turn or nullcontext():
+                writing = self.gallery.write(put)
+            with call.measure("store"):
+                written = await asyncio.wrap_future(writing)
+        return Stored(written, embedding.source)
+
+    async def require_usable(self, collection: str) -> None:
+        """Raise UnknownCollection or ModelMismatch if no picture can be stored there."""
+        self.model_of((await self.read(self.gallery.collection, collection)).spec)
+
+    async def patch(self, patch: Patch) -> Written:
+        """Change an item's label or metadata.
+
+        Raises:
+            UnknownCollection, UnknownItem, InvalidValue, VersionMismatch, StorageFull.
+        """
+        if isinstance(patch.label, str):
+            require_label(patch.label)
+        if isinstance(patch.metadata, Mapping):
+            require_metadata(patch.metadata)
+        return await asyncio.wrap_future(self.gallery.write(patch))
+
+    async def remove(self, remove: Remove) -> Written:
+        """Take an item out.
+
+        Raises:
+            UnknownCollection, UnknownItem, VersionMismatch, StorageFull.
+        """
+        return await asyncio.wrap_future(self.gallery.write(remove))
+
+    async def items(
+        self,
+        collection: str,
+        *,
+        label: str | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Items in the order in which they were stored.
+
+        Raises:
+            UnknownCollection: there is none of that name.
+            InvalidValue: limit or cursor is not allowed.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidValue("limit", limit, f"1 to {MAX_PAGE}")
+        return await self.read(
+            self.gallery.items, collection, label=label, text=text, cursor=cursor, limit=limit
+        )
+
+    def model_of(self, spec: CollectionSpec) -> LoadedModel:
+        """The served model that a collection's vectors come from.
+
+        Raises:
+            ModelMismatch: it is not served, or with other weights.
+        """
+        try:
+            model = self.model(spec.model)
+        except UnknownModel as error:
+            raise not_served(spec) from error
+        require_same_weights(spec, model)
+        return model
+
+
+def _new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
+    return NewItem(
+        draft.id,
+        require_label(draft.label),
+        draft.metadata,
+        embedding.source.sha256,
+        embedding.width,
+        embedding.height,
+        embedding.prediction,
+        embedding.vector,
+        embedding.reduced.pixels,
+        embedding.reduced.thumbnail,
+        original,
+    )

@@ -1,0 +1,137 @@
+"""Owns what a projection reads of a gallery, and how its map is drawn; refuses to compute it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, overload
+
+from core.errors import Conflict, UnknownItem
+from core.explain.objective import require_choice, require_range
+from core.gallery.gallery import Gallery, every_item
+from core.gallery.records import Item, StoredProjection
+from core.images.decode import decode
+from core.projection.jobs import Loaded
+from core.projection.request import Request
+from core.projection.result import Result
+from core.projection.sample import stratified
+from core.render.heat import png
+from core.render.map import MAX_SIZE_PX, MIN_SIZE_PX, plot
+from core.types import Pixels
+
+ColorBy = Literal["label", "prediction", "preserved"]
+COLORS: Final = ("label", "prediction", "preserved")
+
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """How a map is drawn.
+
+    Attributes:
+        color_by: the label, the predicted class, or how well neighbors are preserved.
+        thumbnails: also the pictures themselves, where they do not cover each other.
+        size_px: width of the picture.
+
+    Raises:
+        InvalidValue: a field is outside its allowed set.
+    """
+
+    color_by: ColorBy = "label"
+    thumbnails: bool = False
+    size_px: int = 900
+
+    def __post_init__(self) -> None:
+        require_choice("color_by", self.color_by, COLORS)
+        require_range("size_px", self.size_px, MIN_SIZE_PX, MAX_SIZE_PX)
+
+
+def load(gallery: Gallery, collection: str, request: Request, file: Path) -> Loaded:
+    """Write the vectors of what is to be laid out into a file, row after row.
+
+    Args:
+        gallery: holds them.
+        collection: its name.
+        request: which of its items.
+        file: for (n, D) float32.
+
+    Raises:
+        UnknownCollection: it is gone.
+        Conflict: it changes faster than it can be read.
+    """
+    for _ in range(_TRIES):
+        found = gallery.collection(collection)
+        try:
+            items = _write(gallery, collection, request, file)
+        except UnknownItem:  # one of the sample was removed meanwhile
+            continue
+        return Loaded(
+            [item.id for item in items],
+            [item.label for item in items],
+            [item.prediction.label for item in items],
+            found.spec.dim,
+            found.seq,
+        )
+    raise Conflict(f"items of {collection!r} are removed faster than a sample can be read")
+
+
+def _write(gallery: Gallery, collection: str, request: Request, file: Path) -> list[Item]:
+    ids = None
+    if request.sample is not None:
+        everything = list(every_item(gallery, collection))
+        labels = [item.label for item in everything]
+        chosen = stratified(labels, request.sample, seed=request.method.seed)
+        ids = [everything[index].id for index in chosen]
+    items: list[Item] = []
+    with file.open("wb") as rows:
+        for some, vectors in gallery.vectors(collection, ids):
+            items += some
+            rows.write(vectors.tobytes())
+    return items
+
+
+def drawn(gallery: Gallery, stored: StoredProjection, result: Result, how: Plot) -> bytes:
+    """A map as a PNG file."""
+    preserved = how.color_by == "preserved"
+    pixels = plot(
+        result.coordinates,
+        result.predictions if how.color_by == "prediction" else result.labels,
+        values=result.preserved if preserved else None,
+        value_name="neighbors preserved" if preserved else "",
+        thumbnails=_Thumbnails(gallery, stored.collection, result.ids) if how.thumbnails else None,
+        title=_title(stored, result),
+        size_px=how.size_px,
+    )
+    return png(pixels)
+
+
+def _title(stored: StoredProjection, result: Result) -> str:
+    method = {"pca": "PCA", "tsne": "t-SNE"}[stored.parameters["method"]]
+    trust = f"trustworthiness {result.trustworthiness:.3f}"
+    return f"{stored.collection}: {method} of {len(result.ids)} items, {trust}"
+
+
+class _Thumbnails(Sequence[Pixels | None]):
+    """Read when they are drawn: most of many never are."""
+
+    def __init__(self, gallery: Gallery, collection: str, ids: Sequence[str]) -> None:
+        self._gallery = gallery
+        self._collection = collection
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels | None]: ...
+
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels | None] | None:
+        if isinstance(index, slice):
+            return _Thumbnails(self._gallery, self._collection, self._ids[index])
+        try:
+            return decode(self._gallery.thumbnail(self._collection, self._ids[index])).pixels
+        except UnknownItem:  # removed since the map was made
+            return None

@@ -1,0 +1,302 @@
+"""Owns laying collections out: asked, followed, kept, drawn, added to; refuses to compute it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from core.collections.curator import Curator
+from core.collections.finder import Finder, Point, Seed
+from core.collections.layout import Plot, drawn, load
+from core.compute.bridge import Bridge
+from core.compute.call import Call
+from core.errors import Conflict, ModelMismatch, NotReady
+from core.gallery.gallery import Gallery
+from core.gallery.records import ENDED, Collection, Neighbor, Query, StoredProjection
+from core.gallery.tick import Tick
+from core.projection.jobs import Job, Jobs
+from core.projection.methods import fitting_perplexity
+from core.projection.placement import from_bytes, place
+from core.projection.request import Request
+from core.projection.result import Result
+from core.types import FloatArray, ImageSource
+
+_POLL_S: Final = 0.2
+_NEAREST: Final = 10
+# Items near a new picture that are not in a sampled map are skipped; so many are looked at.
+_LOOKED_AT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A projection and how far it is.
+
+    Attributes:
+        progress: 0 to 1.
+        text: what is being done.
+        stale: whether the collection has changed since it was read.
+    """
+
+    stored: StoredProjection
+    progress: float
+    text: str
+    stale: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.stored.status in ENDED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Where something new falls in a map.
+
+    Attributes:
+        coordinates: (dims,) float32.
+        nearest: items of the map nearest to it in feature space, with their coordinates.
+        image: the picture as it was received; None where it was none.
+    """
+
+    coordinates: FloatArray
+    nearest: tuple[tuple[Neighbor, FloatArray], ...]
+    image: ImageSource | None
+
+
+class Projector:
+    """Lays collections out in two or three dimensions.
+
+    Args:
+        bridge: to the threads.
+        curator: what is stored.
+        finder: where pictures, vectors and items lie.
+        threads: of a computation; 0 = all cores.
+    """
+
+    def __init__(self, bridge: Bridge, curator: Curator, finder: Finder, threads: int = 0) -> None:
+        self._bridge = bridge
+        self._curator = curator
+        self._finder = finder
+        self._threads = threads
+        self._running: Jobs | None = None
+
+    # ---- life ----
+
+    async def open(self) -> None:
+        """Begin to take jobs; what an earlier process left unfinished has failed."""
+        await self._curator.read(self._give_up_unfinished)
+        self._running = Jobs(self._keep, self._threads)
+
+    async def close(self) -> None:
+        """End what runs; a second time does nothing."""
+        running, self._running = self._running, None
+        if running is not None:
+            await self._curator.read(running.close)
+
+    # ---- jobs ----
+
+    async def start(self, collection: str, parameters: Mapping[str, Any]) -> tuple[Progress, bool]:
+        """Lay a collection out, unless that was asked before and nothing has changed since.
+
+        Args:
+            collection: its name.
+            parameters: see `Request.of`.
+
+        Returns:
+            The projection, and whether it is a new one.
+
+        Raises:
+            InvalidValue: the parameters are not allowed, or not for so few items.
+            UnknownCollection: there is none of that name.
+            QueueFull: too many wait.
+            StorageFull: there is no space on the disk.
+        """
+        self._bridge.require_loaded()
+        found = await self._curator.read(self._gallery.collection, collection)
+        request = Request.of({**_defaults(parameters, found), **parameters})
+        request.check(found.count, found.spec.dim)
+        for known in await self.list(collection):
+            same = known.stored.parameters == request.parameters()
+            if same and not known.stale and known.stored.status not in ("failed", "cancelled"):
+                return known, False
+        read = partial(load, self._gallery, collection, request)
+        job = Job(uuid.uuid4().hex, collection, request, read, seq=found.seq)
+        await self._curator.read(self._keep, job)
+        self._jobs.submit(job)
+        return await self.get(collection, job.id), True
+
+    async def list(self, collection: str) -> list[Progress]:
+        """Every projection of a collection, newest first."""
+        stored = await self._curator.read(self._gallery.projections, collection)
+        seq = (await self._curator.read(self._gallery.collection, collection)).seq
+        return [self._progress(each, seq) for each in stored]
+
+    async def get(self, collection: str, id: str) -> Progress:
+        """A projection as it stands.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
+        """
+        stored = await self._curator.read(self._gallery.projection, collection, id)
+        seq = (await self._curator.read(self._gallery.collection, collection)).seq
+        return self._progress(stored, seq)
+
+    async def follow(
+        self, collection: str, id: str, timeout_s: float | None = None
+    ) -> AsyncIterator[Progress]:
+        """A projection each time that it has changed, until it has ended or time is up.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
+        """
+        loop = asyncio.get_running_loop()
+        until = None if timeout_s is None else loop.time() + timeout_s
+        before: Progress | None = None
+        while True:
+            now = await self.get(collection, id)
+            if now != before:
+                yield now
+            before = now
+            if now.ended or (until is not None and loop.time() >= until):
+                return
+            await asyncio.sleep(_POLL_S)
+
+    async def wait(self, collection: str, id: str, timeout_s: float) -> Progress:
+        """A projection when it has ended, or as it stands when time is up.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
+        """
+        now = await self.get(collection, id)
+        async for now in self.follow(collection, id, timeout_s):  # noqa: B007  the last one
+            pass
+        return now
+
+    async def remove(self, collection: str, id: str) -> None:
+        """End a projection that is not done, or take one away that is.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
+        """
+        await self.get(collection, id)
+        job = self._jobs.find(id)
+        if job is not None:
+            await self._curator.read(self._jobs.cancel, job)
+            return
+        await asyncio.wrap_future(self._gallery.remove_projection(collection, id))
+
+    # ---- results ----
+
+    async def result(self, collection: str, id: str) -> Result:
+        """The map.
+
+        Raises:
+            UnknownCollection, UnknownProjection: there is none of that name or id.
+            Conflict: it is not done.
+        """
+        content, _ = await self._curator.read(self._gallery.projected, collection, id)
+        if content is None:
+            raise await self._not_done(collection, id)
+        return await self._curator.read(Result.from_bytes, content)
+
+    async def draw(self, collection: str, id: str, how: Plot, call: Call) -> bytes:
+        """The map as a PNG file.
+
+        Raises:
+            UnknownCollection, UnknownProjection, Conflict: there is no such map, or not yet.
+        """
+        result = await self.result(collection, id)
+        stored = (await self.get(collection, id)).stored
+        return await self._bridge.draw(partial(drawn, self._gallery, stored, result, how), call)
+
+    async def place(self, collection: str, id: str, seed: Seed, call: Call) -> Placed:
+        """Where a picture, a vector or another item falls in a map, the rest staying put.
+
+        Raises:
+            UnknownCollection, UnknownItem, UnknownProjection: no such name or id.
+            Conflict: the map is not done, or of another network than the collection is now.
+            ImageRefused, InvalidValue, Unavailable, DeadlinePassed.
+        """
+        async with self._bridge.admitted(call):
+            kept, state = await self._curator.read(self._gallery.projected, collection, id)
+            if kept is None or state is None:
+                raise await self._not_done(collection, id)
+            point = await self._finder.locate(collection, seed, "features", call)
+            with call.measure("place"):
+                return await self._curator.read(
+                    self._place, collection, kept, state, point, call.check
+                )
+
+    # ---- inside ----
+
+    @property
+    def _gallery(self) -> Gallery:
+        return self._curator.gallery
+
+    @property
+    def _jobs(self) -> Jobs:
+        if self._running is None:
+            raise NotReady("projections are not open yet", retry_after_s=1.0)
+        return self._running
+
+    def _progress(self, stored: StoredProjection, seq: int) -> Progress:
+        job = None if stored.status in ENDED else self._jobs.find(stored.id)
+        if job is None:
+            done = stored.status == "done"
+            return Progress(stored, float(done), stored.status, stored.seq != seq)
+        now = replace(stored, count=job.count)
+        return Progress(now, job.progress, job.text, stored.seq != seq)
+
+    async def _not_done(self, collection: str, id: str) -> Conflict:
+        now = await self.get(collection, id)
+        return Conflict(f"the projection {id} is {now.stored.status}, not done")
+
+    def _keep(self, job: Job, result: bytes | None = None, placement: bytes | None = None) -> None:
+        ended = datetime.now(UTC) if job.state in ENDED else None
+        stored = StoredProjection(
+            job.id,
+            job.collection,
+            job.request.parameters(),
+            job.state,
+            job.reason,
+            job.count,
+            job.seq,
+            job.asked_at,
+            ended,
+        )
+        self._gallery.keep_projection(stored, result, placement).result()
+
+    def _give_up_unfinished(self) -> None:
+        reason = "the service ended before it was done"
+        for stored in self._gallery.unfinished():
+            failed = replace(stored, status="failed", reason=reason, ended_at=datetime.now(UTC))
+            self._gallery.keep_projection(failed).result()
+
+    def _place(
+        self, collection: str, kept: bytes, state: bytes, point: Point, tick: Tick
+    ) -> Placed:
+        result = Result.from_bytes(kept)
+        try:
+            (coordinates,) = place(from_bytes(state), point.vector[None])
+        except ValueError as error:
+            raise ModelMismatch(f"the map is of other vectors: {error}") from error
+        places = {id: index for index, id in enumerate(result.ids)}
+        query = Query(point.vector, _LOOKED_AT, exclude=point.exclude)
+        near = [
+            (each, result.coordinates[places[each.item.id]])
+            for each in self._gallery.nearest(collection, query, tick).found
+            if each.item.id in places
+        ]
+        return Placed(coordinates, tuple(near[:_NEAREST]), point.image)
+
+
+def _defaults(parameters: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
+    """What is not said of a t-SNE map, as it fits the collection."""
+    if parameters.get("method") != "tsne":
+        return {}
+    count, sample = collection.count, parameters.get("sample")
+    fitting = {"perplexity": fitting_perplexity(count if sample is None else min(count, sample))}
+    return fitting | ({"metric": "cosine"} if collection.spec.metric == "cosine" else {})

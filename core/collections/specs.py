@@ -1,0 +1,107 @@
+"""Owns which network, weights and layer a collection belongs to; refuses to store anything."""
+
+from dataclasses import replace
+from typing import Final, cast
+
+from core.errors import ModelMismatch
+from core.gallery.gallery import Gallery
+from core.gallery.records import CollectionSpec, Metric
+from core.models.loaded import LoadedModel
+from core.models.structure.axes import Pool
+from core.models.structure.ports import Port
+
+DEFAULT_COLLECTION: Final = "default"
+"""The collection that always exists, of the default model."""
+
+
+def features_of(
+    model: LoadedModel,
+    name: str = DEFAULT_COLLECTION,
+    metric: Metric = "l2",
+    *,
+    pixel_space: bool = True,
+    keep_originals: bool = False,
+) -> CollectionSpec:
+    """A collection of a model's feature vectors."""
+    return CollectionSpec(
+        name,
+        model.spec.name,
+        model.digest,
+        model.features.layer,
+        model.features.at,
+        "avg",
+        model.feature_dim,
+        metric,
+        pixel_space,
+        keep_originals,
+    )
+
+
+def pooled_at(spec: CollectionSpec, port: Port, pool: Pool, dim: int) -> CollectionSpec:
+    """The same collection, of what enters or leaves another layer, pooled."""
+    return replace(spec, layer=port.layer, at=port.at, pool=pool, dim=dim)
+
+
+def rebound(spec: CollectionSpec, model: LoadedModel, dim: int | None) -> CollectionSpec:
+    """The same collection of another network: the layer of that name, or its feature vector.
+
+    Args:
+        spec: as it was.
+        model: the other network.
+        dim: of the layer's output there; None = the collection holds feature vectors.
+    """
+    if dim is None:
+        keeps = {"pixel_space": spec.pixel_space, "keep_originals": spec.keep_originals}
+        return features_of(model, spec.name, spec.metric, **keeps)
+    other = replace(spec, model=model.spec.name, digest=model.digest)
+    return pooled_at(other, port_of(spec), cast(Pool, spec.pool), dim)
+
+
+def port_of(spec: CollectionSpec) -> Port:
+    """Where a collection's vectors are taken that are not the model's features."""
+    return Port(spec.layer, "input" if spec.at == "input" else "output")
+
+
+def takes_features(spec: CollectionSpec, model: LoadedModel) -> bool:
+    """Whether a collection's vectors are what every forward gives beside the logits."""
+    features = model.features
+    return (spec.layer, spec.at, spec.pool) == (features.layer, features.at, "avg")
+
+
+def require_same_weights(spec: CollectionSpec, model: LoadedModel) -> None:
+    """Raise ModelMismatch unless the model has the weights that made the collection's vectors."""
+    if model.digest != spec.digest:
+        raise ModelMismatch(
+            f"the collection {spec.name!r} holds vectors of {spec.model!r} with the weights "
+            f"{_short(spec.digest)}, and now it has {_short(model.digest)}: bring those weights "
+            f"back, {_advice(spec)}"
+        )
+
+
+def not_served(spec: CollectionSpec) -> ModelMismatch:
+    """The collection's network is not there."""
+    return ModelMismatch(
+        f"the collection {spec.name!r} holds vectors of {spec.model!r}, which is not served: "
+        f"add it to SEETHROUGH_MODELS, {_advice(spec)}"
+    )
+
+
+def ensure_default(gallery: Gallery, spec: CollectionSpec) -> None:
+    """The default collection is there, and follows the default model while it is empty."""
+    for collection in gallery.collections():
+        if collection.spec.name == DEFAULT_COLLECTION:
+            same = (collection.spec.model, collection.spec.digest) == (spec.model, spec.digest)
+            if same or collection.count:
+                return
+            gallery.drop(DEFAULT_COLLECTION).result()
+    gallery.create(spec).result()
+
+
+def _short(digest: str) -> str:
+    return digest[:19] + "…"
+
+
+def _advice(spec: CollectionSpec) -> str:
+    if spec.keep_originals:
+        return f"or embed its pictures anew: seethrough reindex {spec.name} --model NAME"
+    return "or make another collection and store the pictures anew: this one keeps no originals"

@@ -1,0 +1,139 @@
+"""Owns the way from asyncio to the threads: admission, decoder pool, worker; no capability."""
+
+import asyncio
+import enum
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+from core.compute.call import Call
+from core.compute.metrics import Metrics
+from core.compute.worker import BatchFunction, BatchWorker, Lane
+from core.errors import DeadlinePassed, Draining, NotReady, QueueFull
+from core.explain.batched import Advance
+from core.explain.objective import Task
+
+T = TypeVar("T")
+
+_LOADING_RETRY_AFTER_S = 2.0
+_DRAINING_RETRY_AFTER_S = 1.0
+
+
+class State(enum.Enum):
+    """Where an engine is in its life; it only ever moves forward."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Bridge:
+    """Lets a bounded number of requests in and carries their work to the threads.
+
+    Args:
+        queue_size: requests under way at once, and tickets that may wait.
+        decode_threads: threads that decode pictures; 0 = one per core.
+        metrics: where to count.
+    """
+
+    def __init__(self, queue_size: int, decode_threads: int, metrics: Metrics) -> None:
+        self.state = State.LOADING
+        self.worker = BatchWorker(queue_size, metrics)
+        self._queue_size = queue_size
+        self._metrics = metrics
+        self._pending = 0
+        self._decoders = ThreadPoolExecutor(
+            decode_threads or os.cpu_count() or 1,
+            thread_name_prefix="seethrough-decode",
+        )
+
+    def open(self) -> None:
+        """Let requests in, unless draining has begun."""
+        if self.state is State.LOADING:
+            self.state = State.READY
+
+    def drain(self) -> None:
+        """Let no new request in; those under way go on to their end."""
+        self.state = State.DRAINING
+
+    async def close(self, timeout_s: float) -> bool:
+        """Drain, let the worker finish what it holds, end all threads.
+
+        Returns:
+            Whether the worker ended within the timeout.
+        """
+        self.drain()
+        ended = await asyncio.to_thread(self.worker.close, timeout_s)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        return ended
+
+    def require_loaded(self) -> None:
+        """Raise NotReady while models are still loading."""
+        if self.state is State.LOADING:
+            raise NotReady("models are still loading", retry_after_s=_LOADING_RETRY_AFTER_S)
+
+    def check_admission(self) -> None:
+        """Raise if a new request would be refused now.
+
+        Raises:
+            NotReady: models are still loading, or the worker has died.
+            Draining: the process is shutting down.
+            QueueFull: as many requests are under way as may be.
+        """
+        if self.state is State.DRAINING:
+            raise Draining("the service is shutting down", retry_after_s=_DRAINING_RETRY_AFTER_S)
+        self.require_loaded()
+        if not self.worker.alive:
+            raise NotReady("the worker has stopped", retry_after_s=_LOADING_RETRY_AFTER_S)
+        if self._pending >= self._queue_size:
+            raise QueueFull(
+                f"{self._pending} requests are under way, as many as may be",
+                retry_after_s=self.worker.retry_after_s(self._pending),
+            )
+
+    @asynccontextmanager
+    async def admitted(self, call: Call) -> AsyncIterator[None]:
+        """Hold one of the places for requests under way; no longer than the deadline."""
+        self.check_admission()
+        call.check()
+        self._pending += 1
+        try:
+            async with asyncio.timeout(None if call.unbounded else call.remaining_s):
+                yield
+        except TimeoutError as error:
+            raise DeadlinePassed("the deadline passed before the work was done") from error
+        finally:
+            self._pending -= 1
+
+    async def decode(self, work: Callable[[], T], call: Call) -> T:
+        """Run work on pixels on a decoder thread."""
+        with call.measure("decode"), self._metrics.decode_s.time():
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    async def draw(self, work: Callable[[], T], call: Call) -> T:
+        """Run the drawing of an answer on a decoder thread."""
+        with call.measure("draw"):
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    async def run(
+        self, function: BatchFunction, payload: object, call: Call, lane: Lane = Lane.INTERACTIVE
+    ) -> Any:
+        """Have the worker run a payload; if the caller gives up, its ticket leaves the queue."""
+        ticket = self.worker.submit(function, payload, lane=lane, deadline=call.deadline)
+        try:
+            return await asyncio.wrap_future(ticket.future)
+        finally:
+            call.add("queue", ticket.queue_s)
+            call.add("forward", ticket.run_s)
+
+    async def finish(self, task: Task[T], call: Call) -> T:
+        """Have the worker run long work piece by piece, in the bulk lane.
+
+        Between two pieces interactive work goes first, and a deadline that has passed or a caller
+        that has gone ends the work.
+        """
+        while not await self.run(Advance(), task, call, Lane.BULK):
+            call.check()
+        return cast(T, task.result)

@@ -1,0 +1,147 @@
+"""Owns the way into a network's inside: table, filters, activations, one unit; knows no HTTP."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from core.compute.bridge import Bridge
+from core.compute.call import Call
+from core.compute.pictures import Picture, look
+from core.compute.worker import Solo
+from core.images.decode import ImageLimits
+from core.inspect.activations import Activations, Channels, activations, draw_activations
+from core.inspect.filters import Filters, draw_filters, filters
+from core.inspect.selection import Selection
+from core.inspect.table import LayerTable, find_convolution, layer_table
+from core.inspect.unit import Position, Unit, unit
+from core.models.loaded import LoadedModel
+from core.models.preprocess import to_pixels
+from core.models.structure.layers import find_layer
+from core.models.structure.ports import Port
+from core.render.heat import png
+from core.render.tiles import Scaling
+from core.render.unit import draw_unit
+from core.types import ImageFile, ImageSource, Pixels
+
+T = TypeVar("T")
+
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection(Generic[T]):
+    """What was found inside a network for one picture.
+
+    Attributes:
+        view: (H, W, 3) uint8, the picture the model saw.
+    """
+
+    model: str
+    image: ImageSource
+    view: Pixels
+    found: T
+
+
+Inside = Filters | Inspection[Activations] | Inspection[Unit]
+"""What can be drawn."""
+
+
+class Inspector:
+    """What `Engine.layers`, `filters`, `activations` and `unit` do once the model is known.
+
+    Args:
+        bridge: to the threads; only the worker's touches a model.
+        limits: what pictures are taken.
+    """
+
+    def __init__(self, bridge: Bridge, limits: ImageLimits) -> None:
+        self._bridge = bridge
+        self._limits = limits
+        self._tables: dict[str, LayerTable] = {}
+
+    async def layers(self, model: LoadedModel, call: Call) -> LayerTable:
+        """The model's table, made once; see `Engine.layers`."""
+        async with self._bridge.admitted(call):
+            return await self._table(model, call)
+
+    async def filters(
+        self, model: LoadedModel, layer: str, selection: Selection | None, call: Call
+    ) -> Filters:
+        """Filters of a convolution; see `Engine.filters`."""
+        async with self._bridge.admitted(call):
+            return await self._run(partial(filters, model.module, layer, selection), call)
+
+    async def activations(
+        self, model: LoadedModel, file: ImageFile, port: Port, channels: Channels, call: Call
+    ) -> Inspection[Activations]:
+        """What leaves or enters a layer; see `Engine.activations`."""
+        find_layer(model.module, port.layer)
+        async with self._bridge.admitted(call):
+            picture = await self._look(file, model, call)
+            found = await self._run(
+                lambda: activations(
+                    model.module, _batch(model, picture), port, model.known_axes, channels
+                ),
+                call,
+            )
+        return _inspection(model, picture, found)
+
+    async def unit(
+        self, model: LoadedModel, file: ImageFile, position: Position, call: Call
+    ) -> Inspection[Unit]:
+        """One unit's arithmetic; see `Engine.unit`."""
+        find_convolution(model.module, position.layer)
+        async with self._bridge.admitted(call):
+            table = await self._table(model, call)
+            position.check(table.row(position.layer).output_shape)
+            picture = await self._look(file, model, call)
+            found = await self._run(
+                lambda: unit(model.module, _batch(model, picture), table, position), call
+            )
+        return _inspection(model, picture, found)
+
+    async def draw(self, found: Inside, scaling: Scaling, call: Call) -> bytes:
+        """A PNG file of filters, activations or a unit."""
+        return await self._bridge.draw(lambda: png(_drawn(found, scaling)), call)
+
+    async def _table(self, model: LoadedModel, call: Call) -> LayerTable:
+        name = model.spec.name
+        if name not in self._tables:
+            self._tables[name] = await self._run(partial(_tabulated, model), call)
+        return self._tables[name]
+
+    async def _run(self, work: Callable[[], T], call: Call) -> T:
+        found: T = await self._bridge.run(Solo(work), None, call)
+        return found
+
+    async def _look(self, file: ImageFile, model: LoadedModel, call: Call) -> Picture:
+        return await self._bridge.decode(
+            lambda: look(file, self._limits, model.spec.preprocess), call
+        )
+
+
+def _inspection(model: LoadedModel, picture: Picture, found: T) -> Inspection[T]:
+    return Inspection(model.spec.name, picture.source, to_pixels(picture.view), found)
+
+
+def _batch(model: LoadedModel, picture: Picture) -> Tensor:
+    """(1, C, H, W), where the model is."""
+    return model.to_device(model.spec.preprocess.normalise(picture.view)[None])
+
+
+def _tabulated(model: LoadedModel) -> LayerTable:
+    generator = torch.Generator().manual_seed(_SEED)
+    example = torch.randn(1, *model.spec.input_shape, generator=generator)
+    return layer_table(model.module, model.to_device(example), model.known_axes)
+
+
+def _drawn(found: Inside, scaling: Scaling) -> Pixels:
+    if isinstance(found, Filters):
+        return draw_filters(found, scaling)
+    if isinstance(found.found, Unit):
+        return draw_unit(found.found, found.view)
+    return draw_activations(found.found, scaling)

@@ -1,0 +1,313 @@
+"""Owns `BatchWorker`: one thread, two bounded lanes, tickets; knows nothing of models."""
+
+import enum
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from core.compute.metrics import Metrics
+from core.errors import ANY_FAILURE, DeadlinePassed, Draining, QueueFull, told
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+
+# Bulk work gets one batch after this many interactive ones in a row, so that it ends too.
+_INTERACTIVE_RUN = 8
+# Weight of the newest batch in the running mean of seconds per ticket.
+_SMOOTHING = 0.2
+_FIRST_GUESS_S = 0.01
+_MAX_RETRY_AFTER_S = 120.0
+
+
+class Lane(enum.Enum):
+    """Who waits for whom: interactive tickets go before bulk ones."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+class BatchFunction(Protocol):
+    """What runs on the worker thread. Equal functions share a batch, so it is hashable.
+
+    Attributes:
+        max_batch: the most payloads one call takes.
+    """
+
+    @property
+    def max_batch(self) -> int:
+        """The most payloads one call takes."""
+
+    def __call__(self, payloads: Sequence[Any]) -> Sequence[Any]:
+        """One result per payload, in order."""
+
+
+class Solo:
+    """A batch function that runs one plain call, alone."""
+
+    max_batch = 1
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+
+    def __call__(self, payloads: Sequence[Any]) -> Sequence[Any]:
+        """Run it; there is one payload, and it is not looked at."""
+        return [self._function()]
+
+
+class Ticket:
+    """One payload on its way; its `future` ends with a result, an error, or cancelled.
+
+    Attributes:
+        queue_s: seconds it waited for the worker.
+        run_s: seconds its batch took.
+        rows: size of the batch it ran in.
+    """
+
+    __slots__ = (
+        "deadline", "function", "future", "lane", "payload", "queue_s", "rows", "run_s", "submitted"
+    )  # fmt: skip
+
+    def __init__(
+        self, function: BatchFunction, payload: Any, lane: Lane, deadline: float, submitted: float
+    ) -> None:
+        self.function = function
+        self.payload = payload
+        self.lane = lane
+        self.deadline = deadline
+        self.submitted = submitted
+        self.future: Future[Any] = Future()
+        self.queue_s = 0.0
+        self.run_s = 0.0
+        self.rows = 0
+
+
+class BatchWorker:
+    """Runs tickets in batches on one thread.
+
+    Natural batching: an idle worker takes what is waiting and goes; while it is busy the next
+    batch gathers. It never sleeps to fill one. Every ticket ends: with its result, with its own
+    error (a failing batch is split until only the culprit fails), or cancelled.
+
+    Args:
+        queue_size: tickets that may wait, both lanes together.
+        metrics: where it counts.
+        clock: monotonic seconds; deadlines are read on it.
+    """
+
+    def __init__(self, queue_size: int, metrics: Metrics, clock: Clock = time.monotonic) -> None:
+        self._queue_size = queue_size
+        self._metrics = metrics
+        self._clock = clock
+        self._lanes: dict[Lane, deque[Ticket]] = {lane: deque() for lane in Lane}
+        self._changed = threading.Condition()
+        self._closing = False
+        self._interactive_run = 0
+        self._ticket_s = _FIRST_GUESS_S
+        for lane in Lane:
+            metrics.queued.labels(lane.value).set_function(self._lanes[lane].__len__)
+        # A daemon, so that a forward that never returns cannot keep the process from ending.
+        self._thread = threading.Thread(target=self._loop, name="seethrough-worker", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is running."""
+        return self._thread.is_alive()
+
+    @property
+    def waiting(self) -> int:
+        """Tickets in the queue."""
+        return sum(map(len, self._lanes.values()))
+
+    def start(self) -> None:
+        """Start the thread; tickets may be submitted before."""
+        self._thread.start()
+
+    def submit(
+        self,
+        function: BatchFunction,
+        payload: Any,
+        *,
+        lane: Lane = Lane.INTERACTIVE,
+        deadline: float = math.inf,
+    ) -> Ticket:
+        """Queue a payload.
+
+        Args:
+            function: what to run it with; equal functions share a batch.
+            payload: one item of the batch.
+            lane: interactive or bulk.
+            deadline: monotonic seconds after which it must not start.
+
+        Raises:
+            QueueFull: too many tickets wait.
+            Draining: the worker is closing.
+        """
+        with self._changed:
+            if self._closing:
+                raise Draining("the service is shutting down", retry_after_s=1.0)
+            self._make_room()
+            ticket = Ticket(function, payload, lane, deadline, self._clock())
+            self._metrics.tickets.labels("accepted").inc()
+            self._lanes[lane].append(ticket)
+            self._changed.notify()
+        return ticket
+
+    def retry_after_s(self, waiting: int) -> float:
+        """Seconds until that many tickets are done, by the measured time per ticket; at least 1."""
+        return min(max(1.0, waiting * self._ticket_s), _MAX_RETRY_AFTER_S)
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Refuse new tickets, finish those that wait, stop the thread.
+
+        Returns:
+            Whether the thread ended within the timeout.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self.alive
+
+    def _make_room(self) -> None:
+        if self.waiting < self._queue_size:
+            return
+        self._drop_dead()
+        if self.waiting >= self._queue_size:
+            raise QueueFull(
+                f"{self.waiting} tickets wait, as many as may",
+                retry_after_s=self.retry_after_s(self.waiting),
+            )
+
+    def _drop_dead(self) -> None:
+        """Free the places of tickets whose client has gone."""
+        for queue in self._lanes.values():
+            for ticket in [each for each in queue if each.future.cancelled()]:
+                queue.remove(ticket)
+                self._count("cancelled")
+
+    def _loop(self) -> None:
+        try:
+            while batch := self._next_batch():
+                self._run(batch)
+        except BaseException:
+            _log.critical("the worker thread died", exc_info=True)
+            raise
+        finally:
+            self._abandon()
+
+    def _next_batch(self) -> list[Ticket]:
+        """The tickets to run next; empty when the worker is to stop."""
+        with self._changed:
+            while not self.waiting and not self._closing:
+                self._changed.wait()
+            return self._take(self._choose_lane()) if self.waiting else []
+
+    def _choose_lane(self) -> deque[Ticket]:
+        interactive, bulk = self._lanes[Lane.INTERACTIVE], self._lanes[Lane.BULK]
+        if not bulk:
+            self._interactive_run = 0
+            return interactive
+        if interactive and self._interactive_run < _INTERACTIVE_RUN:
+            self._interactive_run += 1
+            return interactive
+        self._interactive_run = 0
+        return bulk
+
+    @staticmethod
+    def _take(queue: deque[Ticket]) -> list[Ticket]:
+        """The oldest ticket and those that share its function, oldest first."""
+        function = queue[0].function
+        batch: list[Ticket] = []
+        passed: list[Ticket] = []
+        while queue and len(batch) < function.max_batch:
+            ticket = queue.popleft()
+            (batch if ticket.function == function else passed).append(ticket)
+        queue.extendleft(reversed(passed))
+        return batch
+
+    def _run(self, batch: list[Ticket]) -> None:
+        live = [ticket for ticket in batch if self._starts(ticket)]
+        if not live:
+            return
+        started = self._clock()
+        for ticket in live:
+            ticket.queue_s = started - ticket.submitted
+            self._metrics.queue_s.labels(ticket.lane.value).observe(ticket.queue_s)
+        self._metrics.batch_rows.observe(len(live))
+        try:
+            self._run_split(live, started)
+        except BaseException:  # it ends this thread, but not in silence
+            _fail([ticket for ticket in live if not ticket.future.done()])
+            raise
+        elapsed = self._clock() - started
+        self._metrics.forward_s.labels(live[0].lane.value).observe(elapsed)
+        self._ticket_s += _SMOOTHING * (elapsed / len(live) - self._ticket_s)
+
+    def _starts(self, ticket: Ticket) -> bool:
+        """Whether the ticket is still wanted; one that is not ends here and never runs."""
+        if not ticket.future.set_running_or_notify_cancel():
+            self._count("cancelled")
+            return False
+        if ticket.deadline <= self._clock():
+            ticket.future.set_exception(DeadlinePassed("the deadline passed while queued"))
+            self._count("expired")
+            return False
+        return True
+
+    def _run_split(self, tickets: list[Ticket], started: float) -> None:
+        """Run a batch; if it fails, run its halves, until a culprit stands alone."""
+        try:
+            results = tickets[0].function([ticket.payload for ticket in tickets])
+            if len(results) != len(tickets):
+                raise RuntimeError(f"{len(results)} results for {len(tickets)} payloads")
+        except ANY_FAILURE as error:  # the one place where anything may happen and one must pay
+            if len(tickets) > 1:
+                middle = len(tickets) // 2
+                self._run_split(tickets[:middle], started)
+                self._run_split(tickets[middle:], started)
+                return
+            self._end(tickets[0], started, 1)
+            tickets[0].future.set_exception(_ordinary(error))
+            self._count("failed")
+            return
+        for ticket, result in zip(tickets, results, strict=True):
+            self._end(ticket, started, len(tickets))
+            self._count("answered")
+            ticket.future.set_result(result)
+
+    def _end(self, ticket: Ticket, started: float, rows: int) -> None:
+        ticket.run_s = self._clock() - started
+        ticket.rows = rows
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.tickets.labels(outcome).inc()
+
+    def _abandon(self) -> None:
+        """End every ticket that is left; there are some only if the thread died."""
+        with self._changed:
+            self._closing = True
+            for queue in self._lanes.values():
+                _fail([each for each in queue if each.future.set_running_or_notify_cancel()])
+                self._metrics.tickets.labels("cancelled").inc(len(queue))
+                queue.clear()
+
+
+def _ordinary(error: BaseException) -> Exception:
+    """The error; an exit as one that does not end the event loop that waits for it."""
+    if isinstance(error, Exception):
+        return error
+    ordinary = RuntimeError(told(error))
+    ordinary.__cause__ = error
+    return ordinary
+
+
+def _fail(tickets: list[Ticket]) -> None:
+    for ticket in tickets:
+        ticket.future.set_exception(Draining("the worker stopped", retry_after_s=1.0))

@@ -1,0 +1,111 @@
+"""Owns what explanation methods share: objectives, steps, checks of parameters; no method."""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from core.errors import InvalidValue, TargetOutOfRange
+from core.models.structure.ports import ATS, At, Port
+
+T = TypeVar("T")
+
+Steps = Generator[float, None, T]
+"""Long work in pieces: yields its progress (0..1) where other work may go first, returns its
+result."""
+
+
+def exhaust(steps: Steps[T]) -> T:
+    """Run long work to its end, here and now."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+class Task(Generic[T]):
+    """Long work that is advanced piece by piece, from whichever thread holds it."""
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self._steps = steps
+        self.progress = 0.0
+        self.result: T | None = None
+
+    def advance(self) -> bool:
+        """Do one piece; whether that was the last."""
+        try:
+            self.progress = next(self._steps)
+        except StopIteration as end:
+            self.result = end.value
+            return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class ClassObjective:
+    """The logit of a class; None = of the picture's own top prediction."""
+
+    target: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerObjective:
+    """What leaves, or enters, a layer: one unit, the sum over a channel, or over all of the layer.
+
+    Attributes:
+        layer: dotted name of a submodule.
+        channel: 0 <= channel < C, wherever in the layer's activation its channels are; None = all.
+        row: position in the feature map, or in the grid of tokens, together with `col`; None = the
+            sum over the channel.
+        col: see row.
+        at: "input" = what enters the layer instead.
+
+    Raises:
+        InvalidValue: a position without its other half, or without a channel.
+    """
+
+    layer: str
+    channel: int | None = None
+    row: int | None = None
+    col: int | None = None
+    at: At = "output"
+
+    def __post_init__(self) -> None:
+        require_choice("at", self.at, ATS)
+        if (self.row is None) != (self.col is None):
+            raise InvalidValue("row, col", (self.row, self.col), "both or neither")
+        if self.row is not None and self.channel is None:
+            raise InvalidValue("channel", None, "a channel, where row and col are given")
+
+    @property
+    def port(self) -> Port:
+        """Where it is found."""
+        return Port(self.layer, self.at)
+
+
+Objective = ClassObjective | LayerObjective
+
+NO_GRADIENT: Final = (
+    "what is explained has no gradient with respect to the picture: a part of the network runs "
+    "outside of torch's autograd"
+)
+
+
+def require_class(target: int, classes: int) -> None:
+    """Raise TargetOutOfRange unless 0 <= target < classes."""
+    if not 0 <= target < classes:
+        raise TargetOutOfRange("target", target, f"0 to {classes - 1}")
+
+
+def require_choice(name: str, value: object, allowed: Iterable[str]) -> None:
+    """Raise InvalidValue unless the value is one of those allowed."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise InvalidValue(name, value, "one of " + ", ".join(choices))
+
+
+def require_range(name: str, value: Any, low: float, high: float) -> None:
+    """Raise InvalidValue unless low <= value <= high."""
+    if not low <= value <= high:
+        raise InvalidValue(name, value, f"{low:g} to {high:g}")

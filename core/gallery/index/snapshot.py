@@ -1,0 +1,111 @@
+"""Owns one state of an index, which never changes; refuses to know where changes come from."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.gallery.index.columns import Column, Grown
+from core.gallery.index.flat import Flat
+from core.gallery.index.lists import Lists
+from core.gallery.index.nearest import Numbers
+from core.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """Rows by place: first those of the base, then those of the tail, by ascending number.
+
+    Attributes:
+        seq: the last change in it.
+        numbers: (n,) int64, ascending, of living and removed rows.
+        alive: (n,) bool.
+        codes: (n,) int32, one for each different label.
+        count: living rows.
+        tail: vectors of the newest rows; of all of them where there is no base.
+        base: the older rows; None = none, or they are in the source only.
+    """
+
+    seq: int
+    numbers: Grown
+    alive: Column
+    codes: Column
+    count: int
+    tail: Flat
+    base: Lists | None = None
+
+    @classmethod
+    def of(
+        cls,
+        seq: int,
+        numbers: Numbers,
+        alive: NDArray[np.bool_],
+        codes: NDArray[np.int32],
+        tail: Flat,
+        base: Lists | None = None,
+    ) -> "Snapshot":
+        """A state of these rows."""
+        grown = Grown(np.array(numbers, dtype=np.int64), len(numbers))
+        count = int(alive.sum())
+        return cls(seq, grown, Column.of(alive), Column.of(codes), count, tail, base)
+
+    @property
+    def start(self) -> int:
+        """The tail's first place."""
+        return self.numbers.count - self.tail.count
+
+    @property
+    def living(self) -> Numbers:
+        """(count,) int64, ascending: numbers of living rows."""
+        return np.asarray(self.numbers.values[self.alive.values])
+
+    def places(self, numbers: Numbers) -> NDArray[np.int64]:
+        """Where those of the numbers are that are alive."""
+        known = self.numbers.values
+        if not len(known):
+            return np.empty(0, dtype=np.int64)
+        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        at = at[known[at] == numbers]
+        return np.asarray(at[self.alive.at(at)])
+
+    def allowed(self, code: int | None, exclude: int | None) -> NDArray[np.bool_] | None:
+        """(n,) rows that a search may find; None = every one.
+
+        Args:
+            code: only rows of this label; None = of any.
+            exclude: the number of a row that is not to be found.
+        """
+        out = self.places(np.array([] if exclude is None else [exclude], dtype=np.int64))
+        if code is None and self.count == self.numbers.count and not len(out):
+            return None
+        rows: NDArray[np.bool_] = self.alive.values
+        if code is not None:
+            rows &= self.codes.values == code
+        rows[out] = False
+        return rows
+
+    def with_added(
+        self, numbers: Numbers, rows: FloatArray, codes: NDArray[np.int32]
+    ) -> "Snapshot":
+        """With (m,) new numbers, each greater than all before, and their (m, D) vectors."""
+        return replace(
+            self,
+            numbers=self.numbers.extended(numbers),
+            alive=self.alive.extended(np.ones(len(numbers), dtype=bool)),
+            codes=self.codes.extended(codes),
+            count=self.count + len(numbers),
+            tail=self.tail.extended(rows),
+        )
+
+    def without(self, numbers: Numbers) -> "Snapshot":
+        """With these removed; numbers that are not alive are no matter."""
+        places = np.unique(self.places(numbers))
+        alive = self.alive.changed(places, np.zeros(len(places), dtype=bool))
+        return replace(self, alive=alive, count=self.count - len(places))
+
+    def with_codes(self, numbers: Numbers, codes: NDArray[np.int32]) -> "Snapshot":
+        """With other labels for these, as far as they are alive; the last word counts."""
+        codes_of = dict(zip(numbers.tolist(), codes.tolist(), strict=True))
+        places = self.places(np.array(sorted(codes_of), dtype=np.int64))
+        fresh = [codes_of[number] for number in self.numbers.values[places].tolist()]
+        return replace(self, codes=self.codes.changed(places, np.array(fresh, dtype=np.int32)))

@@ -1,0 +1,66 @@
+"""Owns a copy of a gallery's file while it is in use; refuses to know what is in it."""
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from core.errors import Conflict, GalleryUnusable
+from core.gallery.sqlite import schema
+from core.gallery.sqlite.database import connect_reader, translated
+
+
+def back_up(source: Path, target: Path) -> None:
+    """Copy all that is committed; writers go on, in this process or another.
+
+    The target appears whole or not at all, and what was there under its name is replaced.
+
+    Raises:
+        Conflict: the target is in use as a gallery itself.
+        GalleryUnusable: the source is not a gallery.
+        StorageFull: there is no space for the copy.
+    """
+    if target.resolve() == source.resolve() or _log_of(target).exists():
+        raise Conflict(f"{target} is a gallery in use")
+    if not source.is_file():
+        raise GalleryUnusable(f"there is no gallery {source}")
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        _copy(source, partial)
+        _sync(partial)
+        partial.replace(target)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise translated(error, target) from error
+        raise GalleryUnusable(f"cannot copy {source}: {error}") from error
+    except OSError as error:
+        raise translated(error, target) from error
+    finally:
+        for each in (partial, _log_of(partial), Path(f"{partial}-shm")):
+            each.unlink(missing_ok=True)
+    _sync(target.parent)
+
+
+def _copy(source: Path, partial: Path) -> None:
+    with closing(connect_reader(source)) as live, closing(sqlite3.connect(partial)) as copy:
+        schema.check(live)
+        if not schema.version_of(live):
+            raise GalleryUnusable(f"{source} holds no gallery")
+        # All pages in one step: it reads one snapshot, and no commit can make it begin anew.
+        live.backup(copy, pages=-1)
+
+
+def _sync(path: Path) -> None:
+    """Until the disk has it; of a folder, its entries."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _log_of(file: Path) -> Path:
+    return Path(f"{file}-wal")

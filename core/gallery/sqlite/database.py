@@ -1,0 +1,92 @@
+"""Owns how a gallery's SQLite file is opened and what its errors mean; knows no tables."""
+
+import errno
+import shutil
+import sqlite3
+from pathlib import Path
+
+from core.errors import GalleryUnusable, StorageFull, Unavailable
+from core.gallery.sqlite import schema
+
+_BUSY_S = 5.0
+_CACHE_KIB = 16 * 1024
+_KEPT_WAL_BYTES = 64 * 2**20
+# With less than this left, an I/O error of the disk is taken for a full one: SQLite's shared
+# memory file and its log grow by up to this much.
+_FULL_BELOW_BYTES = 2**20
+
+
+def open_gallery(file: Path) -> sqlite3.Connection:
+    """A connection that may write, to an existing gallery or to a new one.
+
+    Raises:
+        GalleryUnusable: the file cannot be opened, or is not a gallery this version can read.
+    """
+    try:
+        connection = connect(file)
+    except sqlite3.Error as error:
+        raise GalleryUnusable(f"cannot open {file}: {error}") from error
+    try:
+        _prepare(connection)
+    except (sqlite3.Error, GalleryUnusable) as error:
+        connection.close()
+        raise GalleryUnusable(f"cannot open {file}: {error}") from error
+    return connection
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode that any one thread at a time may use."""
+    connection = sqlite3.connect(
+        file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    # Some builds overwrite what is deleted with zeros, which makes a large drop write it all.
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def connect_reader(file: Path) -> sqlite3.Connection:
+    """A connection that cannot write."""
+    connection = connect(file)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def translated(error: BaseException, file: Path) -> BaseException:
+    """The error as the engine knows it: a full disk, a locked or damaged file, or as it is."""
+    if is_full(error, file):
+        return StorageFull(f"there is no space on the disk for {file.name}; nothing was changed")
+    if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable("another process writes to the gallery", retry_after_s=_BUSY_S)
+    if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return GalleryUnusable(f"{file} is damaged ({error}): bring back a backup")
+    return error
+
+
+def is_full(error: BaseException, file: Path) -> bool:
+    """Whether it was raised because there is no space."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if _code(error) == sqlite3.SQLITE_IOERR:
+        return shutil.disk_usage(file.parent).free < _FULL_BELOW_BYTES
+    return _code(error) == sqlite3.SQLITE_FULL
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA page_size = {schema.PAGE_SIZE_BYTES}")
+    schema.check(connection)
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise GalleryUnusable("its file system does not allow a write-ahead log")
+    connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
+    schema.migrate(connection)
+    if connection.execute("SELECT count(*) FROM gallery").fetchone() != (1,):
+        raise GalleryUnusable("its table of one row is empty")
+
+
+def _code(error: BaseException) -> int | None:
+    """SQLite's primary error code; the extended one says more than we need."""
+    extended = getattr(error, "sqlite_errorcode", None)
+    return extended & 0xFF if isinstance(extended, int) else None

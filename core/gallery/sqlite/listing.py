@@ -1,0 +1,134 @@
+"""Owns the questions about collections and items; refuses to know who asks, and to write."""
+
+import sqlite3
+from typing import Any
+
+from core.errors import InvalidValue, UnknownCollection, UnknownItem
+from core.gallery.records import Collection, Item, Page
+from core.gallery.sqlite import cursors
+from core.gallery.sqlite.rows import COLLECTION_COLUMNS, ITEM_COLUMNS, collection_of, fold, item_of
+
+Row = tuple[Any, ...]
+
+
+def collections(connection: sqlite3.Connection) -> list[Collection]:
+    """Every collection, by name."""
+    rows = connection.execute(f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name")
+    return [collection_of(row) for row in rows]
+
+
+def collection(connection: sqlite3.Connection, name: str) -> Collection:
+    """One collection.
+
+    Raises:
+        UnknownCollection: there is none of that name.
+    """
+    found = collection_or_none(connection, name)
+    if found is None:
+        names = connection.execute("SELECT name FROM collections ORDER BY name")
+        raise UnknownCollection(name, [known for (known,) in names])
+    return found
+
+
+def collection_or_none(connection: sqlite3.Connection, name: str) -> Collection | None:
+    """One collection, if it is there."""
+    query = f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE name = ?"
+    row = connection.execute(query, (name,)).fetchone()
+    return None if row is None else collection_of(row)
+
+
+def row_or_none(connection: sqlite3.Connection, key: int, id: str) -> Row | None:
+    """`ITEM_COLUMNS` of one item, if it is there."""
+    query = f"SELECT {ITEM_COLUMNS} FROM items WHERE collection = ? AND id = ?"
+    row: Row | None = connection.execute(query, (key, id)).fetchone()
+    return row
+
+
+def row_at(connection: sqlite3.Connection, ordinal: int) -> Row | None:
+    """`ITEM_COLUMNS` of the item in a place, if it is still there."""
+    query = f"SELECT {ITEM_COLUMNS} FROM items WHERE ordinal = ?"
+    row: Row | None = connection.execute(query, (ordinal,)).fetchone()
+    return row
+
+
+def row(connection: sqlite3.Connection, collection: Collection, id: str) -> Row:
+    """`ITEM_COLUMNS` of one item.
+
+    Raises:
+        UnknownItem: there is none of that id.
+    """
+    found = row_or_none(connection, collection.key, id)
+    if found is None:
+        raise UnknownItem(id, collection.spec.name)
+    return found
+
+
+def item(connection: sqlite3.Connection, name: str, id: str) -> Item:
+    """One item.
+
+    Raises:
+        UnknownCollection, UnknownItem: there is none of that name or id.
+    """
+    return item_of(row(connection, collection(connection, name), id))
+
+
+def labels(connection: sqlite3.Connection, key: int) -> list[tuple[str | None, int]]:
+    """Every label and how many items have it, most frequent first, ties by label."""
+    return connection.execute(
+        "SELECT label, count(*) AS n FROM items WHERE collection = ? "
+        "GROUP BY label ORDER BY n DESC, label",
+        (key,),
+    ).fetchall()
+
+
+def page(
+    connection: sqlite3.Connection,
+    name: str,
+    label: str | None,
+    text: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Page:
+    """Items in the order in which they were stored; see `Gallery.items`."""
+    if limit < 1:
+        raise InvalidValue("limit", limit, "at least 1")
+    listed = collection(connection, name)
+    secret = _secret(connection)
+    listing = (listed.key, label, text)
+    after = 0 if cursor is None else cursors.decode(cursor, secret, *listing)
+    where, values = _matching(listed.key, label, text)
+    rows = connection.execute(
+        f"SELECT {ITEM_COLUMNS} FROM items WHERE {where} AND ordinal > ? ORDER BY ordinal LIMIT ?",
+        (*values, after, limit + 1),
+    ).fetchall()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(
+        items=tuple(map(item_of, rows)),
+        next_cursor=cursors.encode(rows[-1][0], secret, *listing) if more else None,
+        total=_total(connection, listed, where, values),
+    )
+
+
+def _matching(key: int, label: str | None, text: str | None) -> tuple[str, list[Any]]:
+    where = "collection = ?"
+    values: list[Any] = [key]
+    if label is not None:
+        where, values = f"{where} AND label = ?", [*values, label]
+    if text:
+        where, values = f"{where} AND instr(folded, ?)", [*values, fold(text)]
+    return where, values
+
+
+def _total(
+    connection: sqlite3.Connection, listed: Collection, where: str, values: list[Any]
+) -> int:
+    if len(values) == 1:  # no filter: it is counted already
+        return listed.count
+    query = f"SELECT count(*) FROM items WHERE {where}"
+    return int(connection.execute(query, values).fetchone()[0])
+
+
+def _secret(connection: sqlite3.Connection) -> bytes:
+    secret: bytes = connection.execute("SELECT secret FROM gallery").fetchone()[0]
+    return secret

@@ -1,0 +1,393 @@
+"""Owns `LocalGallery`: one folder with a SQLite database, the truth, and an index per space."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InvalidValue, NotYetApplied
+from core.gallery.index.index import IndexOptions, VectorIndex
+from core.gallery.index.ranking import nearest
+from core.gallery.pixel_space import PIXEL_DIM, pixel_vector
+from core.gallery.records import (
+    Collection,
+    CollectionSpec,
+    Fault,
+    Item,
+    Neighbors,
+    Page,
+    Query,
+    Reembedded,
+    Space,
+    StoredProjection,
+    Write,
+    Written,
+)
+from core.gallery.sqlite.changes import (
+    Added,
+    Change,
+    Created,
+    Dropped,
+    Rebound,
+    Relabelled,
+    Removed,
+)
+from core.gallery.sqlite.lock import FolderLock
+from core.gallery.sqlite.store import Store
+from core.gallery.sqlite.verify import verify
+from core.gallery.tick import Tick, go_on
+from core.types import FloatArray, ImageFile, Pixels
+
+_log = logging.getLogger("seethrough")
+
+DATABASE: Final = "seethrough.db"
+_INDEXES: Final = "index"
+_SAVE_EVERY_S: Final = 30.0
+# An index is saved after so many changes; what came later is caught up with from the store.
+_SAVE_AFTER: Final = 2000
+_SAVE_AFTER_SHARE: Final = 0.1
+_RETRY_AFTER_S: Final = 1.0
+_NO_POINTS: Final = np.empty((0, 0), dtype=np.float32)
+
+
+class Source:
+    """What an index asks of the store: the vectors of one collection in one space."""
+
+    def __init__(self, store: Store, key: int, space: Space) -> None:
+        self._store = store
+        self._key = key
+        self._space = space
+
+    def vectors_of(
+        self, numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Those of these numbers that still exist, and their vectors."""
+        return self._store.vectors_of(self._key, numbers, self._space)
+
+    def scan(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All of them in blocks, ascending, as they stand now."""
+        return self._store.scan(self._key, self._space)
+
+
+class LocalGallery:
+    """A `Gallery` in one folder of this machine.
+
+    Args:
+        folder: made if it is missing; one process at a time may have it.
+        options: how indexes are built.
+
+    Raises:
+        GalleryUnusable: another process has the folder, or what it holds is not a gallery.
+    """
+
+    def __init__(self, folder: Path, options: IndexOptions | None = None) -> None:
+        self._folder = folder
+        self._options = options or IndexOptions()
+        self._indexes: dict[tuple[int, Space], VectorIndex] = {}
+        self._specs: dict[tuple[int, Space], CollectionSpec] = {}
+        self._closing = threading.Event()
+        with ExitStack() as undone:
+            self._lock = FolderLock(folder)
+            undone.callback(self._lock.release)
+            (folder / _INDEXES).mkdir(exist_ok=True)
+            self._store = Store(folder / DATABASE, self._apply)
+            undone.callback(self._store.close)
+            self._seq = self._store.seq
+            for collection in self._store.collections():
+                self._open(collection)
+            self._remove_strays()
+            undone.pop_all()
+        self._saver = threading.Thread(
+            target=self._save_now_and_then, name="seethrough-save", daemon=True
+        )
+        self._saver.start()
+
+    # ---- reads ----
+
+    @property
+    def seq(self) -> int:
+        """See `Gallery.seq`."""
+        return self._seq
+
+    def collections(self) -> list[Collection]:
+        """See `Gallery.collections`."""
+        return self._store.collections()
+
+    def collection(self, name: str) -> Collection:
+        """See `Gallery.collection`."""
+        return self._store.collection(name)
+
+    def item(self, collection: str, id: str) -> Item:
+        """See `Gallery.item`."""
+        return self._store.item(collection, id)
+
+    def items(
+        self,
+        collection: str,
+        *,
+        label: str | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """See `Gallery.items`."""
+        return self._store.items(collection, label=label, text=text, cursor=cursor, limit=limit)
+
+    def labels(self, collection: str) -> list[tuple[str | None, int]]:
+        """See `Gallery.labels`."""
+        return self._store.labels(collection)
+
+    def thumbnail(self, collection: str, id: str) -> bytes:
+        """See `Gallery.thumbnail`."""
+        return self._store.thumbnail(collection, id)
+
+    def vector(self, collection: str, id: str) -> FloatArray:
+        """See `Gallery.vector`."""
+        return self._store.vector(collection, id)
+
+    def pixels(self, collection: str, id: str) -> Pixels | None:
+        """See `Gallery.pixels`."""
+        return self._store.pixels(collection, id)
+
+    def original(self, collection: str, id: str) -> ImageFile | None:
+        """See `Gallery.original`."""
+        return self._store.original(collection, id)
+
+    def vectors(
+        self, collection: str, ids: Sequence[str] | None = None
+    ) -> Iterator[tuple[list[Item], NDArray[np.float32]]]:
+        """See `Gallery.vectors`."""
+        return self._store.blocks(collection, ids)
+
+    def nearest(self, collection: str, query: Query, tick: Tick = go_on) -> Neighbors:
+        """See `Gallery.nearest`."""
+        if query.min_seq > self._seq:
+            raise NotYetApplied(
+                f"min_seq={query.min_seq} has not been applied; the last change is {self._seq}",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        found = self._store.collection(collection)
+        if query.space == "pixels" and not found.spec.pixel_space:
+            raise InvalidValue(
+                "space", "pixels", f"features: the collection {collection!r} keeps no pixels"
+            )
+        index = self._index(found, query.space)
+        return nearest(self._store, index, found, query, lambda: self._seq, tick)
+
+    # ---- writes ----
+
+    def create(self, spec: CollectionSpec) -> "Future[Collection]":
+        """See `Gallery.create`."""
+        return self._store.create(spec)
+
+    def drop(self, name: str) -> "Future[Collection]":
+        """See `Gallery.drop`."""
+        return self._store.drop(name)
+
+    def rebind(self, spec: CollectionSpec, anew: Iterator[Reembedded]) -> None:
+        """See `Gallery.rebind`."""
+        self._store.rebind(spec, anew)
+
+    def write(self, write: Write) -> "Future[Written]":
+        """See `Gallery.write`."""
+        return self._store.write(write)
+
+    # ---- projections ----
+
+    def projections(self, collection: str) -> list[StoredProjection]:
+        """See `Gallery.projections`."""
+        return self._store.projections(collection)
+
+    def projection(self, collection: str, id: str) -> StoredProjection:
+        """See `Gallery.projection`."""
+        return self._store.projection(collection, id)
+
+    def unfinished(self) -> list[StoredProjection]:
+        """See `Gallery.unfinished`."""
+        return self._store.unfinished()
+
+    def projected(self, collection: str, id: str) -> tuple[bytes | None, bytes | None]:
+        """See `Gallery.projected`."""
+        return self._store.projected(collection, id)
+
+    def keep_projection(
+        self,
+        projection: StoredProjection,
+        result: bytes | None = None,
+        placement: bytes | None = None,
+    ) -> "Future[None]":
+        """See `Gallery.keep_projection`."""
+        return self._store.keep_projection(projection, result, placement)
+
+    def remove_projection(self, collection: str, id: str) -> "Future[None]":
+        """See `Gallery.remove_projection`."""
+        return self._store.remove_projection(collection, id)
+
+    # ---- care ----
+
+    def backup(self, file: Path) -> None:
+        """See `Gallery.backup`."""
+        self._store.backup(file)
+
+    def verify(self, queries: int = 20) -> list[Fault]:
+        """See `Gallery.verify`."""
+        faults = [Fault("", None, text) for text in self._store.check()]
+        if faults:  # nothing that is read from this file can be relied on
+            return faults
+        for collection in self._store.collections():
+            for space in _spaces(collection.spec):
+                index = self._indexes[collection.key, space]
+                faults += verify(self._store, index, collection, space, queries)
+        return faults
+
+    def close(self) -> None:
+        """See `Gallery.close`."""
+        self._closing.set()
+        self._saver.join()
+        for index in list(self._indexes.values()):
+            index.close()  # what is built in the background reads from the store
+        self._store.close()
+        for place, index in self._indexes.items():
+            self._save(place, index)
+        self._lock.release()
+
+    # ---- the indexes ----
+
+    def _apply(self, changes: Sequence[Change], seq: int) -> None:
+        """What the store's writer does after each commit, before anybody is told of it."""
+        made = set()  # from what is stored, these changes among it
+        for change in changes:
+            match change:
+                case Created(collection) | Rebound(collection):
+                    self._open(collection, anew=True)
+                    made.add(collection.key)
+                case Dropped(key):
+                    self._discard(key)
+        touched = {
+            change.key for change in changes if isinstance(change, Added | Removed | Relabelled)
+        }
+        for place in list(self._indexes):
+            if place[0] in touched - made:
+                self._feed(place, changes, seq)
+        self._seq = seq
+
+    def _feed(self, place: tuple[int, Space], changes: Sequence[Change], seq: int) -> None:
+        try:
+            _feed(self._indexes[place], place, changes, seq)
+        except Exception:  # what is stored is stored: the index has to follow, whatever it takes
+            key, space = place
+            _log.exception("the index %d-%s did not take a change and is made anew", key, space)
+            self._open(next(each for each in self.collections() if each.key == key), anew=True)
+
+    def _open(self, collection: Collection, *, anew: bool = False) -> None:
+        for space in _spaces(collection.spec):
+            place = (collection.key, space)
+            if anew:
+                self._file(place).unlink(missing_ok=True)
+            dim = collection.spec.dim if space == "features" else PIXEL_DIM
+            index = VectorIndex.open(
+                self._file(place),
+                dim,
+                collection.spec.metric,
+                Source(self._store, collection.key, space),
+                self._store.live(collection.key),
+                self._store.seq,
+                self._options,
+            )
+            if index.unsaved >= min(index.seq, index.count):
+                # Its file was of no use, and changes to come could make it look right.
+                self._file(place).unlink(missing_ok=True)
+            before = self._indexes.get(place)
+            self._indexes[place], self._specs[place] = index, collection.spec
+            if before is not None:
+                before.close()
+
+    def _index(self, collection: Collection, space: Space) -> VectorIndex:
+        """The index that knows a collection as the store does.
+
+        Raises:
+            NotYetApplied: it came, went or got another network just now.
+        """
+        place = (collection.key, space)
+        if self._specs.get(place) != collection.spec:
+            raise NotYetApplied(
+                f"the index of {collection.spec.name!r} is being made", retry_after_s=_RETRY_AFTER_S
+            )
+        return self._indexes[place]
+
+    def _discard(self, key: int) -> None:
+        for place in [each for each in self._indexes if each[0] == key]:
+            del self._specs[place]
+            self._indexes.pop(place).close()
+            self._file(place).unlink(missing_ok=True)
+
+    def _file(self, place: tuple[int, Space]) -> Path:
+        key, space = place
+        return self._folder / _INDEXES / f"{key}-{space}.index"
+
+    def _remove_strays(self) -> None:
+        """Delete files of collections that were dropped just before the process ended."""
+        expected = {self._file(place) for place in self._indexes}
+        for file in (self._folder / _INDEXES).iterdir():
+            if file not in expected and file.is_file():
+                file.unlink()
+
+    def _save_now_and_then(self) -> None:
+        while not self._closing.wait(_SAVE_EVERY_S):
+            for place, index in list(self._indexes.items()):
+                if index.unsaved > max(_SAVE_AFTER, _SAVE_AFTER_SHARE * index.count):
+                    self._save(place, index)
+
+    def _save(self, place: tuple[int, Space], index: VectorIndex) -> None:
+        if place not in self._indexes or not index.unsaved:
+            return
+        try:
+            index.save(self._file(place))
+        except OSError as error:  # the index is a cache: without it the next start takes longer
+            _log.warning("%s could not be saved: %s", self._file(place).name, error)
+
+
+def _spaces(spec: CollectionSpec) -> tuple[Space, ...]:
+    return ("features", "pixels") if spec.pixel_space else ("features",)
+
+
+def _feed(
+    index: VectorIndex, place: tuple[int, Space], changes: Sequence[Change], seq: int
+) -> None:
+    """Hand an index the changes of its collection."""
+    key, space = place
+    added = {each.number: each for each in changes if isinstance(each, Added) and each.key == key}
+    removed = [each.number for each in changes if isinstance(each, Removed) and each.key == key]
+    relabelled = [
+        (each.number, each.label)
+        for each in changes
+        if isinstance(each, Relabelled) and each.key == key
+    ]
+    # Both within one group of writes: it never was.
+    gone = [number for number in removed if added.pop(number, None) is None]
+    if not (added or gone or relabelled):
+        return
+    points = [_point(each, space) for each in added.values()]
+    index.apply(
+        (
+            np.array(list(added), dtype=np.int64),
+            np.stack(points) if points else _NO_POINTS,
+            [each.label for each in added.values()],
+        ),
+        np.array(gone, dtype=np.int64),
+        [(number, label) for number, label in relabelled if number not in removed],
+        seq,
+    )
+
+
+def _point(added: Added, space: Space) -> FloatArray:
+    if space == "features":
+        return added.vector
+    assert added.pixels is not None  # the store refuses items without pixels here
+    return pixel_vector(added.pixels)

@@ -1,0 +1,147 @@
+"""Owns how stored vectors come out as matrices; refuses to know distances."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import UnknownItem
+from core.gallery.pixel_space import PIXEL_DIM
+from core.gallery.records import Collection, Item, Space
+from core.gallery.sqlite.listing import Row, collection
+from core.gallery.sqlite.rows import ITEM_COLUMNS, ITEM_WIDTH, item_of, to_matrix
+from core.types import FloatArray
+
+Numbers = NDArray[np.int64]
+
+# Where a space's rows are: table and column.
+_TABLES: dict[Space, tuple[str, str]] = {
+    "features": ("vectors", "features"),
+    "pixels": ("pixels", "pixels"),
+}
+
+# Of the values that one statement may bind; SQLite's own limit was 999 once.
+_CHUNK = 500
+
+
+def live(connection: sqlite3.Connection, key: int) -> tuple[Numbers, list[str | None]]:
+    """Every vector's number, ascending, and its item's label."""
+    rows = connection.execute(
+        "SELECT number, label FROM items WHERE collection = ? ORDER BY number", (key,)
+    ).fetchall()
+    known: dict[str | None, str | None] = {}  # one string per label, not one per row
+    numbers = np.fromiter((number for number, _ in rows), np.int64, len(rows))
+    return numbers, [known.setdefault(label, label) for _, label in rows]
+
+
+def vectors_of(
+    connection: sqlite3.Connection, key: int, numbers: Sequence[int] | Numbers, space: Space
+) -> tuple[Numbers, FloatArray]:
+    """The vectors of those numbers that are still there, ascending.
+
+    Returns:
+        (m,) int64 and (m, D) float32; pixels (m, 3072) in 0..1.
+    """
+    table, column = _TABLES[space]
+    wanted = np.unique(np.asarray(numbers, np.int64)).tolist()
+    found: list[tuple[int, bytes]] = []
+    for chunk in _chunks(wanted):
+        marks = ", ".join("?" * len(chunk))
+        query = (
+            f"SELECT number, {column} FROM {table} "
+            f"WHERE number IN ({marks}) AND collection = ? ORDER BY number"
+        )
+        found += connection.execute(query, (*chunk, key))
+    return _stacked(found, space, _dim(connection, key, space))
+
+
+def scan(
+    snapshot: sqlite3.Connection, key: int, space: Space, block: int
+) -> Iterator[tuple[Numbers, FloatArray]]:
+    """All vectors of a collection, numbers ascending, in blocks."""
+    table, column = _TABLES[space]
+    dim = _dim(snapshot, key, space)
+    cursor = snapshot.execute(
+        f"SELECT number, {column} FROM items CROSS JOIN {table} USING (number) "
+        "WHERE items.collection = ? ORDER BY items.number",
+        (key,),
+    )
+    try:
+        while found := cursor.fetchmany(block):
+            yield _stacked(found, space, dim)
+    finally:
+        cursor.close()
+
+
+def items_of(
+    connection: sqlite3.Connection, key: int, numbers: Sequence[int] | Numbers
+) -> list[Item | None]:
+    """The items of these vectors, in the order given; None where one is no longer there."""
+    found: dict[int, Item] = {}
+    wanted = np.asarray(numbers, np.int64).tolist()
+    for chunk in _chunks(wanted):
+        marks = ", ".join("?" * len(chunk))
+        query = f"SELECT {ITEM_COLUMNS} FROM items WHERE number IN ({marks}) AND collection = ?"
+        found |= {row[2]: item_of(row) for row in connection.execute(query, (*chunk, key))}
+    return [found.get(number) for number in wanted]
+
+
+def blocks(
+    snapshot: sqlite3.Connection, name: str, ids: Sequence[str] | None, block: int
+) -> Iterator[tuple[list[Item], FloatArray]]:
+    """Items and their vectors: of these ids in their order, or all in the listing's order.
+
+    Raises:
+        UnknownCollection, UnknownItem: there is none of that name or id.
+    """
+    bound = collection(snapshot, name)
+    fetch = _all(snapshot, bound) if ids is None else _listed(snapshot, bound, ids)
+    while rows := fetch(block):
+        matrix = to_matrix([row[ITEM_WIDTH] for row in rows], "features", bound.spec.dim)
+        yield [item_of(row) for row in rows], matrix
+
+
+Fetch = Callable[[int], list[Row]]
+_JOINED = (
+    f"SELECT {ITEM_COLUMNS}, features FROM items "
+    "CROSS JOIN vectors ON vectors.number = items.number WHERE items.collection = ?"
+)
+
+
+def _all(snapshot: sqlite3.Connection, bound: Collection) -> Fetch:
+    return snapshot.execute(f"{_JOINED} ORDER BY ordinal", (bound.key,)).fetchmany
+
+
+def _listed(snapshot: sqlite3.Connection, bound: Collection, ids: Sequence[str]) -> Fetch:
+    left = iter(ids)
+
+    def fetch(block: int) -> list[Row]:
+        rows = []
+        for id in islice(left, block):
+            row = snapshot.execute(f"{_JOINED} AND id = ?", (bound.key, id)).fetchone()
+            if row is None:
+                raise UnknownItem(id, bound.spec.name)
+            rows.append(row)
+        return rows
+
+    return fetch
+
+
+def _stacked(
+    found: Sequence[tuple[int, bytes]], space: Space, dim: int
+) -> tuple[Numbers, FloatArray]:
+    numbers = np.fromiter((number for number, _ in found), np.int64, len(found))
+    return numbers, to_matrix([blob for _, blob in found], space, dim)
+
+
+def _dim(connection: sqlite3.Connection, key: int, space: Space) -> int:
+    if space == "pixels":
+        return PIXEL_DIM
+    row = connection.execute("SELECT dim FROM collections WHERE key = ?", (key,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _chunks(numbers: list[int]) -> Iterator[list[int]]:
+    return (numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK))

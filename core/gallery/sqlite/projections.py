@@ -1,0 +1,115 @@
+"""Owns the rows of projections; refuses to know how they are computed."""
+
+import json
+import sqlite3
+from typing import Any
+
+from core.errors import UnknownProjection
+from core.gallery.records import ENDED, Collection, StoredProjection
+from core.gallery.sqlite import listing
+from core.gallery.sqlite.rows import from_time, to_time
+from core.gallery.sqlite.turn import Outcome, Turn
+
+_COLUMNS = (
+    "id, collections.name, parameters, status, reason, projections.count, projections.seq, "
+    "projections.created_at, ended_at"
+)
+_TABLE = "projections JOIN collections ON collections.key = projections.collection"
+
+
+def of_collection(connection: sqlite3.Connection, collection: Collection) -> list[StoredProjection]:
+    """Newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE collection = ? "
+        "ORDER BY projections.created_at DESC, id DESC",
+        (collection.key,),
+    )
+    return [_projection(row) for row in rows]
+
+
+def unfinished(connection: sqlite3.Connection) -> list[StoredProjection]:
+    """Of all collections, those that have not ended."""
+    marks = ", ".join("?" * len(ENDED))
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE status NOT IN ({marks})", ENDED
+    )
+    return [_projection(row) for row in rows]
+
+
+def one(connection: sqlite3.Connection, collection: Collection, id: str) -> StoredProjection:
+    """One of a collection.
+
+    Raises:
+        UnknownProjection: there is none of that id.
+    """
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE collection = ? AND id = ?", (collection.key, id)
+    ).fetchone()
+    if row is None:
+        raise UnknownProjection(id, collection.spec.name)
+    return _projection(row)
+
+
+def kept(
+    connection: sqlite3.Connection, collection: Collection, id: str
+) -> tuple[bytes | None, bytes | None]:
+    """Result and placement of one.
+
+    Raises:
+        UnknownProjection: there is none of that id.
+    """
+    row = connection.execute(
+        "SELECT result, placement FROM projections WHERE collection = ? AND id = ?",
+        (collection.key, id),
+    ).fetchone()
+    if row is None:
+        raise UnknownProjection(id, collection.spec.name)
+    return row[0], row[1]
+
+
+def keep(
+    turn: Turn, projection: StoredProjection, result: bytes | None, placement: bytes | None
+) -> Outcome[None]:
+    """Store one, in place of what is known of that id.
+
+    Raises:
+        UnknownCollection: there is none of that name.
+    """
+    collection = listing.collection(turn.connection, projection.collection)
+    ended = projection.ended_at
+    turn.connection.execute(
+        "INSERT OR REPLACE INTO projections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            projection.id, collection.key, json.dumps(projection.parameters), projection.status,
+            projection.reason, projection.count, projection.seq,
+            from_time(projection.created_at), None if ended is None else from_time(ended),
+            result, placement,
+        ),
+    )  # fmt: skip
+    return Outcome(None, counts=False)
+
+
+def remove(turn: Turn, collection: str, id: str) -> Outcome[None]:
+    """Take one away.
+
+    Raises:
+        UnknownCollection, UnknownProjection: there is none of that name or id.
+    """
+    found = one(turn.connection, listing.collection(turn.connection, collection), id)
+    turn.connection.execute("DELETE FROM projections WHERE id = ?", (found.id,))
+    return Outcome(None, counts=False)
+
+
+def _projection(row: tuple[Any, ...]) -> StoredProjection:
+    id, collection, parameters, status, reason, count, seq, created, ended = row
+    return StoredProjection(
+        id,
+        collection,
+        json.loads(parameters),
+        status,
+        reason,
+        count,
+        seq,
+        to_time(created),
+        None if ended is None else to_time(ended),
+    )

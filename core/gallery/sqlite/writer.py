@@ -1,0 +1,270 @@
+"""Owns the one thread that writes, many writes to a commit; refuses to know what they write."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import Draining, InvalidValue, QueueFull
+from core.gallery.sqlite.changes import Change
+from core.gallery.sqlite.database import is_full, translated
+from core.gallery.sqlite.turn import Outcome, T, Turn
+
+_log = logging.getLogger(__name__)
+
+OnCommit = Callable[[Sequence[Change], int], None]
+"""What is told of the changes of a commit, and the number of the last of them."""
+
+MAX_GROUP = 256
+MAX_WAITING = 1024
+# Pictures' files are kept whole until they are on disk: these bound the memory they take.
+MAX_GROUP_BYTES = 64 * 2**20
+MAX_WAITING_BYTES = 512 * 2**20
+
+_SMOOTHING = 0.2
+_FIRST_GUESS_S = 0.005
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    apply: Callable[[Turn], Outcome[Any]]
+    size_bytes: int
+    alone: bool
+    future: "Future[Any]" = field(default_factory=Future)
+
+
+@dataclass(eq=False, slots=True)
+class _Group:
+    """What became of the writes of one transaction, until it is committed."""
+
+    seq: int
+    answers: list[tuple[_Job, Any]] = field(default_factory=list)
+    errors: list[tuple[_Job, BaseException]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def add(self, job: _Job, outcome: Outcome[Any]) -> None:
+        self.answers.append((job, outcome.answer))
+        self.changes.extend(outcome.changes)
+        self.seq += outcome.counts
+
+
+class Writer:
+    """Takes all writes that wait, applies each at its own savepoint, commits once.
+
+    A write that fails fails alone. Where the disk is full each write is tried in a transaction
+    of its own, as a small removal may still fit.
+
+    Args:
+        connection: the writer's own; closed with it.
+        file: of the database.
+        on_commit: called after each commit, before the futures of its writes are done.
+        clock: the time in UTC.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        file: Path,
+        on_commit: OnCommit,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._connection = connection
+        self._file = file
+        self._on_commit = on_commit
+        self._clock = clock
+        self._waiting: deque[_Job] = deque()
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        self._job_s = _FIRST_GUESS_S
+        self.seq = self._stored_seq()
+        self._thread = threading.Thread(target=self._loop, name="seethrough-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        apply: Callable[[Turn], Outcome[T]],
+        *,
+        size_bytes: int = 0,
+        alone: bool = False,
+    ) -> "Future[T]":
+        """Queue a write.
+
+        Args:
+            apply: writes; whatever it raises undoes what it wrote.
+            size_bytes: about the memory it holds.
+            alone: shares no transaction, and is never tried twice.
+
+        Raises:
+            QueueFull: too many writes wait.
+            Draining: the gallery is closed.
+        """
+        job = _Job(apply, size_bytes, alone)
+        with self._changed:
+            if self._closing:
+                raise Draining("the gallery is closed", retry_after_s=1.0)
+            self._make_room(size_bytes)
+            self._waiting.append(job)
+            self._waiting_bytes += size_bytes
+            self._changed.notify()
+        return job.future
+
+    def close(self) -> None:
+        """Refuse new writes, finish those that wait, close the connection."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._connection.close()
+
+    def _make_room(self, size_bytes: int) -> None:
+        if self._fits(size_bytes):
+            return
+        for job in [each for each in self._waiting if each.future.cancelled()]:
+            self._waiting.remove(job)
+            self._waiting_bytes -= job.size_bytes
+        if not self._fits(size_bytes):
+            waiting = len(self._waiting)
+            raise QueueFull(
+                f"{waiting} writes wait, as many as may",
+                retry_after_s=max(1.0, waiting * self._job_s),
+            )
+
+    def _fits(self, size_bytes: int) -> bool:
+        bytes_fit = self._waiting_bytes + size_bytes <= MAX_WAITING_BYTES
+        return not self._waiting or (bytes_fit and len(self._waiting) < MAX_WAITING)
+
+    def _loop(self) -> None:
+        try:
+            while jobs := self._next_jobs():
+                started = time.monotonic()
+                self._run([job for job in jobs if job.future.set_running_or_notify_cancel()])
+                took_s = (time.monotonic() - started) / len(jobs)
+                self._job_s += _SMOOTHING * (took_s - self._job_s)
+        except BaseException:
+            _log.critical("the writer thread died", exc_info=True)
+            raise
+        finally:
+            self._abandon()
+
+    def _next_jobs(self) -> list[_Job]:
+        """The writes of the next group; empty when the thread is to stop."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            return self._take()
+
+    def _take(self) -> list[_Job]:
+        jobs: list[_Job] = []
+        size_bytes = 0
+        while self._waiting and len(jobs) < MAX_GROUP:
+            job = self._waiting[0]
+            size_bytes += job.size_bytes
+            if jobs and (job.alone or size_bytes > MAX_GROUP_BYTES):
+                break
+            jobs.append(self._waiting.popleft())
+            self._waiting_bytes -= job.size_bytes
+            if job.alone:
+                break
+        return jobs
+
+    def _run(self, jobs: list[_Job]) -> None:
+        """Commit the writes together; one by one if there is no space for all of them."""
+        if not jobs:
+            return
+        try:
+            group = self._commit(jobs)
+        except BaseException as error:
+            self._roll_back()
+            if len(jobs) > 1 and is_full(error, self._file):
+                for job in jobs:
+                    self._run([job])
+                return
+            _fail(jobs, translated(error, self._file))
+            if not isinstance(error, Exception):
+                raise
+            return
+        self._hand_over(group)
+
+    def _commit(self, jobs: list[_Job]) -> _Group:
+        self._connection.execute("BEGIN IMMEDIATE")
+        before = self._stored_seq()
+        group = _Group(before)
+        for job in jobs:
+            self._apply(job, group)
+        if group.seq != before:
+            self._connection.execute("UPDATE gallery SET seq = ?", (group.seq,))
+        self._connection.execute("COMMIT")
+        return group
+
+    def _apply(self, job: _Job, group: _Group) -> None:
+        self._connection.execute("SAVEPOINT job")
+        try:
+            outcome = job.apply(Turn(self._connection, group.seq + 1, self._clock()))
+        except sqlite3.OperationalError:  # of the disk, not of this write
+            raise
+        except Exception as error:  # whatever is wrong with this write, only it must pay
+            self._connection.execute("ROLLBACK TO job")
+            group.errors.append((job, _explained(error, self._file)))
+        else:
+            group.add(job, outcome)
+        self._connection.execute("RELEASE job")
+
+    def _hand_over(self, group: _Group) -> None:
+        """Tell of what is on disk now: first the index, then whoever waits."""
+        if group.seq != self.seq:
+            self._tell(group)
+            self.seq = group.seq
+        for job, answer in group.answers:
+            with suppress(InvalidStateError):
+                job.future.set_result(answer)
+        for job, error in group.errors:
+            _fail([job], error)
+
+    def _tell(self, group: _Group) -> None:
+        try:
+            self._on_commit(group.changes, group.seq)
+        except BaseException as error:  # an index lies behind; what is stored is stored
+            _log.critical("a commit could not be handed over", exc_info=True)
+            _fail([job for job, _ in group.answers], error)
+            group.answers.clear()
+            if not isinstance(error, Exception):
+                raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):  # SQLite may have done it itself
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _stored_seq(self) -> int:
+        return int(self._connection.execute("SELECT seq FROM gallery").fetchone()[0])
+
+    def _abandon(self) -> None:
+        """End every write that is left; there are some only if the thread died."""
+        with self._changed:
+            self._closing = True
+            _fail(
+                [each for each in self._waiting if each.future.set_running_or_notify_cancel()],
+                Draining("the writer stopped", retry_after_s=1.0),
+            )
+            self._waiting.clear()
+
+
+def _explained(error: Exception, file: Path) -> BaseException:
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidValue("text", error.object, "characters that UTF-8 can say")
+    return translated(error, file)
+
+
+def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+    for job in jobs:
+        with suppress(InvalidStateError):
+            job.future.set_exception(error)

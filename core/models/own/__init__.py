@@ -1,0 +1,1 @@
+"""Networks of one's own: a folder with a `model.toml`, code and weights."""

@@ -1,0 +1,228 @@
+"""Owns one forward as a graph: which operator fed which, and where the layers begin and end.
+
+Refuses to know what is read out of the graph.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from core.models.structure.channels import PRODUCTS, RESHAPES, Call, passed, wanted
+from core.models.structure.layers import removed
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of one module.
+
+    Attributes:
+        name: dotted; empty for the network itself.
+        input: what its first tensor was; None = nothing that depends on the picture.
+        output: the same of what it put out.
+        first: number of the first operator in it.
+        last: number behind its last operator.
+        final: whether the module ran no more after it.
+    """
+
+    name: str
+    module: nn.Module
+    input: "Node | None" = None
+    output: "Node | None" = None
+    first: int = 0
+    last: int = 0
+    final: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An activation: what one operator put out, and depends on the picture.
+
+    Attributes:
+        number: in the order of execution.
+        function: the operator; None for the picture, and for a part of what was written in place.
+        inputs: the activations among its arguments.
+        shape: with the batch axis.
+        channels: which axis has the channels, counted from the end; None = not known.
+        owner: the innermost module that ran it.
+        learned: whether weights had a part in it.
+    """
+
+    number: int
+    function: Any
+    inputs: tuple["Node", ...]
+    shape: tuple[int, ...]
+    channels: int | None
+    owner: Run | None
+    learned: bool
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """One forward.
+
+    Attributes:
+        runs: of all modules, in the order in which they ended.
+        output: what the network put out; None where that does not depend on the picture.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    output: Node | None = None
+
+
+def watch(
+    module: nn.Module,
+    rows: Tensor,
+    beside: Callable[["Ledger"], AbstractContextManager[Any]] = nullcontext,
+) -> Flow:
+    """Run the network once and note what feeds what.
+
+    Args:
+        module: in eval mode; no hook remains on it, also after an error.
+        rows: (B, C, H, W) float32, where the module is; it may be changed in place.
+        beside: what else is to be entered while it runs.
+    """
+    flow = Flow()
+    ledger = Ledger(rows)
+    running: list[Run] = []
+
+    def enters(name: str) -> Any:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            running.append(Run(name, module, ledger.first_node((args, kwargs))))
+            running[-1].first = ledger.count
+            ledger.owner = running[-1]
+
+        return enter
+
+    def leave(_module: nn.Module, _args: Any, output: Any) -> None:
+        run = running.pop()
+        run.output, run.last = ledger.first_node(output), ledger.count
+        ledger.owner = running[-1] if running else None
+        flow.runs.append(run)
+
+    with torch.no_grad(), ExitStack() as hooks:
+        for name, each in module.named_modules():
+            hooks.enter_context(
+                removed(each.register_forward_pre_hook(enters(name), with_kwargs=True))
+            )
+            hooks.enter_context(removed(each.register_forward_hook(leave)))
+        with ledger, beside(ledger):
+            flow.output = ledger.first_node(module(rows))
+    latest = {run.name: run for run in flow.runs}
+    for run in flow.runs:
+        run.final = latest[run.name] is run
+    return flow
+
+
+class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Books the outputs of every operator that depend on the picture.
+
+    Kept per view of a storage: shape, strides and offset. What is written in place changes all
+    views of its storage.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+        self.owner: Run | None = None
+        self._views: dict[int, dict[_View, Node]] = {}
+        self._newest: dict[int, Node] = {}
+        # While a storage is referred to, even weakly, no other has its address.
+        self._storages: dict[int, StorageWeakRef] = {}
+        self._book(rows, None, (), 1 - rows.ndim)
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run the operator, then book what it put out."""
+        kwargs = kwargs or {}
+        inputs = tuple(filter(None, map(self._node, _tensors((args, kwargs)))))
+        out = func(*args, **kwargs)
+        if not inputs:
+            return out
+        arguments = func._schema.arguments
+        given = {each.name: kwargs.get(each.name, each.default_value) for each in arguments}
+        given |= {each.name: value for each, value in zip(arguments, args, strict=False)}
+        function = func.overloadpacket
+        shapes = [each.shape for each in inputs]
+        self._want(function, inputs, Call(given, shapes, (), ()))
+        for tensor in _tensors(out):
+            call = Call(given, shapes, [each.channels for each in inputs], tuple(tensor.shape))
+            if func._schema.is_mutable:
+                self._views.pop(_storage(tensor), None)
+                self._newest.pop(_storage(tensor), None)
+            self._book(tensor, function, inputs, passed(function, call))
+        return out
+
+    def first_node(self, value: Any) -> Node | None:
+        """Of the first tensor in it that depends on the picture."""
+        return next(filter(None, map(self._node, _tensors(value))), None)
+
+    def _book(
+        self, tensor: Tensor, function: Any, inputs: tuple[Node, ...], channels: int | None
+    ) -> Node:
+        learned = function in PRODUCTS or any(each.learned for each in inputs)
+        shape = tuple(tensor.shape)
+        node = Node(self.count, function, inputs, shape, channels, self.owner, learned)
+        self.count += 1
+        key = _storage(tensor)
+        self._storages.setdefault(key, StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
+        self._views.setdefault(key, {})[_view(tensor)] = node
+        self._newest.setdefault(key, node)
+        return node
+
+    def _node(self, tensor: Tensor) -> Node | None:
+        key = _storage(tensor)
+        found = self._views.get(key, {}).get(_view(tensor))
+        if found is None and (newest := self._newest.get(key)) is not None:
+            found = self._book(tensor, None, (newest,), None)
+        return found
+
+    def _want(self, function: Any, inputs: tuple[Node, ...], call: Call) -> None:
+        """What takes an activation says where its channels are, if nothing else does."""
+        first, channels = inputs[0], wanted(function, call)
+        if first.channels is None and channels is not None:
+            first.channels = channels
+        if function in PRODUCTS and len(first.shape) == 2:
+            _want_last(first)
+
+
+def _want_last(rows: Node) -> None:
+    """Where (B, h, w, C) became the rows (B h w, C) of a product, the channels were last."""
+    while rows.inputs and rows.function in RESHAPES:
+        (before,) = rows.inputs
+        if before.shape[-1] != rows.shape[-1] or before.channels not in (None, -1):
+            return
+        before.channels = -1
+        rows = before
+
+
+_View = tuple[tuple[int, ...], tuple[int, ...], int]
+
+
+def _view(tensor: Tensor) -> _View:
+    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested lists, tuples and dicts, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _tensors(each)

@@ -1,0 +1,236 @@
+"""Owns reading a request's body into the bytes of pictures; refuses to look inside a picture."""
+
+import asyncio
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from core.collections.finder import ImageSeed, ItemSeed, Seed, VectorSeed
+from core.compute.call import Call
+from core.errors import DeadlinePassed, InvalidValue, RequestUnreadable, shown
+from core.types import ImageFile
+from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MediaTypeUnsupported
+from service.requests.forms import FORM, Part, read_form
+from service.requests.grammar import parse_json
+
+_FIELD = "image"
+# Files and other fields of a form that should hold one file: enough to say what is wrong.
+_MAX_PARTS = 64
+# Line ends that some encoders write, and the two letters of the alphabet that is safe in URLs.
+_AS_STANDARD_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
+_BASE64 = '"<base64 or data: URI>"'
+_RAW = "application/octet-stream"
+_JSON = "application/json"
+_LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
+_TAKEN = f"image/* or {_RAW} (the picture itself), {FORM} (field {_FIELD!r}), {_JSON}"
+
+
+async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
+    """The file of the one picture in a request, in whichever of the three ways it was sent.
+
+    Raises:
+        MediaTypeUnsupported: the body is none of the three, or compressed.
+        BodyTooLarge: it is longer than the limit, by its header or by count.
+        BodyTooSlow, DeadlinePassed: it did not arrive in time.
+        RequestUnreadable: it is not what its header says.
+        InvalidValue: it holds no picture, or more than one.
+    """
+    media_type, header = _media_type(request)
+    body = await _read(request, call, limit_bytes, timeout_s)
+    if media_type == FORM:
+        return _only_image(body, header)
+    if media_type == _JSON:
+        return _json_image(body)
+    return body
+
+
+async def read_images(
+    request: Request, call: Call, limit_bytes: int, timeout_s: float, limit_files: int
+) -> list[tuple[str, bytes]]:
+    """File name and bytes of every picture in a multipart request.
+
+    Raises:
+        As read_image, and InvalidValue: there are none, or too many.
+    """
+    media_type, header = _media_type(request)
+    if media_type != FORM:
+        raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken here: {FORM}")
+    parts = read_form(await _read(request, call, limit_bytes, timeout_s), header, limit_files)
+    _require_files(parts)
+    if not parts:
+        raise InvalidValue(_FIELD, "0 files", f"1 to {limit_files} files")
+    return [(part.file_name or "", part.content) for part in parts]
+
+
+def is_lines(request: Request) -> bool:
+    """Whether the body is JSON lines."""
+    return _essence(request.headers.get("content-type", "")) in _LINES
+
+
+async def read_seed(
+    request: Request, call: Call, limit_bytes: int, timeout_s: float, bits: int | None
+) -> Seed:
+    """What to find neighbours of: a picture as in read_image, or JSON with a vector or an item.
+
+    Args:
+        request: the one that asks.
+        call: its deadline and stopwatch.
+        limit_bytes: of its body.
+        timeout_s: for the body to arrive.
+        bits: said of the picture; see `ImageFile`.
+
+    Raises:
+        As read_image, and InvalidValue: bits without a picture.
+    """
+    media_type, header = _media_type(request)
+    body = await _read(request, call, limit_bytes, timeout_s)
+    if media_type == FORM:
+        return ImageSeed(ImageFile(_only_image(body, header), bits))
+    if media_type == _JSON:
+        return _json_seed(body, bits)
+    return ImageSeed(ImageFile(body, bits))
+
+
+def _media_type(request: Request) -> tuple[str, str]:
+    """The body's media type, and the whole header it stands in."""
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        raise MediaTypeUnsupported(
+            f"Content-Encoding {shown(encoding)} is not taken: send the picture as it is"
+        )
+    header = request.headers.get("content-type", _RAW)
+    media_type = _essence(header)
+    if media_type in (_RAW, FORM, _JSON) or media_type.startswith("image/"):
+        return media_type, header
+    hint = ""
+    if media_type == "application/x-www-form-urlencoded":
+        hint = "; with curl add -H 'Content-Type: image/jpeg', or use -F image=@FILE"
+    raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken: {_TAKEN}{hint}")
+
+
+def _essence(content_type: str) -> str:
+    """The media type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+async def _read(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit_bytes:
+        raise _too_large(int(announced), limit_bytes)
+    left_s = call.remaining_s
+    with call.measure("body"):
+        try:
+            async with asyncio.timeout(min(timeout_s, left_s)):
+                return await _collect(request, limit_bytes)
+        except TimeoutError as error:
+            if left_s < timeout_s:
+                raise DeadlinePassed("the deadline passed before the body was here") from error
+            raise BodyTooSlow(f"the body took longer than {timeout_s:g} s to arrive") from error
+        except ClientDisconnect as error:
+            raise ClientGone("the client hung up before its body was here") from error
+
+
+async def _collect(request: Request, limit_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > limit_bytes:
+            raise _too_large(length, limit_bytes)
+        chunks.append(chunk)
+    if not length:
+        raise RequestUnreadable("the body is empty; send the bytes of a picture")
+    return b"".join(chunks)
+
+
+def _too_large(length: int, limit_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"a body of {length} bytes or more; at most {limit_bytes} are taken")
+
+
+def _only_image(body: bytes, content_type: str) -> bytes:
+    parts = read_form(body, content_type, _MAX_PARTS)
+    _require_files(parts)
+    if len(parts) != 1:
+        raise InvalidValue(_FIELD, f"{len(parts)} files", "exactly one file")
+    return parts[0].content
+
+
+def _option(part: Part) -> str:
+    """How the field is written as a query parameter, where it could be one."""
+    value = part.content[:20].decode("utf-8", "replace")
+    return f"{part.field}={value}" if part.field.isidentifier() else "top_k=3"
+
+
+def _require_files(parts: list[Part]) -> None:
+    """Raise InvalidValue for the first part that is not a file in the field for files."""
+    for part in parts:
+        if part.field == _FIELD:
+            continue
+        if part.file_name is None:
+            raise InvalidValue(
+                part.field or "form",
+                part.content[:100].decode("utf-8", "replace"),
+                f"options go into the query (?{_option(part)}); "
+                f"the form holds the file, in {_FIELD!r}",
+            )
+        raise InvalidValue(
+            part.field or "form", part.file_name, f"the file goes into the field {_FIELD!r}"
+        )
+
+
+def _json_image(body: bytes) -> bytes:
+    _, value = _only_field(body, {_FIELD: _BASE64})
+    return decoded(value)
+
+
+def _json_seed(body: bytes, bits: int | None) -> Seed:
+    name, value = _only_field(body, {_FIELD: _BASE64, "vector": "[0.1, ...]", "item": '"<id>"'})
+    if name == _FIELD:
+        return ImageSeed(ImageFile(decoded(value), bits))
+    if bits is not None:
+        raise InvalidValue("bits", bits, "only together with a picture")
+    if name == "item":
+        if not isinstance(value, str):
+            raise InvalidValue("item", value, "a string: the id of a stored item")
+        return ItemSeed(value)
+    if not isinstance(value, list):
+        raise InvalidValue("vector", value, "a list of numbers")
+    return VectorSeed(value)
+
+
+def _only_field(body: bytes, taken: Mapping[str, str]) -> tuple[str, Any]:
+    """Name and value of the one field of a JSON object."""
+    fields = parse_json(body, "the body")
+    if not isinstance(fields, dict) or len(fields) != 1 or not set(fields) <= set(taken):
+        found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
+        forms = " or ".join(f'{{"{name}": {what}}}' for name, what in taken.items())
+        raise InvalidValue("body", found, f"an object {forms}")
+    return next(iter(fields.items()))
+
+
+def decoded(value: object) -> bytes:
+    """The bytes of a picture written as base64 or as a data: URI.
+
+    Raises:
+        InvalidValue: it is not.
+    """
+    if not isinstance(value, str):
+        raise InvalidValue(_FIELD, value, "a string: base64 or a data: URI")
+    return _base64(value)
+
+
+def _base64(text: str) -> bytes:
+    """The bytes of base64 in either alphabet, with padding or without (RFC 4648, sections 4, 5)."""
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise InvalidValue(_FIELD, head, "data:image/...;base64,...")
+    letters = text.translate(_AS_STANDARD_BASE64)
+    if not letters.endswith("="):
+        letters += "=" * (-len(letters) % 4)
+    try:
+        return binascii.a2b_base64(letters, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidValue(_FIELD, text, f"base64 ({error})") from error
