@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from core.checks import require_choice
 from core.collections.curator import Curator
 from core.collections.finder import Finder
 from core.collections.projector import Projector
@@ -18,7 +19,7 @@ from core.compute.metrics import Metrics
 from core.compute.worker import Solo
 from core.config import EngineConfig
 from core.device import device_named
-from core.errors import InvalidValue, SeethroughError, UnknownModel
+from core.errors import SeethroughError, UnknownModel
 from core.explain.objective import LayerObjective
 from core.explain.plan import Method, prepare
 from core.gallery.sqlite.local import LocalGallery
@@ -244,8 +245,7 @@ class Engine:
             DeadlinePassed: the deadline came first.
         """
         loaded = self._model(model)
-        if pool not in POOLS:
-            raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
+        require_choice("pool", pool, POOLS)
         if port is not None:
             find_layer(loaded.module, port.layer)
         async with self.bridge.admitted(call):

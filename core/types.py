@@ -1,21 +1,34 @@
 """Owns what the engine takes and hands out: frozen, without behaviour, without HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue
 
-if TYPE_CHECKING:  # the module that owns Frame imports torch, and results need no torch
-    from core.models.preprocess import Frame
-
 Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB, 0..255."""
 
 FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where the model's view lies: the picture is scaled to `scaled`, then cropped at `origin`.
+
+    Attributes:
+        scaled: (height, width) of the whole picture after scaling.
+        origin: (top, left) of the crop inside the scaled picture.
+        crop: (height, width) of the crop, the model's input size.
+    """
+
+    scaled: tuple[int, int]
+    origin: tuple[int, int]
+    crop: tuple[int, int]
+
 
 LEAST_BITS, MOST_BITS = 8, 16
 """Of a deep sample: so many may be said to mean something."""
@@ -152,7 +165,7 @@ class Explanation:
     values: FloatArray
     extras: Mapping[str, Any]
     view: Pixels
-    frame: "Frame"
+    frame: Frame
     original: Pixels | None
 
 
@@ -200,3 +213,18 @@ class ModelCard:
     digest: str
     explanations: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+
+class BatchFunction(Protocol):
+    """What runs on the worker thread. Equal functions share a batch, so it is hashable.
+
+    Attributes:
+        max_batch: the most payloads one call takes.
+    """
+
+    @property
+    def max_batch(self) -> int:
+        """The most payloads one call takes."""
+
+    def __call__(self, payloads: Sequence[Any]) -> Sequence[Any]:
+        """One result per payload, in order."""

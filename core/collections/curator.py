@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
+from core.checks import require_choice
 from core.collections.specs import (
     DEFAULT_COLLECTION,
     ensure_default,
@@ -23,7 +24,6 @@ from core.compute.call import Call
 from core.compute.embedder import Embedder, Embedding
 from core.compute.worker import Lane
 from core.errors import InvalidValue, NotReady, NotYetApplied, UnknownModel
-from core.explain.objective import require_choice
 from core.gallery.gallery import Gallery
 from core.gallery.limits import (
     MAX_PAGE,

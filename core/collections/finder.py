@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from core.checks import require_choice
 from core.collections.curator import Curator
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.errors import InvalidValue
-from core.explain.objective import require_choice
 from core.gallery.limits import require_k, require_label
 from core.gallery.pixel_space import pixel_vector
 from core.gallery.records import SPACES, Item, Neighbors, Query, Space

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, overload
 
+from core.checks import require_choice, require_range
 from core.errors import Conflict, UnknownItem
-from core.explain.objective import require_choice, require_range
 from core.gallery.gallery import Gallery, every_item
 from core.gallery.records import Item, StoredProjection
 from core.images.decode import decode

@@ -13,8 +13,8 @@ from core.compute.call import Call
 from core.compute.pictures import Picture, look
 from core.compute.worker import Solo
 from core.images.decode import ImageLimits
-from core.inspect.activations import Activations, Channels, activations, draw_activations
-from core.inspect.filters import Filters, draw_filters, filters
+from core.inspect.activations import Activations, Channels, activations
+from core.inspect.filters import Filters, filters
 from core.inspect.selection import Selection
 from core.inspect.table import LayerTable, find_convolution, layer_table
 from core.inspect.unit import Position, Unit, unit
@@ -22,6 +22,8 @@ from core.models.loaded import LoadedModel
 from core.models.preprocess import to_pixels
 from core.models.structure.layers import find_layer
 from core.models.structure.ports import Port
+from core.render.activations import draw_activations
+from core.render.filters import draw_filters
 from core.render.heat import png
 from core.render.tiles import Scaling
 from core.render.unit import draw_unit

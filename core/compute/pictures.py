@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from core.images.decode import ImageLimits, decode
-from core.models.preprocess import Frame, Preprocessing
-from core.types import ImageFile, ImageSource, Pixels
+from core.models.preprocess import Preprocessing
+from core.types import Frame, ImageFile, ImageSource, Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any
 
 from core.compute.metrics import Metrics
 from core.errors import ANY_FAILURE, DeadlinePassed, Draining, QueueFull, told
+from core.types import BatchFunction
 
 _log = logging.getLogger(__name__)
 
@@ -30,21 +31,6 @@ class Lane(enum.Enum):
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
-
-
-class BatchFunction(Protocol):
-    """What runs on the worker thread. Equal functions share a batch, so it is hashable.
-
-    Attributes:
-        max_batch: the most payloads one call takes.
-    """
-
-    @property
-    def max_batch(self) -> int:
-        """The most payloads one call takes."""
-
-    def __call__(self, payloads: Sequence[Any]) -> Sequence[Any]:
-        """One result per payload, in order."""
 
 
 class Solo:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from core.checks import require_choice
 from core.errors import MethodUnsupported
-from core.explain.objective import NO_GRADIENT, require_choice, require_class
+from core.explain.objective import NO_GRADIENT, require_class
 from core.models.loaded import LoadedModel
 from core.models.structure.anatomy import Ports
 from core.models.structure.layers import last_seen

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.checks import require_choice
 from core.errors import InvalidValue, MethodUnsupported
 from core.explain.objective import (
     NO_GRADIENT,
     ClassObjective,
     LayerObjective,
     Objective,
-    require_choice,
     require_class,
 )
 from core.explain.relu import RULES, Coverage, GuidedRelu, Rule, coverage

@@ -1,9 +1,10 @@
 """Owns what explanation methods share: objectives, steps, checks of parameters; no method."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from core.checks import require_choice
 from core.errors import InvalidValue, TargetOutOfRange
 from core.models.structure.ports import ATS, At, Port
 
@@ -96,16 +97,3 @@ def require_class(target: int, classes: int) -> None:
     """Raise TargetOutOfRange unless 0 <= target < classes."""
     if not 0 <= target < classes:
         raise TargetOutOfRange("target", target, f"0 to {classes - 1}")
-
-
-def require_choice(name: str, value: object, allowed: Iterable[str]) -> None:
-    """Raise InvalidValue unless the value is one of those allowed."""
-    choices = tuple(allowed)
-    if value not in choices:
-        raise InvalidValue(name, value, "one of " + ", ".join(choices))
-
-
-def require_range(name: str, value: Any, low: float, high: float) -> None:
-    """Raise InvalidValue unless low <= value <= high."""
-    if not low <= value <= high:
-        raise InvalidValue(name, value, f"{low:g} to {high:g}")

@@ -8,10 +8,11 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor
 
+from core.checks import require_choice
 from core.errors import InvalidValue, shown
 from core.explain.adaptive import Surface, coarse, finer
 from core.explain.fill import FILLS, Fill, filled
-from core.explain.objective import Steps, require_choice, require_class
+from core.explain.objective import Steps, require_class
 from core.explain.windows import Grid
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities, require_finite

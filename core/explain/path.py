@@ -6,15 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.checks import require_choice, require_range
 from core.explain.fill import FILLS, Fill, filled
 from core.explain.gradients import InputGradient, Saliency, backward, input_gradients
-from core.explain.objective import (
-    ClassObjective,
-    Steps,
-    require_choice,
-    require_class,
-    require_range,
-)
+from core.explain.objective import ClassObjective, Steps, require_class
 from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite
 from core.types import FloatArray

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.compute.worker import BatchFunction
 from core.errors import ANY_FAILURE, CostTooHigh, InvalidValue, MethodUnsupported, told
 from core.explain.batched import GradCams, Gradients
 from core.explain.cam import ClassActivation, GradCam
@@ -27,7 +26,7 @@ from core.models.loaded import LoadedModel
 from core.models.structure.anatomy import Ports
 from core.models.structure.layers import find_layer
 from core.models.structure.ports import Port
-from core.types import FloatArray
+from core.types import BatchFunction, FloatArray
 
 _log = logging.getLogger(__name__)
 

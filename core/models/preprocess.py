@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from core.errors import ModelUnusable, shown
-from core.types import Pixels
+from core.types import Frame, Pixels
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Stretch = Literal["stretch"]
@@ -22,21 +22,6 @@ _LEAST_SIDE_PX = 320
 _MAX_SIDE_PX = 4096
 # Of mean and std: beyond it float32 keeps nothing of a pixel.
 _MAX_SCALE = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where the model's view lies: the picture is scaled to `scaled`, then cropped at `origin`.
-
-    Attributes:
-        scaled: (height, width) of the whole picture after scaling.
-        origin: (top, left) of the crop inside the scaled picture.
-        crop: (height, width) of the crop, the model's input size.
-    """
-
-    scaled: tuple[int, int]
-    origin: tuple[int, int]
-    crop: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

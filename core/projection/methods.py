@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from core.checks import require_choice, require_range
 from core.errors import InvalidValue
 from core.types import FloatArray
 
@@ -81,9 +82,8 @@ class TSNE:
             ("early_iterations", 0, MAX_ITERATIONS),
             ("iterations", 1, MAX_ITERATIONS),
         ):
-            _check_range(name, getattr(self, name), least, most)
-        if self.metric not in get_args(Metric):
-            raise InvalidValue("metric", self.metric, ", ".join(get_args(Metric)))
+            require_range(name, getattr(self, name), least, most)
+        require_choice("metric", self.metric, get_args(Metric))
 
     def check(self, n: int, features: int) -> None:
         """Whether `n` vectors of length `features` can be laid out so.
@@ -150,12 +150,7 @@ def checked_vectors(vectors: NDArray[np.floating]) -> FloatArray:
 def _check_common(dims: int, seed: int) -> None:
     if dims not in (2, 3):
         raise InvalidValue("dims", dims, "2 or 3")
-    _check_range("seed", seed, 0, MAX_SEED)
-
-
-def _check_range(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:  # NaN is neither
-        raise InvalidValue(name, value, f"{least} to {most}")
+    require_range("seed", seed, 0, MAX_SEED)
 
 
 def _check_size(n: int, features: int, dims: int) -> None:

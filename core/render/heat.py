@@ -21,7 +21,7 @@ from core.render.placement import Placement, bands
 from core.types import FloatArray, Pixels
 
 if TYPE_CHECKING:  # the module that owns Frame imports torch, and nothing here needs torch
-    from core.models.preprocess import Frame
+    from core.types import Frame
 
 Style = Literal["overlay", "heatmap", "mask", "cutout"]
 Size = Literal["model", "original"]

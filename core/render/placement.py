@@ -3,16 +3,11 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from core.types import FloatArray
-
-if TYPE_CHECKING:  # the module that owns Frame imports torch, and nothing here needs torch
-    from core.models.preprocess import Frame
+from core.types import FloatArray, Frame
 
 Window = tuple[slice, slice]
 """Rows and columns of a picture, with start and stop."""
@@ -33,7 +28,7 @@ class Placement:
         width: of the picture, before scaling.
     """
 
-    frame: "Frame"
+    frame: Frame
     height: int
     width: int
 
@@ -88,17 +83,6 @@ class Placement:
         padding = math.ceil(ratio) + 1
         shift = padding - self.frame.origin[axis]
         return extent.start * ratio + shift, extent.stop * ratio + shift, padding
-
-
-def unseen(frame: "Frame", height: int, width: int) -> NDArray[np.bool_]:
-    """Where a picture of this size has pixels of which no part lies in the model's view.
-
-    Returns:
-        (height, width) bool.
-    """
-    mask = np.ones((height, width), dtype=np.bool_)
-    mask[Placement(frame, height, width).seen] = False
-    return mask
 
 
 def bands(window: Window) -> Iterator[Window]:

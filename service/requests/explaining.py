@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from core.checks import require_choice
 from core.errors import InvalidValue
 from core.explain.cam import GradCam
 from core.explain.fill import Fill
 from core.explain.gradients import GuidedBackprop, Reduce, Saliency
-from core.explain.objective import LayerObjective, require_choice
+from core.explain.objective import LayerObjective
 from core.explain.occlusion import Mode, Occlusion, parse_extent
 from core.explain.path import IntegratedGradients, SmoothGrad
 from core.explain.plan import METHODS, Method

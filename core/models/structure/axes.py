@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 
 from torch import Tensor
 
-from core.errors import InvalidValue
+from core.checks import require_choice
 
 Pool = Literal["avg", "max", "flatten"]
 POOLS: tuple[str, ...] = get_args(Pool)
@@ -51,8 +51,7 @@ class Axes:
         Raises:
             InvalidValue: no such pooling.
         """
-        if pool not in POOLS:
-            raise InvalidValue("pool", pool, "one of " + ", ".join(POOLS))
+        require_choice("pool", pool, POOLS)
         axes = [axis for axis in range(1, activation.ndim) if axis != self._at(activation)]
         if pool == "flatten" or not axes:
             return activation.flatten(1)

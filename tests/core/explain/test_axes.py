@@ -13,10 +13,11 @@ from core.errors import InvalidValue, MethodUnsupported
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
 from core.explain.objective import ClassObjective, LayerObjective
-from core.inspect.activations import Activations, Channels, activations, draw_activations
+from core.inspect.activations import Activations, Channels, activations
 from core.inspect.table import layer_table
 from core.models.loaded import LoadedModel
 from core.models.structure.ports import Port
+from core.render.activations import draw_activations
 from tests.core.explain.networks import loaded, rows
 from tests.core.models.structure.test_anatomy import Branches, Last, Transformer
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InvalidValue, MethodUnsupported, OutputNotFinite, UnknownLayer
-from core.inspect.activations import Activations, Channels, activations, draw_activations
+from core.inspect.activations import Activations, Channels, activations
 from core.inspect.selection import Selection
 from core.models.structure.ports import Port
+from core.render.activations import draw_activations
 from tests.core.inspect.hooks import hooks
 from tests.tinycnn import TinyCNN
 

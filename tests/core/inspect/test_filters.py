@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InvalidValue, OutputNotFinite
-from core.inspect.filters import draw_filters, filters
+from core.inspect.filters import filters
 from core.inspect.selection import Selection
+from core.render.filters import draw_filters
 from core.render.tiles import brightness, signed_brightness, span
 from core.types import Pixels
 

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from core.errors import InvalidValue
-from core.models.preprocess import Frame, Preprocessing
+from core.models.preprocess import Preprocessing
 from core.render.heat import (
     DIVERGING,
     SEQUENTIAL,
@@ -23,6 +23,7 @@ from core.render.heat import (
 )
 from core.render.placement import Placement, bands, unseen
 from core.render.sheet import MAX_PANEL_PX, MIN_PANEL_PX, grid, strip
+from core.types import Frame
 
 STYLES = ("overlay", "heatmap", "mask", "cutout")
 
