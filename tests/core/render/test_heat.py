@@ -21,11 +21,18 @@ from core.render.heat import (
     png,
     scale_of,
 )
-from core.render.placement import Placement, bands, unseen
+from core.render.placement import Placement, bands
 from core.render.sheet import MAX_PANEL_PX, MIN_PANEL_PX, grid, strip
 from core.types import Frame
 
 STYLES = ("overlay", "heatmap", "mask", "cutout")
+
+
+def unseen(frame, height, width):
+    """(height, width) bool: pixels of which no part lies in the model's view."""
+    mask = np.ones((height, width), dtype=np.bool_)
+    mask[Placement(frame, height, width).seen] = False
+    return mask
 
 
 def color(name, position):
