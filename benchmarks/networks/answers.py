@@ -1,5 +1,7 @@
 """Owns the checks of what a network answers: logits, features, occlusion; one by one or batched."""
 
+from typing import Final
+
 import numpy as np
 import torch
 
@@ -12,13 +14,19 @@ from core.explain.occlusion import Occlusion
 from core.explain.relu import Rule
 from core.models.structure.ports import Port
 
+_RESOLVED: Final = 2.0**-22
+
 
 def logits(subject: Subject) -> Cell:
     return compared(subject.model.forward(subject.rows[:1]).logits[0], subject.logits)
 
 
 def features(subject: Subject) -> Cell:
-    theirs = subject.reference.features(subject.row, subject.network.head)
+    network, reference = subject.network, subject.reference
+    if network.beside:
+        theirs = reference.entering(subject.row, network.beside)
+    else:
+        theirs = reference.features(subject.row, network.head)
     return compared(subject.model.forward(subject.rows[:1]).features[0], theirs)
 
 
@@ -36,6 +44,7 @@ def occlusion(subject: Subject) -> Cell:
     baseline = float(subject.logits.softmax(0)[target])
     middle = len(starts) // 2
     ours, theirs = [], []
+    least = _RESOLVED * baseline  # what float32 tells apart in the probability
     for row, col in ((0, 0), (middle, middle - 1), (len(starts) - 1, middle)):
         box = starts[row], starts[col], window, window
         theirs.append(baseline - subject.reference.probability(subject.row, target, hidden, box))
@@ -46,7 +55,10 @@ def occlusion(subject: Subject) -> Cell:
             total[top : top + window, left : left + window] += drops[row, col]
             windows[top : top + window, left : left + window] += 1
     return worst(
-        {"windows": compared(ours, theirs), "map": compared(found.values, total / windows)}
+        {
+            "windows": compared(ours, theirs, least=least),
+            "map": compared(found.values, total / windows, least=least),
+        }
     )
 
 

@@ -28,8 +28,15 @@ class Cell:
     figure: float = 0.0
 
 
-def compared(ours: Any, theirs: Any, limit: float = LIMIT) -> Cell:
-    """The largest difference between two arrays, relative to the largest value of the reference."""
+def compared(ours: Any, theirs: Any, limit: float = LIMIT, least: float = 0.0) -> Cell:
+    """The largest difference between two arrays, relative to the largest value of the reference.
+
+    Args:
+        ours: of the service.
+        theirs: of the reference.
+        limit: what is allowed.
+        least: a difference that says nothing, not relative.
+    """
     ours, theirs = (np.asarray(each, dtype=np.float64) for each in (ours, theirs))
     if ours.shape != theirs.shape:
         return Cell("wrong", "shape", f"{ours.shape}, not {theirs.shape}")
@@ -38,7 +45,7 @@ def compared(ours: Any, theirs: Any, limit: float = LIMIT) -> Cell:
         return Cell("wrong", "dead", "the reference is 0 everywhere")
     difference = float(np.abs(ours - theirs).max() / largest)
     text = f"{difference:.0e}" if difference else "0"
-    if not difference <= limit:
+    if not (difference <= limit or difference * largest <= least):
         return Cell("wrong", text, f"differs by {text}, allowed {limit:.0e}", difference)
     return Cell("ok", text, "", difference)
 

@@ -39,7 +39,8 @@ CHECKS: Final = (
     Check(
         "features",
         features,
-        "timm: `forward_head(forward_features(x), pre_logits=True)`; torchvision (tv): what is "
+        "timm: `forward_head(forward_features(x), pre_logits=True)`, or what enters the head where "
+        "there are two or a norm is in it; torchvision (tv): what is "
         "left with the head, named by hand, taken off",
     ),
     Check(
@@ -73,7 +74,7 @@ CHECKS: Final = (
         "occlusion",
         occlusion,
         "drop of the probability in 3 of 16 to 25 windows, hidden one by one; the map, added up "
-        "window by window",
+        "window by window; 2^-22 of the probability, which is float32's, says nothing",
     ),
     Check(
         "activations",

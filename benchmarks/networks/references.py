@@ -79,6 +79,14 @@ class Reference:
         finally:
             module.set_submodule(head, taken)
 
+    def entering(self, row: Tensor, head: str) -> Tensor:
+        """(D,): what enters the head, where others beside it make the logits, too."""
+        seen: list[Tensor] = []
+        layer = self.module.get_submodule(head)
+        with layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])):
+            self.logits(row)
+        return seen[-1][0]
+
     def gradient(self, row: Tensor, target: int) -> Tensor:
         """(C, H, W) of a class's logit."""
         inputs = row.clone().requires_grad_(True)

@@ -15,6 +15,8 @@ from core.models.spec import ModelSpec
 
 Axes = Literal["chw", "hwc", "tokens", "vector"]
 _SEED: Final = 0
+_SPREAD: Final = 4.0
+"""Standard deviation of the logits of a photo, at most."""
 # Of the input of large networks that take any size: a third of the time, and the same arithmetic.
 _SMALLER_PX: Final = 128
 
@@ -50,6 +52,8 @@ class Network:
         cam: the layer that the literature takes for Grad-CAM in this family.
         inner: a layer in the middle.
         head: torchvision: the layer before which its features are; timm says that itself.
+        beside: timm: the one of several heads, or the layer of a head, whose input is compared
+            instead of what timm says, which is the mean of several, or before a norm.
         arguments: for what makes the network.
         side_px: of its input, where it is not what the library says.
     """
@@ -58,6 +62,7 @@ class Network:
     cam: Layer
     inner: Layer
     head: str = ""
+    beside: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
     side_px: int | None = None
 
@@ -132,10 +137,15 @@ _TIMM: Final = (
     _timm("edgenext_xx_small", "stages.3", "stages.2"),
     _timm("mobilevit_xxs", "final_conv", "stages.3"),
     _timm("mobilevitv2_050", "stages.4", "stages.3"),
-    _timm("levit_128s", "stages.2 tokens", "stages.1 tokens"),
+    _timm("levit_128s", "stages.2 tokens", "stages.1 tokens", beside="head.linear"),
     _timm("visformer_tiny", "norm", "stage2"),
     _timm("vit_tiny_patch16_224", "blocks.11.norm1 tokens+1", "blocks.5 tokens+1"),
-    _timm("deit_tiny_distilled_patch16_224", "blocks.11.norm1 tokens+2", "blocks.5 tokens+2"),
+    _timm(
+        "deit_tiny_distilled_patch16_224",
+        "blocks.11.norm1 tokens+2",
+        "blocks.5 tokens+2",
+        beside="head",
+    ),
     _timm(
         "vit_small_patch14_reg4_dinov2",
         "blocks.11.norm1 tokens+5",
@@ -163,7 +173,12 @@ _TIMM: Final = (
     _timm("cait_xxs24_224", "blocks.23.norm1 tokens", "blocks.11 tokens"),
     _timm("xcit_nano_12_p16_224", "blocks.11.norm1 tokens", "blocks.5 tokens"),
     _timm("tnt_s_patch16_224", "blocks.11.norm_out tokens+1", "norm1_proj tokens"),
-    _timm("crossvit_tiny_240", "norm.1 tokens+1", "patch_embed.1 tokens"),
+    _timm(
+        "crossvit_tiny_240",
+        "blocks.2.blocks.1 tokens+1",
+        "patch_embed.1 tokens",
+        beside="head.0",
+    ),
 )
 # Not in the table: small enough for a test.
 _TINY: Final = (
@@ -216,8 +231,22 @@ def wake(module: nn.Module, preprocess: Preprocessing) -> None:
         each.reset_running_stats()
         each.momentum = None  # the mean of what is seen
     with torch.no_grad():
-        module(torch.stack([preprocess(pixels) for pixels in _crops()]))
-    module.eval()
+        rows = torch.stack([preprocess(pixels) for pixels in _crops()])
+        module(rows)
+        module.eval()
+        _quieten(module, module(rows))
+
+
+def _quieten(module: nn.Module, logits: torch.Tensor) -> None:
+    """Heads whose logits are so far apart that one class has all probability say it more softly."""
+    spread = float(logits.std(1).max())
+    if spread <= _SPREAD:
+        return
+    for each in module.modules():
+        if isinstance(each, nn.Linear) and each.out_features == logits.shape[1]:
+            each.weight.mul_(_SPREAD / spread)
+            if each.bias is not None:
+                each.bias.mul_(_SPREAD / spread)
 
 
 def _crops() -> Iterator[np.ndarray]:
