@@ -119,7 +119,7 @@ class Scene:
         store.create(_spec(self.dim)).result()
         started = time.perf_counter()
         waiting: deque[Future[Written]] = deque()
-        thumbnails = [reduce(photo, pixel_space=False).thumbnail for photo in arrays()]
+        thumbnails = [reduce(photo).thumbnail for photo in arrays()]
         for start, stop in self.blocks():
             for place, row in enumerate(self.block(start, stop), start):
                 thumbnail = thumbnails[place % len(thumbnails)]

@@ -30,6 +30,9 @@ class Frame:
     crop: tuple[int, int]
 
 
+_SIDEWAYS = 5
+"""From this EXIF orientation on, width and height change places."""
+
 LEAST_BITS, MOST_BITS = 8, 16
 """Of a deep sample: so many may be said to mean something."""
 
@@ -79,6 +82,12 @@ class ImageSource:
     orientation: int
     frames: int
     sha256: str
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) once the orientation is applied."""
+        size = (self.width, self.height)
+        return size[::-1] if self.orientation >= _SIDEWAYS else size
 
 
 @dataclass(frozen=True, slots=True, eq=False)

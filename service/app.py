@@ -128,7 +128,7 @@ async def _start(
     # this, each full collection walks all of it while requests wait.
     gc.collect()
     gc.freeze()
-    names = ", ".join(f"{card.name} ({card.runtime})" for card in engine.models())
+    names = ", ".join(f"{card.name} ({card.runtime})" for card in engine.models.cards())
     _log.info("ready after %.1f s: %s", time.perf_counter() - began, names)
 
 

@@ -15,15 +15,19 @@ from core.collections.specs import (
     DEFAULT_COLLECTION,
     ensure_default,
     features_of,
+    layer_of,
     not_served,
     pooled_at,
+    rebound,
     require_same_weights,
+    takes_features,
 )
 from core.compute.bridge import Bridge
 from core.compute.call import Call
-from core.compute.embedder import Embedder, Embedding
+from core.compute.embedder import Embedder, Embedding, Layer
+from core.compute.served import Served
 from core.compute.worker import Lane
-from core.errors import InvalidValue, NotReady, NotYetApplied, UnknownModel
+from core.errors import InvalidValue, ModelMismatch, NotReady, NotYetApplied, UnknownModel
 from core.gallery.gallery import Gallery
 from core.gallery.limits import (
     MAX_PAGE,
@@ -32,6 +36,7 @@ from core.gallery.limits import (
     require_metadata,
     require_name,
 )
+from core.gallery.pixel_space import PIXEL_SIDE
 from core.gallery.records import (
     METRICS,
     ON_DUPLICATE,
@@ -46,13 +51,12 @@ from core.gallery.records import (
     Patch,
     Put,
     Remove,
+    StoredPrediction,
     Written,
 )
-from core.images.decode import ImageLimits
-from core.models.loaded import LoadedModel
 from core.models.structure.axes import POOLS, Pool
 from core.models.structure.ports import ATS, At, Port
-from core.types import ImageFile, ImageSource
+from core.types import ImageFile, ImageSource, ModelCard, Prediction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,33 +114,30 @@ class Curator:
 
     Args:
         bridge: to the threads; only the worker's touches a model.
-        limits: what pictures are taken.
-        model: gives a served model by name; None = the default one.
+        models: those served.
+        embedder: makes vectors of pictures.
 
     Attributes:
-        model: as given.
-        embedder: makes vectors of pictures.
+        models: as given.
     """
 
-    def __init__(
-        self, bridge: Bridge, limits: ImageLimits, model: Callable[[str | None], LoadedModel]
-    ) -> None:
+    def __init__(self, bridge: Bridge, models: Served, embedder: Embedder) -> None:
         self._bridge = bridge
-        self.model = model
-        self.embedder = Embedder(bridge, limits)
+        self.models = models
+        self._embedder = embedder
         self._gallery: Gallery | None = None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="seethrough-gallery")
 
     # ---- life ----
 
-    async def open(self, gallery: Callable[[], Gallery], default: LoadedModel) -> None:
+    async def open(self, gallery: Callable[[], Gallery]) -> None:
         """Take a gallery into use and make sure that the default collection is there.
 
         Raises:
             GalleryUnusable: it cannot be opened.
         """
         self._gallery = await self.read(gallery)
-        await self.read(ensure_default, self._gallery, features_of(default))
+        await self.read(ensure_default, self._gallery, features_of(self.models.card()))
 
     async def close(self) -> None:
         """Finish what is being written and let go of the files; a second time does nothing."""
@@ -212,15 +213,14 @@ class Curator:
         require_choice("metric", metric, METRICS)
         require_choice("pool", pool, POOLS)
         require_choice("at", at, ATS)
-        loaded = self.model(model)
+        card = self.models.card(model)
         async with self._bridge.admitted(call):
             spec = features_of(
-                loaded, name, metric, pixel_space=pixel_space, keep_originals=keep_originals
+                card, name, metric, pixel_space=pixel_space, keep_originals=keep_originals
             )
             if layer is not None:
-                port = Port(layer, at)
-                dim = await self.embedder.dim(loaded, port, pool, call)
-                spec = pooled_at(spec, port, pool, dim)
+                taken = Layer(Port(layer, at), pool)
+                spec = pooled_at(spec, taken, await self._embedder.dim(card.name, taken, call))
             return await asyncio.wrap_future(self.gallery.create(spec))
 
     async def drop(self, name: str) -> Collection:
@@ -231,7 +231,7 @@ class Curator:
         """
         dropped = await asyncio.wrap_future(self.gallery.drop(name))
         if name == DEFAULT_COLLECTION:
-            await self.read(ensure_default, self.gallery, features_of(self.model(None)))
+            await self.read(ensure_default, self.gallery, features_of(self.models.card()))
         return dropped
 
     # ---- items ----
@@ -264,11 +264,10 @@ class Curator:
         """
         async with self._bridge.admitted(call):
             found = await self.read(self.gallery.collection, collection)
-            loaded = self.model_of(found.spec)
             idempotency = None
             if draft.idempotency_key is not None:
                 idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(file))
-            embedding = await self.embedder.embed(file, loaded, found.spec, call, lane)
+            embedding = await self.embed(file, found.spec, call, lane)
             item = _new_item(draft, embedding, file if found.spec.keep_originals else None)
             put = Put(
                 collection, item, draft.upsert, draft.on_duplicate, draft.if_match, idempotency
@@ -324,31 +323,68 @@ class Curator:
             self.gallery.items, collection, label=label, text=text, cursor=cursor, limit=limit
         )
 
-    def model_of(self, spec: CollectionSpec) -> LoadedModel:
+    async def embed(
+        self, file: ImageFile, spec: CollectionSpec, call: Call, lane: Lane = Lane.INTERACTIVE
+    ) -> Embedding:
+        """A picture's vector in a collection; the request has been admitted.
+
+        Raises:
+            ImageRefused, Unavailable, DeadlinePassed, OutputNotFinite.
+            ModelMismatch: the collection's model is not served, or with other weights.
+        """
+        model = self.model_of(spec)
+        layer = None if takes_features(spec, model) else layer_of(spec)
+        tiny_px = PIXEL_SIDE if spec.pixel_space else None
+        return await self._embedder.embed(file, model.name, layer, call, tiny_px=tiny_px, lane=lane)
+
+    async def respecify(self, spec: CollectionSpec, model: ModelCard) -> CollectionSpec:
+        """The same collection, of what another network has where this one's vectors are taken.
+
+        Raises:
+            UnknownLayer: the model has no layer of the collection's name.
+        """
+        if self._holds_features(spec):
+            return rebound(spec, model, None)
+        return rebound(spec, model, await self._embedder.dim(model.name, layer_of(spec), Call()))
+
+    def model_of(self, spec: CollectionSpec) -> ModelCard:
         """The served model that a collection's vectors come from.
 
         Raises:
             ModelMismatch: it is not served, or with other weights.
         """
         try:
-            model = self.model(spec.model)
+            model = self.models.card(spec.model)
         except UnknownModel as error:
             raise not_served(spec) from error
         require_same_weights(spec, model)
         return model
 
+    def _holds_features(self, spec: CollectionSpec) -> bool:
+        """Whether the vectors are its model's features, or, where that is gone, look like them."""
+        try:
+            return takes_features(spec, self.model_of(spec))
+        except ModelMismatch:
+            return spec.at != "output" and spec.pool == "avg"
+
 
 def _new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
+    width, height = embedding.source.upright
     return NewItem(
         draft.id,
         require_label(draft.label),
         draft.metadata,
         embedding.source.sha256,
-        embedding.width,
-        embedding.height,
-        embedding.prediction,
+        width,
+        height,
+        stored_prediction(embedding.prediction),
         embedding.vector,
-        embedding.reduced.pixels,
+        embedding.reduced.tiny,
         embedding.reduced.thumbnail,
         original,
     )
+
+
+def stored_prediction(best: Prediction) -> StoredPrediction:
+    """What is kept of a picture's most probable class."""
+    return StoredPrediction(best.class_index, best.label, best.probability)

@@ -185,9 +185,8 @@ class Finder:
     ) -> Point:
         curator = self._curator
         spec = (await curator.read(curator.gallery.collection, collection)).spec
-        model = curator.model_of(spec)
-        embedding = await curator.embedder.embed(file, model, spec, call)
-        vector, pixels = embedding.vector, embedding.reduced.pixels
+        embedding = await curator.embed(file, spec, call)
+        vector, pixels = embedding.vector, embedding.reduced.tiny
         if space == "pixels" and pixels is not None:
             vector = pixel_vector(pixels)
         return Point(vector, embedding.source, embedding.reduced.thumbnail)

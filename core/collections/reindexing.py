@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
-from core.collections.curator import Curator
-from core.collections.specs import port_of, rebound, takes_features
+from core.collections.curator import Curator, stored_prediction
 from core.compute.call import Call
 from core.compute.patience import patiently
 from core.compute.worker import Lane
 from core.errors import Conflict, ImageRefused, ModelMismatch, OutputNotFinite
 from core.gallery.gallery import every_item
 from core.gallery.records import CollectionSpec, Reembedded
-from core.models.loaded import LoadedModel
-from core.models.structure.axes import Pool
 
 _AT_ONCE: Final = 16
 
@@ -46,14 +43,13 @@ async def reembed(
             f"the collection {collection!r} keeps no originals: nothing can be embedded anew; "
             "make a new one and index the pictures again"
         )
-    loaded = curator.model(model or old.model)
-    spec = await _respecified(old, loaded, curator)
+    spec = await curator.respecify(old, curator.models.card(model or old.model))
     ids = await curator.read(lambda: [item.id for item in every_item(curator.gallery, collection)])
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(id: str) -> Reembedded:
         async with slots:
-            done = await patiently(lambda: _embed(curator, spec, loaded, id))
+            done = await patiently(lambda: _embed(curator, spec, id))
         tick()
         return done
 
@@ -62,27 +58,11 @@ async def reembed(
     return len(anew)
 
 
-async def _respecified(old: CollectionSpec, model: LoadedModel, curator: Curator) -> CollectionSpec:
-    if _holds_features(old, curator):
-        return rebound(old, model, None)
-    dim = await curator.embedder.dim(model, port_of(old), cast(Pool, old.pool), Call())
-    return rebound(old, model, dim)
-
-
-def _holds_features(old: CollectionSpec, curator: Curator) -> bool:
-    """Whether the vectors are its model's features, or, where that is gone, look like them."""
-    try:
-        model = curator.model_of(old)
-    except ModelMismatch:
-        return old.at != "output" and old.pool == "avg"
-    return takes_features(old, model)
-
-
-async def _embed(curator: Curator, spec: CollectionSpec, model: LoadedModel, id: str) -> Reembedded:
+async def _embed(curator: Curator, spec: CollectionSpec, id: str) -> Reembedded:
     original = await curator.read(curator.gallery.original, spec.name, id)
     assert original is not None  # the collection keeps originals
     try:
-        embedding = await curator.embedder.embed(original, model, spec, Call(), Lane.BULK)
+        embedding = await curator.embed(original, spec, Call(), Lane.BULK)
     except (ImageRefused, OutputNotFinite) as error:
         raise Conflict(f"{id!r} cannot be embedded, so nothing was changed: {error}") from error
-    return Reembedded(id, embedding.vector, embedding.prediction)
+    return Reembedded(id, embedding.vector, stored_prediction(embedding.prediction))

@@ -3,19 +3,20 @@
 from dataclasses import replace
 from typing import Final, cast
 
+from core.compute.embedder import Layer
 from core.errors import ModelMismatch
 from core.gallery.gallery import Gallery
 from core.gallery.records import CollectionSpec, Metric
-from core.models.loaded import LoadedModel
 from core.models.structure.axes import Pool
 from core.models.structure.ports import Port
+from core.types import ModelCard
 
 DEFAULT_COLLECTION: Final = "default"
 """The collection that always exists, of the default model."""
 
 
 def features_of(
-    model: LoadedModel,
+    model: ModelCard,
     name: str = DEFAULT_COLLECTION,
     metric: Metric = "l2",
     *,
@@ -25,10 +26,10 @@ def features_of(
     """A collection of a model's feature vectors."""
     return CollectionSpec(
         name,
-        model.spec.name,
+        model.name,
         model.digest,
-        model.features.layer,
-        model.features.at,
+        model.feature_layer,
+        model.feature_at,
         "avg",
         model.feature_dim,
         metric,
@@ -37,12 +38,12 @@ def features_of(
     )
 
 
-def pooled_at(spec: CollectionSpec, port: Port, pool: Pool, dim: int) -> CollectionSpec:
+def pooled_at(spec: CollectionSpec, layer: Layer, dim: int) -> CollectionSpec:
     """The same collection, of what enters or leaves another layer, pooled."""
-    return replace(spec, layer=port.layer, at=port.at, pool=pool, dim=dim)
+    return replace(spec, layer=layer.port.layer, at=layer.port.at, pool=layer.pool, dim=dim)
 
 
-def rebound(spec: CollectionSpec, model: LoadedModel, dim: int | None) -> CollectionSpec:
+def rebound(spec: CollectionSpec, model: ModelCard, dim: int | None) -> CollectionSpec:
     """The same collection of another network: the layer of that name, or its feature vector.
 
     Args:
@@ -53,22 +54,22 @@ def rebound(spec: CollectionSpec, model: LoadedModel, dim: int | None) -> Collec
     if dim is None:
         keeps = {"pixel_space": spec.pixel_space, "keep_originals": spec.keep_originals}
         return features_of(model, spec.name, spec.metric, **keeps)
-    other = replace(spec, model=model.spec.name, digest=model.digest)
-    return pooled_at(other, port_of(spec), cast(Pool, spec.pool), dim)
+    other = replace(spec, model=model.name, digest=model.digest)
+    return pooled_at(other, layer_of(spec), dim)
 
 
-def port_of(spec: CollectionSpec) -> Port:
+def layer_of(spec: CollectionSpec) -> Layer:
     """Where a collection's vectors are taken that are not the model's features."""
-    return Port(spec.layer, "input" if spec.at == "input" else "output")
+    port = Port(spec.layer, "input" if spec.at == "input" else "output")
+    return Layer(port, cast(Pool, spec.pool))
 
 
-def takes_features(spec: CollectionSpec, model: LoadedModel) -> bool:
+def takes_features(spec: CollectionSpec, model: ModelCard) -> bool:
     """Whether a collection's vectors are what every forward gives beside the logits."""
-    features = model.features
-    return (spec.layer, spec.at, spec.pool) == (features.layer, features.at, "avg")
+    return (spec.layer, spec.at, spec.pool) == (model.feature_layer, model.feature_at, "avg")
 
 
-def require_same_weights(spec: CollectionSpec, model: LoadedModel) -> None:
+def require_same_weights(spec: CollectionSpec, model: ModelCard) -> None:
     """Raise ModelMismatch unless the model has the weights that made the collection's vectors."""
     if model.digest != spec.digest:
         raise ModelMismatch(

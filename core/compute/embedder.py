@@ -1,30 +1,23 @@
-"""Owns making a vector of a picture for a collection; refuses to know where it is stored."""
+"""Owns making a vector of a picture, to be stored or searched; refuses to know where."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from core.collections.specs import port_of, takes_features
 from core.compute.bridge import Bridge
 from core.compute.call import Call
-from core.compute.thumbnails import Reduced, reduce
+from core.compute.pictures import Pictures
+from core.compute.served import Served
+from core.compute.thumbnails import Reduced
 from core.compute.worker import Lane
-from core.gallery.records import CollectionSpec, StoredPrediction
-from core.images.decode import ImageLimits, decode
 from core.models.batched import Forward, LayerVectors
-from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite, top_predictions
 from core.models.runtimes.runtime import Outputs
 from core.models.structure.axes import Pool
 from core.models.structure.layers import find_layer
 from core.models.structure.ports import Port
-from core.types import FloatArray, ImageFile, ImageSource
-
-_SIDEWAYS = 5
-"""From this EXIF orientation on, width and height change places."""
+from core.types import FloatArray, ImageFile, ImageSource, Prediction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,24 +25,23 @@ class Embedding:
     """A picture as a collection sees it.
 
     Attributes:
-        width: pixels, upright.
-        height: pixels, upright.
+        reduced: what is stored of the picture itself.
+        prediction: its most probable class.
         vector: (D,) float32.
     """
 
     source: ImageSource
-    width: int
-    height: int
     reduced: Reduced
-    prediction: StoredPrediction
+    prediction: Prediction
     vector: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
-    source: ImageSource
-    reduced: Reduced
-    row: Tensor
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Where a vector is taken that is not the model's features."""
+
+    port: Port
+    pool: Pool
 
 
 class Embedder:
@@ -57,73 +49,64 @@ class Embedder:
 
     Args:
         bridge: to the threads.
-        limits: what pictures are taken.
+        models: those served.
+        pictures: the way from files to inputs.
     """
 
-    def __init__(self, bridge: Bridge, limits: ImageLimits) -> None:
+    def __init__(self, bridge: Bridge, models: Served, pictures: Pictures) -> None:
         self._bridge = bridge
-        self._limits = limits
+        self._models = models
+        self._pictures = pictures
 
     async def embed(
         self,
         file: ImageFile,
-        model: LoadedModel,
-        spec: CollectionSpec,
+        model: str,
+        layer: Layer | None,
         call: Call,
+        *,
+        tiny_px: int | None = None,
         lane: Lane = Lane.INTERACTIVE,
     ) -> Embedding:
-        """Decode a picture, run the model once, keep what the collection needs.
+        """Decode a picture, run the model once, keep what a collection needs.
 
         Args:
             file: the picture.
-            model: the collection's.
-            spec: the collection's.
+            model: a served one.
+            layer: where the vector is taken; None = the model's features.
             call: the request's deadline and stopwatch.
+            tiny_px: side of the tiny copy; None = there is none.
             lane: bulk work lets single requests go first.
 
         Raises:
-            ImageRefused, Unavailable, DeadlinePassed, OutputNotFinite.
+            ImageRefused, UnknownModel, Unavailable, DeadlinePassed, OutputNotFinite.
         """
-
-        def prepare() -> _Prepared:
-            least = model.spec.preprocess.min_side_px
-            image = decode(file.content, self._limits, bits=file.bits, min_side_px=least)
-            small = reduce(image.pixels, pixel_space=spec.pixel_space)
-            return _Prepared(image.source, small, model.spec.preprocess(image.pixels))
-
-        prepared = await self._bridge.decode(prepare, call)
-        outputs: Outputs = await self._bridge.run(Forward(model), prepared.row, call, lane)
+        loaded = self._models.model(model)
+        picture = await self._pictures.look(
+            file, loaded.spec.preprocess, call, reduced=True, tiny_px=tiny_px
+        )
+        assert picture.reduced is not None  # it was asked for
+        outputs: Outputs = await self._bridge.run(Forward(loaded), picture.row, call, lane)
         vector = outputs.features
-        if not takes_features(spec, model):
-            layer = LayerVectors(model, port_of(spec), cast(Pool, spec.pool))
-            vector = await self._bridge.run(layer, prepared.row, call, lane)
+        if layer is not None:
+            taken = LayerVectors(loaded, layer.port, layer.pool)
+            vector = await self._bridge.run(taken, picture.row, call, lane)
         require_finite(vector)
-        return _embedding(prepared, outputs, vector, model)
+        return Embedding(
+            picture.source,
+            picture.reduced,
+            top_predictions(outputs.logits, loaded.spec.labels, 1)[0],
+            np.array(vector, dtype=np.float32),  # a copy: a row would keep its whole batch alive
+        )
 
-    async def dim(self, model: LoadedModel, port: Port, pool: Pool, call: Call) -> int:
+    async def dim(self, model: str, layer: Layer, call: Call) -> int:
         """How many numbers a layer's vector has: found by running it.
 
         Raises:
-            UnknownLayer: the model has no such layer.
+            UnknownModel, UnknownLayer: no such model, or it has no such layer.
         """
-        find_layer(model.module, port.layer)
-        blank = torch.zeros(model.spec.input_shape)
-        vector = await self._bridge.run(LayerVectors(model, port, pool), blank, call)
-        return len(vector)
-
-
-def _embedding(
-    prepared: _Prepared, outputs: Outputs, vector: FloatArray, model: LoadedModel
-) -> Embedding:
-    best = top_predictions(outputs.logits, model.spec.labels, 1)[0]
-    source = prepared.source
-    size = (source.width, source.height)
-    width, height = size[::-1] if source.orientation >= _SIDEWAYS else size
-    return Embedding(
-        source,
-        width,
-        height,
-        prepared.reduced,
-        StoredPrediction(best.class_index, best.label, best.probability),
-        np.array(vector, dtype=np.float32),  # a copy: a row would keep its whole batch alive
-    )
+        loaded = self._models.model(model)
+        find_layer(loaded.module, layer.port.layer)
+        blank = torch.zeros(loaded.spec.input_shape)
+        taken = LayerVectors(loaded, layer.port, layer.pool)
+        return len(await self._bridge.run(taken, blank, call))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from core.compute.bridge import Bridge
 from core.compute.call import Call
-from core.compute.pictures import Picture, look
+from core.compute.pictures import Picture, Pictures
+from core.compute.served import Served
 from core.errors import InvalidValue
 from core.explain.faithfulness import faithfulness
 from core.explain.objective import ClassObjective, LayerObjective, Objective, Task
 from core.explain.plan import Finding, Method, method_name, plan
-from core.images.decode import ImageLimits
 from core.models.loaded import LoadedModel
 from core.models.predictions import prediction, probabilities, require_finite
 from core.models.preprocess import to_pixels
@@ -20,59 +20,98 @@ from core.types import Explanation, ImageFile, Judged, Pixels, Prediction, UnitV
 
 
 class Explainer:
-    """What `Engine.explain` and `Engine.compare` do once the model is known.
+    """Says why a network answers as it does.
 
     Args:
         bridge: to the threads.
-        limits: what pictures are taken.
+        models: those served.
+        pictures: the way from files to inputs.
         limit_forwards: the most forwards one occlusion may take.
     """
 
-    def __init__(self, bridge: Bridge, limits: ImageLimits, limit_forwards: int) -> None:
+    def __init__(
+        self, bridge: Bridge, models: Served, pictures: Pictures, limit_forwards: int
+    ) -> None:
         self._bridge = bridge
-        self._limits = limits
+        self._models = models
+        self._pictures = pictures
         self._limit_forwards = limit_forwards
 
     async def explain(
         self,
-        model: LoadedModel,
         file: ImageFile,
         method: Method,
-        target: str | None,
-        part: LayerObjective | None,
-        keep_original: bool,
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        part: LayerObjective | None = None,
+        keep_original: bool = False,
         call: Call,
     ) -> Explanation:
-        """One method; see `Engine.explain`."""
+        """Why the network answers as it does, by one method.
+
+        Args:
+            file: the picture.
+            method: which method, with its parameters.
+            model: a served model; None = the default.
+            target: a class's index or exact label; None = the top prediction.
+            part: what to explain instead of a class, with guided backpropagation.
+            keep_original: also keep the whole picture, to draw on.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            InvalidValue: a parameter is outside what is allowed; TargetOutOfRange, CostTooHigh.
+            MethodUnsupported: the method does not apply to this network.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        loaded = self._models.model(model)
         if part is not None and target is not None:
             raise InvalidValue("target", target, "left out, where layer is given")
         if part is not None:
-            find_layer(model.module, part.layer)
-        objective = part or ClassObjective(_class(model, target))
+            find_layer(loaded.module, part.layer)
+        objective = part or ClassObjective(_class(loaded, target))
         async with self._bridge.admitted(call):
-            picture = await self._look(file, model, keep_original, call)
-            return await self._find(model, picture, method, objective, call)
+            picture = await self._pictures.look(
+                file, loaded.spec.preprocess, call, keep_original=keep_original
+            )
+            return await self._find(loaded, picture, method, objective, call)
 
     async def compare(
         self,
-        model: LoadedModel,
         file: ImageFile,
         methods: Sequence[Method],
-        target: str | None,
-        keep_original: bool,
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        keep_original: bool = False,
         call: Call,
     ) -> list[Judged]:
-        """Several methods and their faithfulness; see `Engine.compare`."""
-        objective = ClassObjective(_class(model, target))
+        """Several methods on one picture and one class, each with its faithfulness.
+
+        Args:
+            file: the picture.
+            methods: at least one.
+            model: a served model; None = the default.
+            target: a class's index or exact label; None = the top prediction.
+            keep_original: also keep the whole picture, to draw on.
+            call: the request's deadline and stopwatch.
+
+        Raises:
+            As `explain`.
+        """
+        loaded = self._models.model(model)
+        objective = ClassObjective(_class(loaded, target))
         judged = []
         async with self._bridge.admitted(call):
-            picture = await self._look(file, model, keep_original, call)
+            picture = await self._pictures.look(
+                file, loaded.spec.preprocess, call, keep_original=keep_original
+            )
             for method in methods:
-                found = await self._find(model, picture, method, objective, call)
+                found = await self._find(loaded, picture, method, objective, call)
                 assert isinstance(found.target, Prediction)  # the objective is a class
                 index = found.target.class_index
                 objective = ClassObjective(index)
-                steps = faithfulness(model, picture.view, found.values, index)
+                steps = faithfulness(loaded, picture.view, found.values, index)
                 trust = await self._bridge.finish(Task(steps), call)
                 judged.append(Judged(found, trust.deletion, trust.insertion))
         return judged
@@ -82,7 +121,7 @@ class Explainer:
         return await self._bridge.draw(lambda: png(_drawn(found, drawing)), call)
 
     async def draw_strip(self, judged: Sequence[Judged], drawing: Drawing, call: Call) -> bytes:
-        """Several explanations as a PNG file; see `Engine.draw_strip`."""
+        """Several explanations side by side as a PNG file, each with its name and faithfulness."""
         first = judged[0].explanation
         seen = first.view if first.original is None else first.original
         panels = (
@@ -119,14 +158,6 @@ class Explainer:
             view=to_pixels(picture.view),
             frame=picture.frame,
             original=picture.original,
-        )
-
-    async def _look(
-        self, file: ImageFile, model: LoadedModel, keep_original: bool, call: Call
-    ) -> Picture:
-        return await self._bridge.decode(
-            lambda: look(file, self._limits, model.spec.preprocess, keep_original=keep_original),
-            call,
         )
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from core.compute.bridge import Bridge
 from core.compute.call import Call
-from core.compute.pictures import Picture, look
+from core.compute.pictures import Picture, Pictures
+from core.compute.served import Served
 from core.compute.worker import Solo
-from core.images.decode import ImageLimits
 from core.inspect.activations import Activations, Channels, activations
 from core.inspect.filters import Filters, filters
 from core.inspect.selection import Selection
@@ -53,61 +53,93 @@ Inside = Filters | Inspection[Activations] | Inspection[Unit]
 
 
 class Inspector:
-    """What `Engine.layers`, `filters`, `activations` and `unit` do once the model is known.
+    """Opens networks.
 
     Args:
         bridge: to the threads; only the worker's touches a model.
-        limits: what pictures are taken.
+        models: those served.
+        pictures: the way from files to inputs.
     """
 
-    def __init__(self, bridge: Bridge, limits: ImageLimits) -> None:
+    def __init__(self, bridge: Bridge, models: Served, pictures: Pictures) -> None:
         self._bridge = bridge
-        self._limits = limits
+        self._models = models
+        self._pictures = pictures
         self._tables: dict[str, LayerTable] = {}
 
-    async def layers(self, model: LoadedModel, call: Call) -> LayerTable:
-        """The model's table, made once; see `Engine.layers`."""
+    async def layers(self, model: str, call: Call) -> LayerTable:
+        """What a model is made of, layer by layer in order of execution.
+
+        Raises:
+            UnknownModel, Unavailable, DeadlinePassed.
+        """
+        loaded = self._models.model(model)
         async with self._bridge.admitted(call):
-            return await self._table(model, call)
+            return await self._table(loaded, call)
 
     async def filters(
-        self, model: LoadedModel, layer: str, selection: Selection | None, call: Call
+        self, model: str, layer: str, selection: Selection | None, call: Call
     ) -> Filters:
-        """Filters of a convolution; see `Engine.filters`."""
+        """The weights of a convolution; all filters where none are selected.
+
+        Raises:
+            InvalidValue: the layer is not a convolution, or has no such filter.
+            UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        loaded = self._models.model(model)
         async with self._bridge.admitted(call):
-            return await self._run(partial(filters, model.module, layer, selection), call)
+            return await self._run(partial(filters, loaded.module, layer, selection), call)
 
     async def activations(
-        self, model: LoadedModel, file: ImageFile, port: Port, channels: Channels, call: Call
+        self,
+        file: ImageFile,
+        port: Port,
+        channels: Channels,
+        *,
+        model: str | None = None,
+        call: Call,
     ) -> Inspection[Activations]:
-        """What leaves or enters a layer; see `Engine.activations`."""
-        find_layer(model.module, port.layer)
+        """What leaves or enters a layer for a picture.
+
+        Raises:
+            InvalidValue: the layer has no such channels.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        loaded = self._models.model(model)
+        find_layer(loaded.module, port.layer)
         async with self._bridge.admitted(call):
-            picture = await self._look(file, model, call)
+            picture = await self._pictures.look(file, loaded.spec.preprocess, call)
             found = await self._run(
                 lambda: activations(
-                    model.module, _batch(model, picture), port, model.known_axes, channels
+                    loaded.module, _batch(loaded, picture), port, loaded.known_axes, channels
                 ),
                 call,
             )
-        return _inspection(model, picture, found)
+        return _inspection(loaded, picture, found)
 
     async def unit(
-        self, model: LoadedModel, file: ImageFile, position: Position, call: Call
+        self, file: ImageFile, position: Position, *, model: str | None = None, call: Call
     ) -> Inspection[Unit]:
-        """One unit's arithmetic; see `Engine.unit`."""
-        find_convolution(model.module, position.layer)
+        """The arithmetic of one output of a convolution.
+
+        Raises:
+            InvalidValue: the layer is not a convolution, or puts out no such unit.
+            MethodUnsupported: the layer does more than a convolution.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
+        """
+        loaded = self._models.model(model)
+        find_convolution(loaded.module, position.layer)
         async with self._bridge.admitted(call):
-            table = await self._table(model, call)
+            table = await self._table(loaded, call)
             position.check(table.row(position.layer).output_shape)
-            picture = await self._look(file, model, call)
+            picture = await self._pictures.look(file, loaded.spec.preprocess, call)
             found = await self._run(
-                lambda: unit(model.module, _batch(model, picture), table, position), call
+                lambda: unit(loaded.module, _batch(loaded, picture), table, position), call
             )
-        return _inspection(model, picture, found)
+        return _inspection(loaded, picture, found)
 
     async def draw(self, found: Inside, scaling: Scaling, call: Call) -> bytes:
-        """A PNG file of filters, activations or a unit."""
+        """Filters, activations or a unit as a PNG file; a unit has no scaling to choose."""
         return await self._bridge.draw(lambda: png(_drawn(found, scaling)), call)
 
     async def _table(self, model: LoadedModel, call: Call) -> LayerTable:
@@ -120,11 +152,6 @@ class Inspector:
         found: T = await self._bridge.run(Solo(work), None, call)
         return found
 
-    async def _look(self, file: ImageFile, model: LoadedModel, call: Call) -> Picture:
-        return await self._bridge.decode(
-            lambda: look(file, self._limits, model.spec.preprocess), call
-        )
-
 
 def _inspection(model: LoadedModel, picture: Picture, found: T) -> Inspection[T]:
     return Inspection(model.spec.name, picture.source, to_pixels(picture.view), found)
@@ -132,7 +159,7 @@ def _inspection(model: LoadedModel, picture: Picture, found: T) -> Inspection[T]
 
 def _batch(model: LoadedModel, picture: Picture) -> Tensor:
     """(1, C, H, W), where the model is."""
-    return model.to_device(model.spec.preprocess.normalise(picture.view)[None])
+    return model.to_device(picture.row[None])
 
 
 def _tabulated(model: LoadedModel) -> LayerTable:

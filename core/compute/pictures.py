@@ -1,9 +1,12 @@
-"""Owns a picture decoded for one model: what was received, what the model sees, and where."""
+"""Owns the one way from a file to what a model sees of it."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from core.compute.bridge import Bridge
+from core.compute.call import Call
+from core.compute.thumbnails import Reduced, reduce
 from core.images.decode import ImageLimits, decode
 from core.models.preprocess import Preprocessing
 from core.types import Frame, ImageFile, ImageSource, Pixels
@@ -16,33 +19,67 @@ class Picture:
     Attributes:
         source: what was received.
         view: (C, H, W) uint8, what the model sees of it.
-        frame: where that lies in the picture.
+        row: (C, H, W) float32, the same on the model's own scale: its input.
+        frame: where the view lies in the picture.
         original: (H', W', 3) uint8, the whole picture upright; None if it was not asked for.
+        reduced: what is stored of it; None if it was not asked for.
     """
 
     source: ImageSource
     view: Tensor
+    row: Tensor
     frame: Frame
     original: Pixels | None
+    reduced: Reduced | None
 
 
-def look(
-    file: ImageFile, limits: ImageLimits, preprocess: Preprocessing, *, keep_original: bool = False
-) -> Picture:
-    """Decode a picture in full and keep what a model sees of it.
+class Pictures:
+    """Decodes files on the engine's decoder threads.
 
     Args:
-        file: the picture.
+        bridge: to the threads.
         limits: what pictures are taken.
-        preprocess: the model's.
-        keep_original: also keep the whole picture, at its full size.
-
-    Raises:
-        ImageRefused: the picture cannot be taken.
     """
-    least = None if keep_original else preprocess.min_side_px
-    image = decode(file.content, limits, bits=file.bits, min_side_px=least)
-    height, width = image.pixels.shape[:2]
-    original = image.pixels if keep_original else None
-    view = preprocess.view(image.pixels)
-    return Picture(image.source, view, preprocess.frame(height, width), original)
+
+    def __init__(self, bridge: Bridge, limits: ImageLimits) -> None:
+        self._bridge = bridge
+        self._limits = limits
+
+    async def look(
+        self,
+        file: ImageFile,
+        preprocess: Preprocessing,
+        call: Call,
+        *,
+        keep_original: bool = False,
+        reduced: bool = False,
+        tiny_px: int | None = None,
+    ) -> Picture:
+        """Decode a picture in full and keep what a model sees of it.
+
+        Args:
+            file: the picture.
+            preprocess: the model's.
+            call: the request's deadline and stopwatch.
+            keep_original: also keep the whole picture, at its full size.
+            reduced: also make its thumbnail, and a tiny copy where a side is given.
+            tiny_px: that side.
+
+        Raises:
+            ImageRefused: the picture cannot be taken.
+        """
+
+        def looked() -> Picture:
+            least = None if keep_original else preprocess.min_side_px
+            image = decode(file.content, self._limits, bits=file.bits, min_side_px=least)
+            view = preprocess.view(image.pixels)
+            return Picture(
+                source=image.source,
+                view=view,
+                row=preprocess.normalise(view),
+                frame=preprocess.frame(*image.pixels.shape[:2]),
+                original=image.pixels if keep_original else None,
+                reduced=reduce(image.pixels, tiny_px) if reduced else None,
+            )
+
+        return await self._bridge.decode(looked, call)

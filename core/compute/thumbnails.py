@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from core.gallery.pixel_space import PIXEL_SIDE
 from core.types import Pixels
 
 THUMBNAIL_SIDE_PX: Final = 320
@@ -24,27 +23,27 @@ class Reduced:
 
     Attributes:
         thumbnail: a JPEG file of at most 320 px; small pictures keep their size.
-        pixels: (32, 32, 3) uint8, the whole picture stretched; None if not asked for.
+        tiny: (side, side, 3) uint8, the whole picture stretched; None if not asked for.
     """
 
     thumbnail: bytes
-    pixels: Pixels | None
+    tiny: Pixels | None
 
 
-def reduce(picture: Pixels, *, pixel_space: bool) -> Reduced:
-    """A picture's thumbnail and, for pixel space, its tiny copy.
+def reduce(picture: Pixels, tiny_px: int | None = None) -> Reduced:
+    """A picture's thumbnail and, where a side is given, its tiny copy.
 
     Args:
         picture: (H, W, 3) uint8, upright.
-        pixel_space: whether the tiny copy is wanted.
+        tiny_px: side of the tiny copy; None = no copy.
     """
     height, width = picture.shape[:2]
     scale = min(1.0, THUMBNAIL_SIDE_PX / max(height, width))
     small = _scaled(picture, max(1, round(height * scale)), max(1, round(width * scale)))
     file = io.BytesIO()
     Image.fromarray(small).save(file, "JPEG", quality=_JPEG_QUALITY)
-    pixels = _scaled(picture, PIXEL_SIDE, PIXEL_SIDE) if pixel_space else None
-    return Reduced(file.getvalue(), pixels)
+    tiny = None if tiny_px is None else _scaled(picture, tiny_px, tiny_px)
+    return Reduced(file.getvalue(), tiny)
 
 
 def _scaled(picture: Pixels, height: int, width: int) -> Pixels:

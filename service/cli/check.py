@@ -51,7 +51,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 async def _try_all(engine: Engine, options: argparse.Namespace) -> int:
-    (card,) = engine.models()
+    (card,) = engine.models.cards()
     print(
         f"{card.name}: {card.channels} x {card.height} x {card.width} -> {card.num_classes} "
         f"classes, {card.feature_dim} features ({card.feature_at} of {card.feature_layer}), "
@@ -91,42 +91,43 @@ def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[t
     """Every capability of the network, by the name of its endpoint."""
 
     async def classify() -> str:
-        found = await engine.classify(picture, top_k=1, call=Call())
+        found = await engine.classifier.classify(picture, top_k=1, call=Call())
         return f"{found.predictions[0].label} {found.predictions[0].probability:.1%}"
 
     async def features() -> str:
-        found = await engine.feature_vector(picture, call=Call())
+        found = await engine.classifier.feature_vector(picture, call=Call())
         return f"{len(found.vector)} values"
 
     async def layers() -> str:
-        table = await engine.layers(card.name, Call())
+        table = await engine.inspector.layers(card.name, Call())
         totals = table.totals
         return f"{len(table.rows)}, {totals.parameters} parameters, {totals.macs} multiply-adds"
 
     async def filters() -> str:
-        names = (await engine.layers(card.name, Call())).convolutions
+        names = (await engine.inspector.layers(card.name, Call())).convolutions
         if not names:
             raise _Lacking("the network has no convolution")
-        found = await engine.filters(card.name, names[0], None, Call())
+        found = await engine.inspector.filters(card.name, names[0], None, Call())
         return f"{names[0]}: {' x '.join(map(str, found.weights.shape))}"
 
     async def activations() -> str:
-        table = await engine.layers(card.name, Call())
+        table = await engine.inspector.layers(card.name, Call())
         name = table.rows[0].name
-        found = await engine.activations(picture, Port(name), Channels(), call=Call())
+        found = await engine.inspector.activations(picture, Port(name), Channels(), call=Call())
         return f"{name}: {' x '.join(map(str, found.found.values.shape))}"
 
     async def unit() -> str:
-        names = (await engine.layers(card.name, Call())).convolutions
+        names = (await engine.inspector.layers(card.name, Call())).convolutions
         if not names:
             raise _Lacking("the network has no convolution")
-        found = (await engine.unit(picture, Position(names[0], 0, 0, 0), call=Call())).found
+        position = Position(names[0], 0, 0, 0)
+        found = (await engine.inspector.unit(picture, position, call=Call())).found
         return f"{names[0]}: products and bias {found.sum:.4g}, the layer {found.value:.4g}"
 
     def explain(name: str) -> Try:
         async def run() -> str:
             try:
-                found = await engine.explain(picture, METHODS[name](), call=Call())
+                found = await engine.explainer.explain(picture, METHODS[name](), call=Call())
             except MethodUnsupported as error:
                 if name in card.explanations:
                     raise

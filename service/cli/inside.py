@@ -70,7 +70,7 @@ def _layers(options: argparse.Namespace) -> int:
 
 
 async def _list_layers(engine: Engine, options: argparse.Namespace) -> int:
-    table = await engine.layers(options.model, Call())
+    table = await engine.inspector.layers(options.model, Call())
     if options.json:
         print(LayersPublic.of(options.model, table).model_dump_json())
     else:
@@ -85,9 +85,11 @@ def _filters(options: argparse.Namespace) -> int:
 async def _draw_filters(engine: Engine, options: argparse.Namespace) -> int:
     model, call = options.model, Call()
     selection = None if options.channels is None else Selection.parse(options.channels)
-    layer = options.layer or _first((await engine.layers(model, call)).convolutions, model)
-    found = await engine.filters(model, layer, selection, call)
-    options.output.write_bytes(await engine.draw_inside(found, options.scale, call))
+    layer = options.layer or _first(
+        (await engine.inspector.layers(model, call)).convolutions, model
+    )
+    found = await engine.inspector.filters(model, layer, selection, call)
+    options.output.write_bytes(await engine.inspector.draw(found, options.scale, call))
     count, *shape = found.shape
     print(f"{options.output}: {len(found.indices)} of {count} filters of {layer}, {_sides(shape)}")
     return 0

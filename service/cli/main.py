@@ -207,7 +207,7 @@ async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
     for file in options.files:
         try:
             picture = ImageFile(file.read_bytes(), options.bits)
-            result = await engine.classify(
+            result = await engine.classifier.classify(
                 picture, model=options.model, top_k=options.top_k, call=Call()
             )
         except (SeethroughError, OSError) as error:
@@ -230,7 +230,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
-    found = await engine.explain(
+    found = await engine.explainer.explain(
         ImageFile(options.file.read_bytes(), options.bits),
         METHODS[options.method](),
         model=options.model,
@@ -239,7 +239,7 @@ async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
         call=Call(),
     )
     drawing = Drawing(style=options.style, size=options.size)
-    options.output.write_bytes(await engine.draw(found, drawing, Call()))
+    options.output.write_bytes(await engine.explainer.draw(found, drawing, Call()))
     assert isinstance(found.target, Prediction)  # no part of a layer was asked for
     print(f"{options.output}: {found.method} of {found.target.label} ({found.target.class_index})")
     return 0
@@ -250,7 +250,7 @@ def _models(options: argparse.Namespace) -> int:
 
 
 async def _list_models(engine: Engine) -> int:
-    for card in engine.models():
+    for card in engine.models.cards():
         mark = "*" if card.default else " "
         print(
             f"{mark} {card.name}  {card.channels}x{card.height}x{card.width} -> "

@@ -68,7 +68,7 @@ class Asked:
         self, method: Method, target: str | None, part: LayerObjective | None = None
     ) -> Response:
         """The engine's explanation in the form asked for."""
-        found = await self.engine.explain(
+        found = await self.engine.explainer.explain(
             self.file,
             method,
             model=self.model,
@@ -78,7 +78,7 @@ class Asked:
             call=self.call,
         )
         if self.form == "png":
-            return png_answer(await self.engine.draw(found, self.drawing, self.call))
+            return png_answer(await self.engine.explainer.draw(found, self.drawing, self.call))
         if self.form == "npy":
             return npy_answer(found.values)
         return array_answer(explanation_body(found))
@@ -163,7 +163,7 @@ async def compare(
     Deletion: the area under the target's probability while the most important pixels go; low is
     good. Insertion: while they come; high is good.
     """
-    judged = await engine.compare(
+    judged = await engine.explainer.compare(
         file,
         methods,
         model=model,
@@ -172,5 +172,5 @@ async def compare(
         call=call,
     )
     if form == "png":
-        return png_answer(await engine.draw_strip(judged, drawing, call))
+        return png_answer(await engine.explainer.draw_strip(judged, drawing, call))
     return array_answer(compare_body(judged))

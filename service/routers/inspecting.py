@@ -51,7 +51,7 @@ async def list_layers(engine: EngineDep, call: CallDep, model: str) -> Response:
 
     A layer is a module that runs no other module. Sums of the whole network are in `totals`.
     """
-    return json_answer(LayersPublic.of(model, await engine.layers(model, call)))
+    return json_answer(LayersPublic.of(model, await engine.inspector.layers(model, call)))
 
 
 @router.get(
@@ -75,9 +75,9 @@ async def show_filters(
     a row each, with a tile per input channel, at most 32 x 32 of them, and zero mid-grey. The
     picture says how many it leaves out; `channels` picks others.
     """
-    found = await engine.filters(model, layer, selection, call)
+    found = await engine.inspector.filters(model, layer, selection, call)
     if form == "png":
-        return png_answer(await engine.draw_inside(found, scale, call))
+        return png_answer(await engine.inspector.draw(found, scale, call))
     if form == "npy":
         return npy_answer(found.weights)
     return array_answer(filters_body(model, found))
@@ -106,9 +106,9 @@ async def activations(
     cells; of tokens (T, D) that form a grid each channel as a map. Other tokens have no picture:
     take JSON or the NumPy file.
     """
-    found = await engine.activations(file, port, channels, model=model, call=call)
+    found = await engine.inspector.activations(file, port, channels, model=model, call=call)
     if form == "png":
-        return png_answer(await engine.draw_inside(found, scale, call))
+        return png_answer(await engine.inspector.draw(found, scale, call))
     if form == "npy":
         return npy_answer(found.found.values)
     return array_answer(activations_body(found))
@@ -137,9 +137,9 @@ async def unit(
 
     `sum` is what that gives, `value` what the layer put out in the same forward.
     """
-    found = await engine.unit(file, position, model=model, call=call)
+    found = await engine.inspector.unit(file, position, model=model, call=call)
     if form == "png":
-        return png_answer(await engine.draw_inside(found, "shared", call))
+        return png_answer(await engine.inspector.draw(found, "shared", call))
     if form == "npy":
         return npy_answer(found.found.products)
     return array_answer(unit_body(found))

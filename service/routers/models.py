@@ -14,14 +14,14 @@ router = APIRouter(prefix="/v1/models", tags=["Models"])
 @router.get("", summary="List the served models", responses=problems(*KEYED, 503))
 async def list_models(engine: EngineDep) -> ModelsPublic:
     """Every model this service runs, the default one marked."""
-    return ModelsPublic(models=[ModelPublic.of(card) for card in engine.models()])
+    return ModelsPublic(models=[ModelPublic.of(card) for card in engine.models.cards()])
 
 
 # A model's name may hold a slash-free prefix such as `torchvision:`; FastAPI takes it as it is.
 @router.get("/{model}", summary="Show one model", responses=problems(*KEYED, 404, 503))
 async def get_model(engine: EngineDep, model: str) -> ModelPublic:
     """One model's input size, classes, features, runtime and the digest of its weights."""
-    return ModelPublic.of(engine.model(model))
+    return ModelPublic.of(engine.models.card(model))
 
 
 @router.get(
@@ -36,5 +36,5 @@ async def list_classes(
 ) -> ClassesPublic:
     """The classes a model tells apart, by index; `q` filters by text, ignoring case."""
     return ClassesPublic(
-        classes=[ClassPublic(index=i, label=text) for i, text in engine.classes(model, q)]
+        classes=[ClassPublic(index=i, label=text) for i, text in engine.models.classes(model, q)]
     )

@@ -47,7 +47,7 @@ async def classify(
     path), as `multipart/form-data` in the field `image`, or as JSON with base64. JPEG, PNG, WebP,
     GIF, BMP, TIFF and AVIF are taken.
     """
-    result = await engine.classify(file, model=model, top_k=top_k, call=call)
+    result = await engine.classifier.classify(file, model=model, top_k=top_k, call=call)
     return json_answer(ClassificationPublic.model_validate(result))
 
 
@@ -71,7 +71,7 @@ async def classify_many(
     Send the pictures as `multipart/form-data`, each in a field `image`. The answer is 200 even if
     single pictures failed: each result has its own status.
     """
-    results = await engine.classify_many(
+    results = await engine.classifier.classify_many(
         [file for _, file in files], model=model, top_k=top_k, call=call
     )
     rows = [FileResult.of(name, result) for (name, _), result in zip(files, results, strict=True)]
@@ -108,7 +108,9 @@ async def feature_vector(
     ] = "avg",
 ) -> Response:
     """The picture's place in feature space: near vectors, similar pictures."""
-    result = await engine.feature_vector(file, model=model, port=port, pool=pool, call=call)
+    result = await engine.classifier.feature_vector(
+        file, model=model, port=port, pool=pool, call=call
+    )
     if form == "npy":
         return npy_answer(result.vector)
     return json_answer(FeatureVectorPublic.of(result))

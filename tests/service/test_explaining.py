@@ -234,7 +234,7 @@ def test_concurrent_mixed_requests_equal_the_same_ones_alone(engine: Engine) -> 
         await engine.start()
 
         async def one(name: str, method: object, model: str, target: str) -> np.ndarray:
-            found = await engine.explain(
+            found = await engine.explainer.explain(
                 ImageFile(jpeg(name)),
                 method,
                 model=model,
@@ -261,7 +261,7 @@ def test_a_deadline_stops_long_work_between_two_pieces(engine: Engine) -> None:
         gate = threading.Event()
         engine.bridge.worker.submit(Solo(lambda: gate.wait(10)), None)
         with pytest.raises(DeadlinePassed):
-            await engine.explain(
+            await engine.explainer.explain(
                 ImageFile(jpeg()), Occlusion((2, 2), (1, 1)), model="tiny", call=Call.within(0.2)
             )
         before = began(name, labels) or 0.0

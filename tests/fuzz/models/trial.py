@@ -69,8 +69,8 @@ async def _used(folder: Path) -> tuple[Any, Any] | SeethroughError:
             await engine.start()
             picture = ImageFile(PICTURE)
             return (
-                await engine.classify(picture, top_k=1, call=Call.within(60)),
-                await engine.feature_vector(picture, call=Call.within(60)),
+                await engine.classifier.classify(picture, top_k=1, call=Call.within(60)),
+                await engine.classifier.feature_vector(picture, call=Call.within(60)),
             )
         finally:
             await engine.close()
