@@ -81,14 +81,15 @@ class Engine:
         if self.models.default not in names:
             raise UnknownModel(self.models.default, names)
         self.bridge.worker.start()
+        cards = {}
         for name in names:
             load = Solo(partial(self._load, name, device))
             model = await self.bridge.run(load, None, Call())
             methods = await self.bridge.run(Solo(partial(prepare, model)), None, Call())
-            self.models.add(model, methods)
+            cards[name] = self.models.add(model, methods)
         if self.config.data_dir is not None:
             gallery = partial(LocalGallery, self.config.data_dir)
-            await self.curator.open(gallery)
+            await self.curator.open(gallery, cards[self.models.default])
             await self.projector.open()
         self.bridge.open()
 

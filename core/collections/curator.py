@@ -130,14 +130,14 @@ class Curator:
 
     # ---- life ----
 
-    async def open(self, gallery: Callable[[], Gallery]) -> None:
+    async def open(self, gallery: Callable[[], Gallery], default: ModelCard) -> None:
         """Take a gallery into use and make sure that the default collection is there.
 
         Raises:
             GalleryUnusable: it cannot be opened.
         """
         self._gallery = await self.read(gallery)
-        await self.read(ensure_default, self._gallery, features_of(self.models.card()))
+        await self.read(ensure_default, self._gallery, features_of(default))
 
     async def close(self) -> None:
         """Finish what is being written and let go of the files; a second time does nothing."""

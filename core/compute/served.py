@@ -21,15 +21,16 @@ class Served:
         self._models: dict[str, LoadedModel] = {}
         self._cards: dict[str, ModelCard] = {}
 
-    def add(self, model: LoadedModel, explanations: tuple[str, ...]) -> None:
-        """Serve a model.
+    def add(self, model: LoadedModel, explanations: tuple[str, ...]) -> ModelCard:
+        """Serve a model, once all are loaded.
 
         Args:
             explanations: names of the methods that apply to it.
         """
         name = model.spec.name
-        self._cards[name] = card(model, explanations, default=name == self.default)
         self._models[name] = model
+        self._cards[name] = card(model, explanations, default=name == self.default)
+        return self._cards[name]
 
     def model(self, name: str | None = None) -> LoadedModel:
         """A served model; None = the default.
