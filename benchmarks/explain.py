@@ -29,10 +29,12 @@ from benchmarks.photos import arrays, photos
 from benchmarks.trust import adaptive_ranks, mosaics
 from benchmarks.wrk import drive, script
 from core.explain.fill import filled
-from core.explain.gradients import Saliency, input_gradients
-from core.explain.objective import ClassObjective, exhaust
+from core.explain.gradients import input_gradients
+from core.explain.integrated import IntegratedGradients, integrated_gradients
+from core.explain.objective import ClassObjective
 from core.explain.occlusion import Occlusion, occlude
-from core.explain.path import IntegratedGradients, integrated_gradients
+from core.explain.saliency import Saliency
+from core.explain.steps import exhaust
 from core.models.loaded import LoadedModel
 from core.models.registry import standard_registry
 

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from benchmarks.photos import arrays
 from core.explain.cam import grad_cam
-from core.explain.gradients import Saliency, input_gradients
-from core.explain.objective import ClassObjective, exhaust
+from core.explain.gradients import input_gradients
+from core.explain.integrated import IntegratedGradients, integrated_gradients
+from core.explain.objective import ClassObjective
 from core.explain.occlusion import Occlusion, occlude
-from core.explain.path import IntegratedGradients, integrated_gradients
+from core.explain.saliency import Saliency
+from core.explain.steps import exhaust
 from core.models.loaded import LoadedModel
 from core.types import FloatArray, Pixels
 

@@ -20,7 +20,7 @@ from core.compute.worker import Solo
 from core.config import EngineConfig
 from core.device import device_named
 from core.errors import UnknownModel
-from core.explain.plan import prepare
+from core.explain.methods import prepare
 from core.gallery.sqlite.local import LocalGallery
 from core.models.loaded import LoadedModel
 from core.models.registry import ModelRegistry, standard_registry

@@ -12,9 +12,10 @@ from benchmarks.networks.references import channels_first
 from benchmarks.networks.subject import Subject
 from core.errors import MethodUnsupported
 from core.explain.cam import GradCam
-from core.explain.gradients import GuidedBackprop, Saliency
-from core.explain.path import IntegratedGradients, SmoothGrad
-from core.explain.plan import Method
+from core.explain.guided import GuidedBackprop
+from core.explain.integrated import IntegratedGradients
+from core.explain.saliency import Saliency
+from core.explain.smoothgrad import SmoothGrad
 
 DOUBLE_LIMIT: Final = 1e-5
 """Difference allowed where the service's own code runs in float64."""
@@ -25,7 +26,7 @@ _SLOPE_LIMIT: Final = 1e-2
 _EARLY: Final = 0.5
 
 
-def _map(subject: Subject, method: Method, target: int, theirs: Tensor) -> Cell:
+def _map(subject: Subject, method: object, target: int, theirs: Tensor) -> Cell:
     """A method's map; where rounding may have flipped ReLUs, the same code once more in float64."""
     cell = compared(subject.found(method, target).values, theirs)
     if cell.verdict == "ok" or not 0 < cell.figure < FLIPPED:

@@ -13,8 +13,10 @@ from benchmarks.networks.zoo import Network, made
 from benchmarks.photos import arrays
 from core.errors import MethodUnsupported
 from core.explain.cam import GradCam
-from core.explain.objective import ClassObjective, Task
-from core.explain.plan import Finding, Method, plan, prepare
+from core.explain.method import Finding, Inquiry
+from core.explain.methods import plan, prepare
+from core.explain.objective import ClassObjective
+from core.explain.steps import Task
 from core.inspect.table import LayerTable, layer_table
 from core.models.registry import standard_registry
 
@@ -77,9 +79,9 @@ class Subject:
             return "none"
         return "{layer}, {cells[0]} x {cells[1]}".format(**found.extras)
 
-    def found(self, method: Method, target: int | None = None) -> Finding:
+    def found(self, method: object, target: int | None = None) -> Finding:
         """What the worker would give for the picture."""
-        planned = plan(self.model, self.view, method, ClassObjective(target), _FORWARDS)
+        planned = plan(method, Inquiry(self.model, self.view, ClassObjective(target), _FORWARDS))
         if isinstance(planned.work, Task):
             while not planned.work.advance():
                 pass

@@ -12,8 +12,7 @@ from core.compute.call import Call
 from core.compute.metrics import Metrics
 from core.compute.worker import BatchWorker, Lane
 from core.errors import DeadlinePassed, Draining, NotReady, QueueFull
-from core.explain.batched import Advance
-from core.explain.objective import Task
+from core.explain.steps import Advance, Task
 from core.types import BatchFunction
 
 T = TypeVar("T")

@@ -8,8 +8,10 @@ from core.compute.pictures import Picture, Pictures
 from core.compute.served import Served
 from core.errors import InvalidValue
 from core.explain.faithfulness import faithfulness
-from core.explain.objective import ClassObjective, LayerObjective, Objective, Task
-from core.explain.plan import Finding, Method, method_name, plan
+from core.explain.method import Finding, Inquiry
+from core.explain.methods import method_of, plan
+from core.explain.objective import ClassObjective, LayerObjective, Objective
+from core.explain.steps import Task
 from core.models.loaded import LoadedModel
 from core.models.predictions import prediction, probabilities, require_finite
 from core.models.preprocess import to_pixels
@@ -40,7 +42,7 @@ class Explainer:
     async def explain(
         self,
         file: ImageFile,
-        method: Method,
+        parameters: object,
         *,
         model: str | None = None,
         target: str | None = None,
@@ -52,7 +54,7 @@ class Explainer:
 
         Args:
             file: the picture.
-            method: which method, with its parameters.
+            parameters: of one of the methods, which they name.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
             part: what to explain instead of a class, with guided backpropagation.
@@ -74,12 +76,12 @@ class Explainer:
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, keep_original=keep_original
             )
-            return await self._find(loaded, picture, method, objective, call)
+            return await self._find(loaded, picture, parameters, objective, call)
 
     async def compare(
         self,
         file: ImageFile,
-        methods: Sequence[Method],
+        methods: Sequence[object],
         *,
         model: str | None = None,
         target: str | None = None,
@@ -90,7 +92,7 @@ class Explainer:
 
         Args:
             file: the picture.
-            methods: at least one.
+            methods: parameters of at least one.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
             keep_original: also keep the whole picture, to draw on.
@@ -106,8 +108,8 @@ class Explainer:
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, keep_original=keep_original
             )
-            for method in methods:
-                found = await self._find(loaded, picture, method, objective, call)
+            for parameters in methods:
+                found = await self._find(loaded, picture, parameters, objective, call)
                 assert isinstance(found.target, Prediction)  # the objective is a class
                 index = found.target.class_index
                 objective = ClassObjective(index)
@@ -138,11 +140,11 @@ class Explainer:
         self,
         model: LoadedModel,
         picture: Picture,
-        method: Method,
+        parameters: object,
         objective: Objective,
         call: Call,
     ) -> Explanation:
-        planned = plan(model, picture.view, method, objective, self._limit_forwards)
+        planned = plan(parameters, Inquiry(model, picture.view, objective, self._limit_forwards))
         if isinstance(planned.work, Task):
             found = planned.finish(await self._bridge.finish(planned.work, call))
         else:
@@ -150,7 +152,7 @@ class Explainer:
         require_finite(found.values)
         return Explanation(
             model=model.spec.name,
-            method=method_name(method),
+            method=method_of(parameters).name,
             image=picture.source,
             target=_target(found, model, objective),
             values=found.values,

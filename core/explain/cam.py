@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Annotated, Final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from core.checks import require_choice
-from core.errors import MethodUnsupported
+from core.errors import InvalidValue, MethodUnsupported
+from core.explain.method import Finding, Inquiry, Method, Plan
 from core.explain.objective import NO_GRADIENT, require_class
+from core.fields import Meaning, as_mapping, check_fields
 from core.models.loaded import LoadedModel
 from core.models.structure.anatomy import Ports
-from core.models.structure.layers import last_seen
-from core.models.structure.ports import ATS, At, Port
+from core.models.structure.layers import find_layer, last_seen
+from core.models.structure.ports import At, Port
 from core.types import FloatArray
 
 
@@ -26,13 +28,37 @@ class GradCam:
         layer: a layer's name, with feature maps or tokens in a grid; None = the last feature maps
             that all the network's answer comes of (see `LoadedModel.maps`).
         at: whether what leaves or what enters that layer.
+
+    Raises:
+        InvalidValue: `at` without a layer.
     """
 
-    layer: str | None = None
-    at: At = "output"
+    layer: Annotated[
+        str | None,
+        Meaning(
+            "A layer with feature maps, or tokens in a grid; if left out, the last that all the "
+            "network's answer comes of.",
+            "bn2",
+            max_length=200,
+        ),
+    ] = None
+    at: Annotated[
+        At, Meaning("Of `layer`: what leaves it (`output`), or what enters it (`input`).")
+    ] = "output"
 
     def __post_init__(self) -> None:
-        require_choice("at", self.at, ATS)
+        check_fields(self)
+        if self.layer is None and self.at != "output":
+            raise InvalidValue("at", self.at, "only together with layer")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """Feature maps of one layer that speak for the target."""
+
+    layer: Annotated[str, Meaning("Where the feature maps are; of branches, all names.", "bn2")]
+    at: Annotated[str, Meaning("`input`: what enters the layer.", "output")]
+    cells: Annotated[tuple[int, int], Meaning("Height and width of the layer's feature maps.")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,3 +156,56 @@ def _maps(model: LoadedModel, port: Port, activation: Tensor) -> Tensor:
 
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps if maps.shape[2:] == size else interpolate(maps, size=size, mode="bilinear")
+
+
+@dataclass(frozen=True, slots=True)
+class GradCams:
+    """Class activation maps of pictures for their own targets, of the same feature maps."""
+
+    model: LoadedModel
+    ports: Ports
+
+    @property
+    def max_batch(self) -> int:
+        """See `BatchFunction`."""
+        return self.model.rows_at_once
+
+    def __call__(self, payloads: Sequence[tuple[Tensor, int | None]]) -> Sequence[ClassActivation]:
+        """(row, target) pairs in, one map each."""
+        rows, targets = zip(*payloads, strict=True)
+        return grad_cam(self.model, torch.stack(rows), targets, self.ports)
+
+
+def _plan(cam: GradCam, inquiry: Inquiry) -> Plan:
+    ports = _ports(cam, inquiry.model)
+
+    def finish(found: ClassActivation) -> Finding:
+        layers = ", ".join(port.layer for port in ports)
+        extras = as_mapping(ClassMap(layers, ports[0].at, found.cells))
+        return Finding(found.values, found.logits, found.target, extras=extras)
+
+    return Plan((GradCams(inquiry.model, ports), (inquiry.row, inquiry.target)), finish)
+
+
+def _ports(cam: GradCam, model: LoadedModel) -> Ports:
+    if cam.layer is not None:
+        find_layer(model.module, cam.layer)
+        return (Port(cam.layer, cam.at),)
+    if not model.maps:
+        raise MethodUnsupported(
+            "Grad-CAM needs feature maps that all the network's answer comes of, and found none; "
+            "name a layer"
+        )
+    return model.maps
+
+
+GRAD_CAM: Final = Method(
+    name="grad-cam",
+    title="Grad-CAM",
+    text="Feature maps of a convolution, weighted by how much they speak for the target.",
+    parameters=GradCam,
+    plan=_plan,
+    applies=lambda network: bool(network.model.maps),
+    answers=ClassMap,
+    schema="GradCam",
+)

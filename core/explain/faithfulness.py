@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.explain.fill import filled
-from core.explain.objective import Steps
+from core.explain.steps import Steps
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities, require_finite
 from core.types import FloatArray

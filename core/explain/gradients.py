@@ -1,15 +1,12 @@
-"""Owns gradients with respect to the input: one backward pass for many pictures, and saliency."""
+"""Owns gradients with respect to the input: one backward pass for many pictures."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from core.checks import require_choice
 from core.errors import InvalidValue, MethodUnsupported
 from core.explain.objective import (
     NO_GRADIENT,
@@ -18,68 +15,11 @@ from core.explain.objective import (
     Objective,
     require_class,
 )
-from core.explain.relu import RULES, Coverage, GuidedRelu, Rule, coverage
+from core.explain.relu import Coverage, GuidedRelu, Rule, coverage
 from core.models.loaded import LoadedModel
 from core.models.structure.layers import last_seen
 from core.models.structure.ports import Port
 from core.types import FloatArray
-
-Reduce = Literal["max", "l2", "sum"]
-REDUCES: tuple[str, ...] = get_args(Reduce)
-
-
-@dataclass(frozen=True, slots=True)
-class Saliency:
-    """How a gradient over colour channels becomes one value per pixel.
-
-    Attributes:
-        reduce: largest magnitude, Euclidean length, or sum over the channels.
-        signed: keep the sign; otherwise magnitudes.
-
-    Raises:
-        InvalidValue: no such reduction, or a signed length.
-    """
-
-    reduce: Reduce = "max"
-    signed: bool = False
-
-    def __post_init__(self) -> None:
-        require_choice("reduce", self.reduce, REDUCES)
-        if self.signed and self.reduce == "l2":
-            raise InvalidValue("reduce", self.reduce, "max or sum, where signed=true")
-
-    def __call__(self, gradient: FloatArray) -> FloatArray:
-        """(C, H, W) -> (H, W).
-
-        Source: Simonyan et al. 2014, arXiv:1312.6034, section 3.1.
-        """
-        magnitude = np.abs(gradient)
-        found: FloatArray
-        if self.reduce == "l2":
-            found = np.sqrt(np.square(gradient).sum(0))
-        elif self.reduce == "sum":
-            found = (gradient if self.signed else magnitude).sum(0)
-        elif self.signed:
-            found = np.take_along_axis(gradient, magnitude.argmax(0)[None], 0)[0]
-        else:
-            found = magnitude.max(0)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class GuidedBackprop(Saliency):
-    """Saliency whose backward pass is guided; see `core.explain.relu.GuidedRelu`.
-
-    Attributes:
-        rule: "guided" or "clamp-grad".
-    """
-
-    rule: Rule = "guided"
-
-    def __post_init__(self) -> None:
-        require_choice("rule", self.rule, RULES)
-        # A zero-argument super() does not work in a class remade for its slots.
-        Saliency.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +108,24 @@ def backward(
         torch.stack(values).detach().tolist(),
         coverages,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Gradients of pictures with respect to their own objectives."""
+
+    model: LoadedModel
+    rule: Rule | None = None
+
+    @property
+    def max_batch(self) -> int:
+        """See `BatchFunction`."""
+        return self.model.rows_at_once
+
+    def __call__(self, payloads: Sequence[tuple[Tensor, Objective]]) -> Sequence[InputGradient]:
+        """(row, objective) pairs in, one gradient each."""
+        rows, objectives = zip(*payloads, strict=True)
+        return input_gradients(self.model, torch.stack(rows), objectives, self.rule)
 
 
 def _gradient(total: Tensor, inputs: Tensor) -> Tensor:

@@ -1,46 +1,11 @@
-"""Owns what explanation methods share: objectives, steps, checks of parameters; no method."""
+"""Owns what can be explained: a class, or a part of a layer."""
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from core.checks import require_choice
 from core.errors import InvalidValue, TargetOutOfRange
 from core.models.structure.ports import ATS, At, Port
-
-T = TypeVar("T")
-
-Steps = Generator[float, None, T]
-"""Long work in pieces: yields its progress (0..1) where other work may go first, returns its
-result."""
-
-
-def exhaust(steps: Steps[T]) -> T:
-    """Run long work to its end, here and now."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-class Task(Generic[T]):
-    """Long work that is advanced piece by piece, from whichever thread holds it."""
-
-    def __init__(self, steps: Steps[T]) -> None:
-        self._steps = steps
-        self.progress = 0.0
-        self.result: T | None = None
-
-    def advance(self) -> bool:
-        """Do one piece; whether that was the last."""
-        try:
-            self.progress = next(self._steps)
-        except StopIteration as end:
-            self.result = end.value
-            return True
-        return False
 
 
 @dataclass(frozen=True, slots=True)

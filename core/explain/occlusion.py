@@ -1,39 +1,43 @@
 """Owns occlusion: hide a window, look at the class's probability, go on to the next place."""
 
 import math
-import time
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from core.checks import require_choice
 from core.errors import InvalidValue, shown
-from core.explain.adaptive import Surface, coarse, finer
-from core.explain.fill import FILLS, Fill, filled
-from core.explain.objective import Steps, require_class
-from core.explain.windows import Grid
+from core.explain.fill import Fill
+from core.explain.method import Finding, Inquiry, Method, Plan, Possible
+from core.explain.steps import Steps, Task
+from core.explain.sweep import Check, Sweep
+from core.explain.windows import Surface, Windows, coarse, finer
+from core.fields import Meaning, as_mapping, check_fields
 from core.models.loaded import LoadedModel
-from core.models.predictions import probabilities, require_finite
-from core.models.runtimes.incremental import ChangedWindows
 from core.types import FloatArray
 
 Mode = Literal["exact", "adaptive"]
-MODES: tuple[str, ...] = get_args(Mode)
 
 _WINDOW_PX = 32
 _STRIDE_PX = 16
 _USUAL_SHARE = 7  # 32 of 224 pixels
 
-# Windows of one piece of work: as many as take about so long, for a classify may be waiting; a
-# runtime that likes larger batches than so many gets them.
-_PIECE_S = 0.07
-_FEWEST = 8
-_MOST = 16
-# Windows run both ways, when only what changes is computed, and by how much they may differ.
-_CHECKED = 3
-_MAX_DIFFERENCE = 1e-3
+
+def parse_extent(name: str, text: str) -> tuple[int, int]:
+    """`32` or `24x48` (height x width) as a pair of pixels.
+
+    Raises:
+        InvalidValue: it is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) not in (1, 2) or not all(
+        p.isascii() and p.isdecimal() and len(p) < 6 for p in parts
+    ):
+        raise InvalidValue(name, shown(text)[1:-1], "a number of pixels, or HxW such as 24x48")
+    height, width = int(parts[0]), int(parts[-1])
+    return (height, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +59,38 @@ class Occlusion:
     Source: Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
     """
 
-    window: tuple[int, int] | None = None
-    stride: tuple[int, int] | None = None
-    fill: Fill = "mean"
-    mode: Mode = "exact"
+    window: Annotated[
+        tuple[int, int] | None,
+        Meaning(
+            "Pixels, or HxW; if left out 32, or a seventh of the shorter side where that is less.",
+            "32",
+            parse=parse_extent,
+            max_length=20,
+        ),
+    ] = None
+    stride: Annotated[
+        tuple[int, int] | None,
+        Meaning(
+            "Pixels, or HxW; if left out 16, or half of the window where that is less.",
+            "16",
+            parse=parse_extent,
+            max_length=20,
+        ),
+    ] = None
+    fill: Annotated[Fill, Meaning("What stands in for hidden pixels.", "mean")] = "mean"
+    mode: Annotated[
+        Mode, Meaning("Every window, or a coarse half and where it matters.", "exact")
+    ] = "exact"
 
     def __post_init__(self) -> None:
-        require_choice("fill", self.fill, FILLS)
-        require_choice("mode", self.mode, MODES)
+        check_fields(self)
 
-    def grid(self, size: tuple[int, int]) -> Grid:
+    def grid(self, size: tuple[int, int]) -> Windows:
         """Where the windows lie on a picture of (height, width) pixels."""
         side = min(_WINDOW_PX, max(1, min(size) // _USUAL_SHARE))
         window = self.window or (side, side)
         stride = self.stride or (_stride(window[0]), _stride(window[1]))
-        return Grid.over(size, window, stride)
+        return Windows.over(size, window, stride)
 
     def forwards(self, size: tuple[int, int]) -> int:
         """What it costs: forwards of one picture each, the unhidden one included."""
@@ -78,22 +99,6 @@ class Occlusion:
             return 1 + math.prod(grid.shape)
         first = len(coarse(grid.shape))
         return 1 + first + finer(grid.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """How the windows were run, and how that compared with running them in full.
-
-    Attributes:
-        incremental: only what a window changes was computed, see
-            `core.models.runtimes.incremental`.
-        positions: windows that were run both ways.
-        max_difference: largest difference of any class's probability between the two.
-    """
-
-    incremental: bool
-    positions: int = 0
-    max_difference: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +124,7 @@ class OcclusionMap:
     score_map: FloatArray
     class_map: np.ndarray[tuple[int, int], np.dtype[np.int64]]
     evaluated: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
-    grid: Grid
+    grid: Windows
     baseline: float
     logits: FloatArray
     target: int
@@ -144,7 +149,7 @@ def occlude(
         OutputNotFinite: the network answered NaN or infinity.
     """
     grid = parameters.grid((view.shape[1], view.shape[2]))
-    sweep = _Sweep(model, view, parameters.fill, grid, target)
+    sweep = Sweep(model, view, parameters.fill, grid, target)
     surface = Surface(grid.shape)
     numbers = range(math.prod(grid.shape))
     first = list(numbers) if parameters.mode == "exact" else coarse(grid.shape)
@@ -169,103 +174,84 @@ def occlude(
     )
 
 
-class _Sweep:
-    """Forwards of one picture with windows hidden, a piece at a time."""
-
-    def __init__(
-        self, model: LoadedModel, view: Tensor, fill: Fill, grid: Grid, target: int | None
-    ) -> None:
-        normalise = model.spec.preprocess.normalise
-        self._model = model
-        self._grid = grid
-        self._row = normalise(view).to(model.device)
-        self._fill = normalise(filled(view, fill)).to(model.device)
-        self._at_once = max(_FEWEST, model.runtime.max_batch)
-        self._most = max(_MOST, self._at_once)
-        self._buffer = self._row.repeat(self._most, 1, 1, 1)
-        self._changed = self._incremental()
-        self.check = Check(self._changed is not None)
-        self.logits = model.forward(self._row[None]).logits[0]
-        require_finite(self.logits)
-        self.target = int(self.logits.argmax()) if target is None else target
-        require_class(self.target, len(self.logits))
-        self.baseline = float(probabilities(self.logits)[self.target])
-
-    def verify(self, numbers: list[int], surface: Surface) -> Steps[None]:
-        """Run a few windows both ways and note what they give in full; if it differs, go on so."""
-        if self._changed is None:
-            return
-        yield 0.0
-        places = np.linspace(0, len(numbers) - 1, min(_CHECKED, len(numbers))).astype(int)
-        few = [numbers[place] for place in places]
-        quick, full = self._partly(few), self._fully(few)
-        self._note(few, full, surface)
-        difference = float(np.abs(probabilities(quick) - probabilities(full)).max())
-        if not difference <= _MAX_DIFFERENCE:
-            self._changed = None
-        self.check = Check(self._changed is not None, len(few), difference)
-
-    def run(self, numbers: list[int], surface: Surface, total: int) -> Steps[None]:
-        """Look at these windows and note what was seen."""
-        left = list(numbers)
-        while left:
-            yield float(surface.known.sum() / total)
-            count = -(-len(left) // -(-len(left) // self._at_once))  # no small piece at the end
-            piece, left = left[:count], left[count:]
-            start = time.perf_counter()
-            logits = self._fully(piece) if self._changed is None else self._partly(piece)
-            window_s = (time.perf_counter() - start) / len(piece)
-            self._at_once = min(self._most, max(_FEWEST, int(_PIECE_S / window_s)))
-            self._note(piece, logits, surface)
-
-    def _note(self, piece: list[int], logits: FloatArray, surface: Surface) -> None:
-        surface.note(piece, probabilities(logits)[:, self.target], logits.argmax(1))
-
-    def _incremental(self) -> ChangedWindows | None:
-        network, grid = self._model.incremental, self._grid
-        few = math.prod(grid.shape) <= 2 * _CHECKED
-        if network is None or few or not network.pays(grid.window):
-            return None
-        return ChangedWindows(network, self._row, grid.window, grid.tops, grid.lefts)
-
-    def _partly(self, piece: list[int]) -> FloatArray:
-        """Logits, only what a window changes computed."""
-        assert self._changed is not None
-        places = [divmod(number, self._grid.shape[1]) for number in piece]
-        logits = self._changed.logits(self._fill, places)
-        require_finite(logits)
-        return logits
-
-    def _fully(self, piece: list[int]) -> FloatArray:
-        """Logits, the whole network run for each window."""
-        logits = self._model.forward(self._hidden(piece)).logits
-        require_finite(logits)
-        for number, row in zip(piece, self._buffer, strict=False):
-            where = (slice(None), *self._grid.slices(number))
-            row[where] = self._row[where]
-        return logits
-
-    def _hidden(self, piece: list[int]) -> Tensor:
-        for number, row in zip(piece, self._buffer, strict=False):
-            where = (slice(None), *self._grid.slices(number))
-            row[where] = self._fill[where]
-        return self._buffer[: len(piece)]
-
-
 def _stride(length: int) -> int:
     return min(_STRIDE_PX, max(1, length // 2))
 
 
-def parse_extent(name: str, text: str) -> tuple[int, int]:
-    """`32` or `24x48` (height x width) as a pair of pixels.
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where occlusion windows lie, in pixels of the model's input."""
 
-    Raises:
-        InvalidValue: it is neither.
-    """
-    parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(
-        p.isascii() and p.isdecimal() and len(p) < 6 for p in parts
-    ):
-        raise InvalidValue(name, shown(text)[1:-1], "a number of pixels, or HxW such as 24x48")
-    height, width = int(parts[0]), int(parts[-1])
-    return (height, width)
+    rows: Annotated[int, Meaning("", 13)]
+    cols: Annotated[int, Meaning("", 13)]
+    window: Annotated[tuple[int, int], Meaning("Height, width.")]
+    stride: Annotated[tuple[int, int], Meaning("Vertical, horizontal.")]
+    fill: Annotated[str, Meaning("", "mean")]
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Occluded:
+    """The map is the drop of the target's probability, averaged where windows overlap."""
+
+    grid: Grid
+    mode: Annotated[str, Meaning("", "exact")]
+    score_map: Annotated[
+        FloatArray, Meaning("The target's probability with that window hidden, rows x cols.")
+    ]
+    class_map: Annotated[
+        NDArray[np.int64], Meaning("The class predicted with that window hidden, rows x cols.")
+    ]
+    labels: Annotated[dict[str, str], Meaning("Text of the classes in `class_map`.")]
+    baseline: Annotated[float, Meaning("With nothing hidden.", 0.9533)]
+    forwards: Annotated[int, Meaning("Pictures the network was run on.", 170)]
+    check: Check
+
+
+def _plan(occlusion: Occlusion, inquiry: Inquiry) -> Plan:
+    labels = inquiry.model.spec.labels
+    size = (inquiry.view.shape[1], inquiry.view.shape[2])
+    grid = occlusion.grid(size)
+    window, stride = ("x".join(map(str, each)) for each in (grid.window, grid.stride))
+    reason = f"window={window} and stride={stride}"
+    inquiry.afford(occlusion.forwards(size), "stride", stride, reason)
+
+    def finish(found: OcclusionMap) -> Finding:
+        where = found.grid
+        extras = Occluded(
+            grid=Grid(
+                *where.shape, where.window, where.stride, occlusion.fill, where.tops, where.lefts
+            ),
+            mode=occlusion.mode,
+            score_map=found.score_map,
+            class_map=found.class_map,
+            labels={str(index): labels[index] for index in sorted(set(found.class_map.flat))},
+            baseline=found.baseline,
+            forwards=found.forwards,
+            check=found.check,
+        )
+        return Finding(found.values, found.logits, found.target, extras=as_mapping(extras))
+
+    return Plan(Task(occlude(inquiry.model, inquiry.view, occlusion, inquiry.target)), finish)
+
+
+def _applies(network: Possible) -> bool:
+    _ = network.model.incremental  # compiled, so that the first request keeps nobody waiting
+    return True
+
+
+OCCLUSION: Final = Method(
+    name="occlusion",
+    title="occlusion",
+    text="""Hide a window, record the target's probability and the predicted class, go on.
+
+The map is the drop of the probability, averaged over the windows that cover a pixel; the raw
+scores are in `score_map`. The cost is known before it starts: a request that would take too
+many forwards is refused with the estimate.""",
+    parameters=Occlusion,
+    plan=_plan,
+    applies=_applies,
+    answers=Occluded,
+    schema="Occlusion",
+)

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.errors import MethodUnsupported
+from core.fields import Meaning
 
 Rule = Literal["guided", "clamp-grad"]
 RULES: tuple[str, ...] = get_args(Rule)
@@ -58,15 +59,18 @@ _FEWEST: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many activations between an output and the input a rule takes hold of.
+    """How many activations were guided on the way back."""
 
-    Attributes:
-        unguided: how many it does not, by their kind.
-    """
-
-    guided: int
-    unguided: Mapping[str, int]
-    rule: Rule
+    guided: Annotated[int, Meaning("", 33)]
+    unguided: Annotated[
+        Mapping[str, int],
+        Meaning(
+            "How many were not, by their kind; where fewer than half are guided, the map is "
+            "refused.",
+            {},
+        ),
+    ]
+    rule: Annotated[str, Meaning("", "guided")]
 
 
 class GuidedRelu(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from PIL import Image
 from core.compute.call import Call
 from core.engine import Engine
 from core.errors import MethodUnsupported, SeethroughError
-from core.explain.plan import METHODS
+from core.explain.methods import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
 from core.models.own.manifest import MANIFEST, require_name
@@ -127,7 +127,9 @@ def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[t
     def explain(name: str) -> Try:
         async def run() -> str:
             try:
-                found = await engine.explainer.explain(picture, METHODS[name](), call=Call())
+                found = await engine.explainer.explain(
+                    picture, METHODS[name].parameters(), call=Call()
+                )
             except MethodUnsupported as error:
                 if name in card.explanations:
                     raise

@@ -16,7 +16,7 @@ from core import __version__
 from core.compute.call import Call
 from core.engine import Engine
 from core.errors import SeethroughError
-from core.explain.plan import METHODS
+from core.explain.methods import METHODS
 from core.render.heat import Drawing, Size, Style
 from core.types import ImageFile, Prediction
 from service.app import create_app
@@ -232,7 +232,7 @@ def _explain(options: argparse.Namespace) -> int:
 async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
     found = await engine.explainer.explain(
         ImageFile(options.file.read_bytes(), options.bits),
-        METHODS[options.method](),
+        METHODS[options.method].parameters(),
         model=options.model,
         target=options.target,
         keep_original=options.size == "original",

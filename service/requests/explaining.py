@@ -9,14 +9,8 @@ from fastapi import Depends, Query
 
 from core.checks import require_choice
 from core.errors import InvalidValue
-from core.explain.cam import GradCam
-from core.explain.fill import Fill
-from core.explain.gradients import GuidedBackprop, Reduce, Saliency
+from core.explain.methods import METHODS
 from core.explain.objective import LayerObjective
-from core.explain.occlusion import Mode, Occlusion, parse_extent
-from core.explain.path import IntegratedGradients, SmoothGrad
-from core.explain.plan import METHODS, Method
-from core.explain.relu import Rule
 from core.inspect.activations import Channels
 from core.inspect.selection import Selection
 from core.inspect.unit import Position
@@ -33,11 +27,6 @@ TargetQuery = Annotated[
         examples=["tiger cat"],
     ),
 ]
-_Reduce = Annotated[
-    Reduce,
-    Query(description="Over colour channels: largest magnitude, length, sum.", examples=["max"]),
-]
-_Signed = Annotated[bool, Query(description="Keep the sign.", examples=[False])]
 
 
 async def drawing(
@@ -67,106 +56,10 @@ async def drawing(
     return Drawing(style, colormap, alpha, size, mask_fraction)
 
 
-async def occlusion(
-    window: Annotated[
-        str | None,
-        Query(
-            max_length=20,
-            description="Pixels, or HxW; if left out 32, or a seventh of the shorter side where "
-            "that is less.",
-            examples=["32"],
-        ),
-    ] = None,
-    stride: Annotated[
-        str | None,
-        Query(
-            max_length=20,
-            description="Pixels, or HxW; if left out 16, or half of the window where that is less.",
-            examples=["16"],
-        ),
-    ] = None,
-    fill: Annotated[
-        Fill, Query(description="What stands in for hidden pixels.", examples=["mean"])
-    ] = "mean",
-    mode: Annotated[
-        Mode,
-        Query(
-            description="Every window, or a coarse half and where it matters.", examples=["exact"]
-        ),
-    ] = "exact",
-) -> Occlusion:
-    """Occlusion's parameters."""
-    return Occlusion(_extent("window", window), _extent("stride", stride), fill, mode)
-
-
-def _extent(name: str, text: str | None) -> tuple[int, int] | None:
-    return None if text is None else parse_extent(name, text)
-
-
-async def saliency(reduce: _Reduce = "max", signed: _Signed = False) -> Saliency:
-    """Saliency's parameters."""
-    return Saliency(reduce, signed)
-
-
-async def guided_backprop(
-    reduce: _Reduce = "max",
-    signed: _Signed = False,
-    rule: Annotated[
-        Rule,
-        Query(
-            description="`guided` for the ReLU family; `clamp-grad` also for GELU, SiLU ...",
-            examples=["guided"],
-        ),
-    ] = "guided",
-) -> GuidedBackprop:
-    """Guided backpropagation's parameters."""
-    return GuidedBackprop(reduce, signed, rule)
-
-
-async def smoothgrad(
-    reduce: _Reduce = "max",
-    signed: _Signed = False,
-    samples: Annotated[int, Query(description="Noisy copies, 1 to 500.", examples=[25])] = 25,
-    noise: Annotated[
-        float, Query(description="Share of the input's range, 0 to 1.", examples=[0.15])
-    ] = 0.15,
-    seed: Annotated[int, Query(description="Of the noise.", examples=[0])] = 0,
-) -> SmoothGrad:
-    """SmoothGrad's parameters."""
-    return SmoothGrad(reduce, signed, samples, noise, seed)
-
-
-async def integrated_gradients(
-    steps: Annotated[int, Query(description="Gauss-Legendre nodes, 1 to 500.", examples=[32])] = 32,
-    baseline: Annotated[
-        Fill, Query(description="What stands for no picture.", examples=["black"])
-    ] = "black",
-) -> IntegratedGradients:
-    """Integrated gradients' parameters."""
-    return IntegratedGradients(steps, baseline)
-
-
 AtQuery = Annotated[
     At,
     Query(description="Of `layer`: what leaves it (`output`), or what enters it (`input`)."),
 ]
-
-
-async def grad_cam(
-    layer: Annotated[
-        str | None,
-        Query(
-            max_length=200,
-            description="A layer with feature maps, or tokens in a grid; if left out, the last "
-            "that all the network's answer comes of.",
-            examples=["bn2"],
-        ),
-    ] = None,
-    at: AtQuery = "output",
-) -> GradCam:
-    """Grad-CAM's parameters."""
-    _require_layer(layer, at=at if at != "output" else None)
-    return GradCam(layer, at)
 
 
 def _require_layer(layer: str | None, **given: object) -> None:
@@ -210,14 +103,14 @@ async def methods(
             examples=["saliency,grad-cam,occlusion"],
         ),
     ] = "saliency,integrated-gradients,grad-cam,occlusion",
-) -> list[Method]:
+) -> list[object]:
     """The methods to compare, each with its defaults."""
     names = [name.strip() for name in methods.split(",")]
     for name in names:
         require_choice("methods", name, METHODS)
     if len(set(names)) < len(names):
         raise InvalidValue("methods", methods, "each method once")
-    return [METHODS[name]() for name in names]
+    return [METHODS[name].parameters() for name in names]
 
 
 LayerQuery = Annotated[
@@ -294,10 +187,4 @@ PositionDep = Annotated[Position, Depends(position)]
 PortDep = Annotated[Port, Depends(port)]
 OptionalPortDep = Annotated[Port | None, Depends(optional_port)]
 PartDep = Annotated[LayerObjective | None, Depends(part)]
-MethodsDep = Annotated[list[Method], Depends(methods)]
-OcclusionDep = Annotated[Occlusion, Depends(occlusion)]
-SaliencyDep = Annotated[Saliency, Depends(saliency)]
-GuidedDep = Annotated[GuidedBackprop, Depends(guided_backprop)]
-SmoothGradDep = Annotated[SmoothGrad, Depends(smoothgrad)]
-IntegratedDep = Annotated[IntegratedGradients, Depends(integrated_gradients)]
-GradCamDep = Annotated[GradCam, Depends(grad_cam)]
+MethodsDep = Annotated[list[object], Depends(methods)]

@@ -6,33 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from core.explain.method import Method
+from core.explain.methods import METHODS
 from core.explain.objective import LayerObjective
-from core.explain.plan import Method
 from service.answers import array_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
-from service.requests.explaining import (
-    DrawingDep,
-    GradCamDep,
-    GuidedDep,
-    IntegratedDep,
-    MethodsDep,
-    OcclusionDep,
-    PartDep,
-    SaliencyDep,
-    SmoothGradDep,
-    TargetQuery,
-)
-from service.schemas.explaining import (
-    ComparePublic,
-    ExplanationPublic,
-    GradCamPublic,
-    GuidedPublic,
-    IntegratedPublic,
-    OcclusionPublic,
-    SmoothGradPublic,
-    compare_body,
-    explanation_body,
-)
+from service.requests.described import query_of
+from service.requests.explaining import DrawingDep, MethodsDep, PartDep, TargetQuery
+from service.schemas.explaining import ComparePublic, answer_of, compare_body, explanation_body
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.uploads import image_body
 
@@ -65,12 +46,12 @@ class Asked:
     model: ModelQuery = None
 
     async def answer(
-        self, method: Method, target: str | None, part: LayerObjective | None = None
+        self, parameters: object, target: str | None, part: LayerObjective | None = None
     ) -> Response:
         """The engine's explanation in the form asked for."""
         found = await self.engine.explainer.explain(
             self.file,
-            method,
+            parameters,
             model=self.model,
             target=target,
             part=part,
@@ -87,57 +68,35 @@ class Asked:
 AskedDep = Annotated[Asked, Depends()]
 
 
-@router.post("/occlusion", **_documented("Explain by occlusion", OcclusionPublic))
-async def occlusion(asked: AskedDep, method: OcclusionDep, target: TargetQuery = None) -> Response:
-    """Hide a window, record the target's probability and the predicted class, go on.
+def _add(method: Method[Any]) -> None:
+    """The endpoint of a method, which follows from its row."""
+    parameters = Depends(query_of(method.parameters))
 
-    The map is the drop of the probability, averaged over the windows that cover a pixel; the raw
-    scores are in `score_map`. The cost is known before it starts: a request that would take too
-    many forwards is refused with the estimate.
-    """
-    return await asked.answer(method, target)
+    async def explain_class(
+        asked: AskedDep, method: Annotated[object, parameters], target: TargetQuery = None
+    ) -> Response:
+        return await asked.answer(method, target)
 
+    async def explain_class_or_layer(
+        asked: AskedDep,
+        method: Annotated[object, parameters],
+        part: PartDep,
+        target: TargetQuery = None,
+    ) -> Response:
+        return await asked.answer(method, target, part)
 
-@router.post("/saliency", **_documented("Explain by saliency", ExplanationPublic))
-async def saliency(asked: AskedDep, method: SaliencyDep, target: TargetQuery = None) -> Response:
-    """The gradient of the target's logit with respect to the normalised input."""
-    return await asked.answer(method, target)
-
-
-@router.post("/guided-backprop", **_documented("Explain by guided backpropagation", GuidedPublic))
-async def guided_backprop(
-    asked: AskedDep, method: GuidedDep, part: PartDep, target: TargetQuery = None
-) -> Response:
-    """Saliency that lets only positive gradients pass back through each ReLU.
-
-    With `layer` (and `channel`, `row`, `col`) it explains what that part of the network puts out
-    instead of a class. `coverage` says how many activations were guided.
-    """
-    return await asked.answer(method, target, part)
+    router.add_api_route(
+        f"/{method.name}",
+        explain_class_or_layer if method.layers else explain_class,
+        methods=["POST"],
+        name=method.name.replace("-", "_"),
+        description=method.text,
+        **_documented(f"Explain by {method.title}", answer_of(method)),
+    )
 
 
-@router.post("/smoothgrad", **_documented("Explain by SmoothGrad", SmoothGradPublic))
-async def smoothgrad(
-    asked: AskedDep, method: SmoothGradDep, target: TargetQuery = None
-) -> Response:
-    """Saliency averaged over noisy copies of the picture."""
-    return await asked.answer(method, target)
-
-
-@router.post(
-    "/integrated-gradients", **_documented("Explain by integrated gradients", IntegratedPublic)
-)
-async def integrated_gradients(
-    asked: AskedDep, method: IntegratedDep, target: TargetQuery = None
-) -> Response:
-    """Gradients along the line from a baseline to the picture: the map adds up to the logit."""
-    return await asked.answer(method, target)
-
-
-@router.post("/grad-cam", **_documented("Explain by Grad-CAM", GradCamPublic))
-async def grad_cam(asked: AskedDep, method: GradCamDep, target: TargetQuery = None) -> Response:
-    """Feature maps of a convolution, weighted by how much they speak for the target."""
-    return await asked.answer(method, target)
+for _method in METHODS.values():
+    _add(_method)
 
 
 @router.post(

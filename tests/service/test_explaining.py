@@ -16,9 +16,11 @@ from core.compute.worker import Solo
 from core.engine import Engine
 from core.errors import DeadlinePassed, InvalidValue
 from core.explain.cam import GradCam
-from core.explain.gradients import GuidedBackprop, Saliency
+from core.explain.guided import GuidedBackprop
+from core.explain.integrated import IntegratedGradients
 from core.explain.occlusion import Occlusion
-from core.explain.path import IntegratedGradients, SmoothGrad
+from core.explain.saliency import Saliency
+from core.explain.smoothgrad import SmoothGrad
 from core.models.registry import ModelRegistry
 from core.types import ImageFile
 from tests.conftest import settings

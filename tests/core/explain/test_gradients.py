@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from core.errors import InvalidValue, MethodUnsupported, TargetOutOfRange, UnknownLayer
 from core.explain.cam import grad_cam
-from core.explain.gradients import GuidedBackprop, Saliency, input_gradients
+from core.explain.gradients import input_gradients
+from core.explain.guided import GuidedBackprop
 from core.explain.objective import ClassObjective, LayerObjective, Objective
 from core.explain.relu import Rule
+from core.explain.saliency import Saliency
 from core.models.loaded import LoadedModel
 from core.models.structure.ports import Port
 from tests.core.explain.guided_oracle import guided_gradient

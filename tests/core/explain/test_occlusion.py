@@ -5,11 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InvalidValue, TargetOutOfRange
-from core.explain.adaptive import Surface, coarse
 from core.explain.fill import FILLS, filled
-from core.explain.objective import exhaust
 from core.explain.occlusion import Occlusion, OcclusionMap, occlude, parse_extent
-from core.explain.windows import Grid
+from core.explain.steps import exhaust
+from core.explain.windows import Surface, Windows, coarse
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities
 from core.models.runtimes.incremental import ChangedWindows
@@ -86,14 +85,14 @@ def test_one_pixel_of_a_linear_model_by_hand() -> None:
 
 
 def test_every_pixel_is_covered_and_the_last_window_is_flush() -> None:
-    grid = Grid.over((224, 200), (32, 48), (20, 48))
+    grid = Windows.over((224, 200), (32, 48), (20, 48))
     assert grid.tops[-1] == 224 - 32
     assert grid.lefts == (0, 48, 96, 144, 152)
     assert (grid.spread(np.ones(grid.shape, np.float32)) == 1).all()
 
 
 def test_values_are_averaged_where_windows_overlap() -> None:
-    grid = Grid.over((1, 4), (1, 2), (1, 1))
+    grid = Windows.over((1, 4), (1, 2), (1, 1))
     spread = grid.spread(np.array([[0.0, 2.0, 4.0]], np.float32))
     np.testing.assert_array_equal(spread, [[0, 1, 3, 4]])
 

@@ -14,9 +14,11 @@ from core.explain.cam import grad_cam
 from core.explain.faithfulness import STEPS, faithfulness
 from core.explain.fill import filled
 from core.explain.gradients import input_gradients
-from core.explain.objective import ClassObjective, exhaust
+from core.explain.integrated import IntegratedGradients, integrated_gradients
+from core.explain.objective import ClassObjective
 from core.explain.occlusion import Occlusion, occlude
-from core.explain.path import IntegratedGradients, SmoothGrad, integrated_gradients, smoothgrad
+from core.explain.smoothgrad import SmoothGrad, smoothgrad
+from core.explain.steps import exhaust
 from core.models.predictions import probabilities
 from core.models.structure.ports import Port
 from tests.core.explain.networks import loaded, network, rows, tiny, view

@@ -9,8 +9,8 @@ import torch
 from core.errors import MethodUnsupported
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
+from core.explain.methods import prepare
 from core.explain.objective import ClassObjective
-from core.explain.plan import prepare
 from core.models.structure.ports import Port
 from tests.core.models.own.folders import VIEW, loaded, net, pictures, refused, written
 

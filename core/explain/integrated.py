@@ -1,41 +1,21 @@
-"""Owns methods that average gradients over many inputs: SmoothGrad and integrated gradients."""
+"""Owns integrated gradients: gradients along the line from a baseline to the picture."""
 
 from dataclasses import dataclass
+from typing import Annotated, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.checks import require_choice, require_range
-from core.explain.fill import FILLS, Fill, filled
-from core.explain.gradients import InputGradient, Saliency, backward, input_gradients
-from core.explain.objective import ClassObjective, Steps, require_class
+from core.explain.fill import Fill, filled
+from core.explain.gradients import backward
+from core.explain.method import Finding, Inquiry, Method, Plan
+from core.explain.objective import ClassObjective, require_class
+from core.explain.steps import Steps, Task
+from core.fields import Meaning, as_mapping, check_fields
 from core.models.loaded import LoadedModel
 from core.models.predictions import require_finite
 from core.types import FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class SmoothGrad(Saliency):
-    """Saliency averaged over noisy copies of the picture.
-
-    Attributes:
-        samples: copies, 1 to 500.
-        noise: standard deviation, as a share of the input's range, 0 to 1.
-        seed: of the noise.
-
-    Source: Smilkov et al. 2017, arXiv:1706.03825.
-    """
-
-    samples: int = 25
-    noise: float = 0.15
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_range("samples", self.samples, 1, 500)
-        require_range("noise", self.noise, 0, 1)
-        require_range("seed", self.seed, 0, 2**63 - 1)
-        Saliency.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +29,23 @@ class IntegratedGradients:
     Source: Sundararajan et al. 2017, arXiv:1703.01365.
     """
 
-    steps: int = 32
-    baseline: Fill = "black"
+    steps: Annotated[int, Meaning("Gauss-Legendre nodes, {within}.", 32, within=(1, 500))] = 32
+    baseline: Annotated[Fill, Meaning("What stands for no picture.", "black")] = "black"
 
     def __post_init__(self) -> None:
-        require_range("steps", self.steps, 1, 500)
-        require_choice("baseline", self.baseline, FILLS)
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Integrated:
+    """The values of the map add up to `logit_difference`, up to `completeness_error`."""
+
+    completeness_error: Annotated[
+        float, Meaning("|sum of the map - logit_difference|, in units of the logit.", 0.04)
+    ]
+    logit_difference: Annotated[
+        float, Meaning("The target's logit for the picture minus that for the baseline.", 8.1)
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,34 +65,6 @@ class Integral:
     target: int
     difference: float
     completeness_error: float
-
-
-def smoothgrad(
-    model: LoadedModel, view: Tensor, parameters: SmoothGrad, target: int | None = None
-) -> Steps[InputGradient]:
-    """The mean gradient over noisy copies, and the clean picture's logits.
-
-    Args:
-        model: whose torch module is run.
-        view: (C, H, W) uint8, as `model.spec.preprocess.view` gives.
-        parameters: how many copies, how noisy.
-        target: a class; None = the clean picture's top prediction.
-    """
-    row = model.spec.preprocess.normalise(view)
-    (clean,) = input_gradients(model, row[None], [ClassObjective(target)])
-    spread = parameters.noise * float(row.max() - row.min())
-    generator = torch.Generator().manual_seed(parameters.seed)
-    total = torch.zeros(row.shape, dtype=torch.float64, device=model.device)
-    for start in range(0, parameters.samples, model.rows_at_once):
-        yield start / parameters.samples
-        count = min(model.rows_at_once, parameters.samples - start)
-        # Drawn one by one: else it would depend on how many rows run at once.
-        noise = torch.stack([torch.randn(row.shape, generator=generator) for _ in range(count)])
-        objectives = [ClassObjective(clean.target)] * count
-        found = backward(model, row + spread * noise, objectives)
-        total += found.gradients.sum(0, dtype=torch.float64)
-    mean = (total / parameters.samples).float().cpu().numpy()
-    return InputGradient(mean, clean.logits, clean.target, clean.value, None)
 
 
 def integrated_gradients(
@@ -141,3 +104,24 @@ def integrated_gradients(
         difference,
         abs(float(values.sum()) - difference),
     )
+
+
+def _plan(integrated: IntegratedGradients, inquiry: Inquiry) -> Plan:
+    def finish(found: Integral) -> Finding:
+        extras = as_mapping(Integrated(found.completeness_error, found.difference))
+        return Finding(found.values, found.logits, found.target, extras=extras)
+
+    steps = integrated_gradients(inquiry.model, inquiry.view, integrated, inquiry.target)
+    return Plan(Task(steps), finish)
+
+
+INTEGRATED_GRADIENTS: Final = Method(
+    name="integrated-gradients",
+    title="integrated gradients",
+    text="Gradients along the line from a baseline to the picture: the map adds up to the logit.",
+    parameters=IntegratedGradients,
+    plan=_plan,
+    applies=lambda network: network.gradients,
+    answers=Integrated,
+    schema="Integrated",
+)
