@@ -142,6 +142,19 @@ class FeatureVector:
     vector: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A picture as a model sees it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 at the model's input size; gray where the model sees gray.
+    """
+
+    model: str
+    image: ImageSource
+    pixels: Pixels
+
+
 @dataclass(frozen=True, slots=True)
 class UnitValue:
     """What is in a layer, a channel or a unit: see `core.explain.objective.LayerObjective`."""
@@ -152,6 +165,19 @@ class UnitValue:
     col: int | None
     value: float
     at: str = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """Areas under two curves of the target's probability, over the share of pixels (0..1).
+
+    Attributes:
+        deletion: the most important pixels go first; low is good.
+        insertion: the most important pixels come first; high is good.
+    """
+
+    deletion: float
+    insertion: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +191,7 @@ class Explanation:
         view: (H, W, 3) uint8, the picture the model saw.
         frame: where that view lies in the picture.
         original: (H', W', 3) uint8, the whole picture upright; None if it was not asked for.
+        faithfulness: how far the map can be trusted; None if it was not asked for.
     """
 
     model: str
@@ -176,21 +203,7 @@ class Explanation:
     view: Pixels
     frame: Frame
     original: Pixels | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """An explanation and how far it can be trusted.
-
-    Attributes:
-        deletion: area under the target's probability while the most important pixels go: low is
-            good.
-        insertion: area under it while they come: high is good.
-    """
-
-    explanation: Explanation
-    deletion: float
-    insertion: float
+    faithfulness: Faithfulness | None = None
 
 
 @dataclass(frozen=True, slots=True)

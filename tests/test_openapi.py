@@ -53,7 +53,8 @@ def test_every_parameter_is_described_with_an_example(document: dict[str, Any]) 
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "query":
                 assert parameter["description"], (name, parameter["name"])
-                assert parameter["examples" if "examples" in parameter else "schema"], name
+                only_ours = parameter["name"] == "cursor"  # nobody else can make one
+                assert parameter["schema"].get("examples") or only_ours, (name, parameter["name"])
 
 
 def test_every_answers_fields_have_examples(document: dict[str, Any]) -> None:

@@ -11,11 +11,13 @@ from core.compute.served import Served
 from core.errors import SeethroughError
 from core.models.batched import Forward, LayerVectors
 from core.models.predictions import require_finite, require_top_k, top_predictions
+from core.models.preprocess import to_pixels
 from core.models.runtimes.runtime import Outputs
 from core.models.structure.axes import POOLS, Pool
 from core.models.structure.layers import find_layer
 from core.models.structure.ports import Port
-from core.types import Classification, FeatureVector, FloatArray, ImageFile
+from core.render.heat import png
+from core.types import Classification, FeatureVector, FloatArray, ImageFile, View
 
 
 class Classifier:
@@ -123,3 +125,21 @@ class Classifier:
         require_finite(vector)
         taken = port or loaded.features
         return FeatureVector(loaded.spec.name, picture.source, taken.layer, taken.at, pool, vector)
+
+    async def view(self, file: ImageFile, *, model: str | None = None, call: Call) -> View:
+        """The picture as a model sees it, before its pixels are put on the model's own scale.
+
+        Raises:
+            ImageRefused: the picture cannot be taken.
+            UnknownModel: the model is not served.
+            Unavailable: not now.
+            DeadlinePassed: the deadline came first.
+        """
+        loaded = self._models.model(model)
+        async with self._bridge.admitted(call):
+            picture = await self._pictures.look(file, loaded.spec.preprocess, call)
+            return View(loaded.spec.name, picture.source, to_pixels(picture.view))
+
+    async def draw_view(self, view: View, call: Call) -> bytes:
+        """It as a PNG file."""
+        return await self._bridge.draw(lambda: png(view.pixels), call)

@@ -1,6 +1,7 @@
 """Owns the way of one picture through one or more explanation methods; refuses to know them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.compute.bridge import Bridge
 from core.compute.call import Call
@@ -18,7 +19,7 @@ from core.models.preprocess import to_pixels
 from core.models.structure.layers import find_layer
 from core.render.heat import Drawing, draw, png
 from core.render.sheet import strip
-from core.types import Explanation, ImageFile, Judged, Pixels, Prediction, UnitValue
+from core.types import Explanation, ImageFile, Pixels, Prediction, UnitValue
 
 
 class Explainer:
@@ -48,6 +49,7 @@ class Explainer:
         target: str | None = None,
         part: LayerObjective | None = None,
         keep_original: bool = False,
+        judge: bool = False,
         call: Call,
     ) -> Explanation:
         """Why the network answers as it does, by one method.
@@ -59,6 +61,7 @@ class Explainer:
             target: a class's index or exact label; None = the top prediction.
             part: what to explain instead of a class, with guided backpropagation.
             keep_original: also keep the whole picture, to draw on.
+            judge: also measure how far the map can be trusted; only of a class.
             call: the request's deadline and stopwatch.
 
         Raises:
@@ -69,6 +72,8 @@ class Explainer:
         loaded = self._models.model(model)
         if part is not None and target is not None:
             raise InvalidValue("target", target, "left out, where layer is given")
+        if part is not None and judge:
+            raise InvalidValue("faithfulness", judge, "false, where layer is given")
         if part is not None:
             find_layer(loaded.module, part.layer)
         objective = part or ClassObjective(_class(loaded, target))
@@ -76,7 +81,8 @@ class Explainer:
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, keep_original=keep_original
             )
-            return await self._find(loaded, picture, parameters, objective, call)
+            found = await self._find(loaded, picture, parameters, objective, call)
+            return await self._judged(loaded, picture, found, call) if judge else found
 
     async def compare(
         self,
@@ -87,7 +93,7 @@ class Explainer:
         target: str | None = None,
         keep_original: bool = False,
         call: Call,
-    ) -> list[Judged]:
+    ) -> list[Explanation]:
         """Several methods on one picture and one class, each with its faithfulness.
 
         Args:
@@ -103,38 +109,34 @@ class Explainer:
         """
         loaded = self._models.model(model)
         objective = ClassObjective(_class(loaded, target))
-        judged = []
+        found = []
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, keep_original=keep_original
             )
-            for parameters in methods:
-                found = await self._find(loaded, picture, parameters, objective, call)
-                assert isinstance(found.target, Prediction)  # the objective is a class
-                index = found.target.class_index
-                objective = ClassObjective(index)
-                steps = faithfulness(loaded, picture.view, found.values, index)
-                trust = await self._bridge.finish(Task(steps), call)
-                judged.append(Judged(found, trust.deletion, trust.insertion))
-        return judged
+            for each in methods:
+                one = await self._find(loaded, picture, each, objective, call)
+                found.append(await self._judged(loaded, picture, one, call))
+                objective = ClassObjective(_index(one))
+        return found
 
     async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
         """An explanation as a PNG file."""
         return await self._bridge.draw(lambda: png(_drawn(found, drawing)), call)
 
-    async def draw_strip(self, judged: Sequence[Judged], drawing: Drawing, call: Call) -> bytes:
+    async def draw_strip(self, found: Sequence[Explanation], drawing: Drawing, call: Call) -> bytes:
         """Several explanations side by side as a PNG file, each with its name and faithfulness."""
-        first = judged[0].explanation
+        first = found[0]
         seen = first.view if first.original is None else first.original
-        panels = (
-            (
-                f"{each.explanation.method}\ndel {each.deletion:.2f}  ins {each.insertion:.2f}",
-                _drawn(each.explanation, drawing),
-            )
-            for each in judged
-        )
+        panels = ((_caption(each), _drawn(each, drawing)) for each in found)
         label = getattr(first.target, "label", "")
         return await self._bridge.draw(lambda: png(strip([(label, seen), *panels])), call)
+
+    async def _judged(
+        self, model: LoadedModel, picture: Picture, found: Explanation, call: Call
+    ) -> Explanation:
+        steps = faithfulness(model, picture.view, found.values, _index(found))
+        return replace(found, faithfulness=await self._bridge.finish(Task(steps), call))
 
     async def _find(
         self,
@@ -161,6 +163,17 @@ class Explainer:
             frame=picture.frame,
             original=picture.original,
         )
+
+
+def _index(found: Explanation) -> int:
+    assert isinstance(found.target, Prediction)  # the objective is a class
+    return found.target.class_index
+
+
+def _caption(found: Explanation) -> str:
+    trust = found.faithfulness
+    figures = f"\ndel {trust.deletion:.2f}  ins {trust.insertion:.2f}" if trust else ""
+    return found.method + figures
 
 
 def _drawn(found: Explanation, drawing: Drawing) -> Pixels:

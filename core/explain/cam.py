@@ -43,7 +43,7 @@ class GradCam:
         ),
     ] = None
     at: Annotated[
-        At, Meaning("Of `layer`: what leaves it (`output`), or what enters it (`input`).")
+        At, Meaning("Of `layer`: what leaves it (`output`), or what enters it (`input`).", "output")
     ] = "output"
 
     def __post_init__(self) -> None:

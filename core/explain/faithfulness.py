@@ -1,7 +1,5 @@
 """Owns how far a map can be trusted: what happens when the pixels it names go, or come."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,22 +8,9 @@ from core.explain.fill import filled
 from core.explain.steps import Steps
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities, require_finite
-from core.types import FloatArray
+from core.types import Faithfulness, FloatArray
 
 STEPS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Faithfulness:
-    """Areas under two curves of the target's probability, over the share of pixels (0..1).
-
-    Attributes:
-        deletion: the most important pixels go first; low is good.
-        insertion: the most important pixels come first; high is good.
-    """
-
-    deletion: float
-    insertion: float
 
 
 def faithfulness(

@@ -124,4 +124,5 @@ INTEGRATED_GRADIENTS: Final = Method(
     applies=lambda network: network.gradients,
     answers=Integrated,
     schema="Integrated",
+    forwards=98,
 )

@@ -141,6 +141,7 @@ class Method(Generic[P]):
         answers: a dataclass of described fields: what only this method answers; its docstring says
             what the map is.
         schema: how the API's document calls that.
+        forwards: about how many it takes with its defaults, a backward pass for two.
         layers: whether it can explain a part of a layer instead of a class.
     """
 
@@ -152,4 +153,5 @@ class Method(Generic[P]):
     applies: Callable[[Possible], bool]
     answers: type | None = None
     schema: str = ""
+    forwards: int = 3
     layers: bool = False

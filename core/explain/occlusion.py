@@ -254,4 +254,5 @@ many forwards is refused with the estimate.""",
     applies=_applies,
     answers=Occluded,
     schema="Occlusion",
+    forwards=170,
 )

@@ -88,4 +88,5 @@ SMOOTHGRAD: Final = Method(
     applies=lambda network: network.gradients,
     answers=Smoothed,
     schema="SmoothGrad",
+    forwards=78,
 )

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
@@ -16,9 +16,7 @@ from core import __version__
 from core.compute.call import Call
 from core.engine import Engine
 from core.errors import SeethroughError
-from core.explain.methods import METHODS
-from core.render.heat import Drawing, Size, Style
-from core.types import ImageFile, Prediction
+from core.types import ImageFile
 from service.app import create_app
 from service.cli.care import add_care
 from service.cli.check import add_check
@@ -31,6 +29,7 @@ from service.cli.command import (
     settings_of,
     with_engine,
 )
+from service.cli.explain import add_explain
 from service.cli.gallery import add_index, add_neighbors
 from service.cli.inside import add_filters, add_layers
 from service.cli.project import add_project
@@ -80,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_classify(commands)
-    _add_explain(commands)
+    add_explain(commands)
     add_layers(commands)
     add_filters(commands)
     add_check(commands)
@@ -117,25 +116,6 @@ def _add_classify(commands: Any) -> None:
     parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
     add_bits(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
-    add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
-
-
-def _add_explain(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "explain",
-        _explain,
-        "Draw why the network answers as it does, without a server.",
-        "seethrough explain occlusion cat.jpg -o cat-occlusion.png --target 'tiger cat'",
-    )
-    parser.add_argument("method", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
-    parser.add_argument("file", metavar="FILE", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the PNG file to write")
-    parser.add_argument("--model", help="a served model; the default one if left out")
-    add_bits(parser)
-    parser.add_argument("--target", help="class index or exact label; the top one if left out")
-    for name, kind in (("style", Style), ("size", Size)):
-        parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
     add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 
 
@@ -223,26 +203,6 @@ async def _classify_files(engine: Engine, options: argparse.Namespace) -> int:
             print(file)
             print("".join(f"  {share:7.2%}  {label} ({index})\n" for share, label, index in rows))
     return 1 if failed else 0
-
-
-def _explain(options: argparse.Namespace) -> int:
-    return asyncio.run(with_engine(options, lambda engine: _explain_file(engine, options)))
-
-
-async def _explain_file(engine: Engine, options: argparse.Namespace) -> int:
-    found = await engine.explainer.explain(
-        ImageFile(options.file.read_bytes(), options.bits),
-        METHODS[options.method].parameters(),
-        model=options.model,
-        target=options.target,
-        keep_original=options.size == "original",
-        call=Call(),
-    )
-    drawing = Drawing(style=options.style, size=options.size)
-    options.output.write_bytes(await engine.explainer.draw(found, drawing, Call()))
-    assert isinstance(found.target, Prediction)  # no part of a layer was asked for
-    print(f"{options.output}: {found.method} of {found.target.label} ({found.target.class_index})")
-    return 0
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -3,27 +3,23 @@
 import { call, curl, getJson } from "./api.js";
 import { copyButton, h, percent, save } from "./dom.js";
 import { draw } from "./heat.js";
-import { parseNpy } from "./npy.js";
-
-const NAMES = {
-  occlusion: "Occlusion", saliency: "Saliency", "guided-backprop": "Guided backprop",
-  smoothgrad: "SmoothGrad", "integrated-gradients": "Integrated gradients", "grad-cam": "Grad-CAM",
-};
 
 /** One of several maps of a picture. */
 export class Explanation {
+  /** @param {{name: string, title: string}} method as the service lists it */
   constructor(method) {
-    this.method = method;
+    this.method = method.name;
+    const title = method.title[0].toUpperCase() + method.title.slice(1);
     this.map = null;
     this.sweep = null;
     this.cell = null;
-    this.canvas = h("canvas", { width: 224, height: 224, role: "img", aria: { label: NAMES[method] } });
+    this.canvas = h("canvas", { width: 224, height: 224, role: "img", aria: { label: title } });
     this.outline = h("div.outline", { hidden: true });
     this.note = h("p.note", { textContent: "Waiting…" });
     this.faith = h("p.figures", { textContent: "" });
     this.buttons = h("div.row");
-    this.element = h("section.explanation", { aria: { label: NAMES[method] } },
-      h("h3", { textContent: NAMES[method] }), h("div.stage", {}, this.canvas, this.outline),
+    this.element = h("section.explanation", { aria: { label: title } },
+      h("h3", { textContent: title }), h("div.stage", {}, this.canvas, this.outline),
       this.note, this.faith, this.buttons);
   }
 
@@ -31,18 +27,16 @@ export class Explanation {
   async load(context) {
     this.context = context;
     this.note.textContent = "Working…";
-    const query = { model: context.model, target: context.target };
-    const options = { query, body: context.picture.blob, signal: context.signal };
-    if (this.method === "occlusion") {
-      this.sweep = await getJson("v1/explain/occlusion", options);
-      const rows = this.sweep.map;
-      this.map = { shape: [rows.length, rows[0].length], values: Float32Array.from(rows.flat()) };
+    const query = { model: context.model, target: context.target, faithfulness: true };
+    const found = await getJson(`v1/explain/${this.method}`,
+      { query, body: context.picture.blob, signal: context.signal });
+    this.map = { shape: [found.map.length, found.map[0].length], values: Float32Array.from(found.map.flat()) };
+    if (found.grid) {
+      this.sweep = found;
       this.followCells();
-    } else {
-      const response = await call(`v1/explain/${this.method}`, { ...options, accept: "application/x-npy" });
-      this.map = parseNpy(await response.arrayBuffer());
     }
     this.note.textContent = this.sweep ? "Point at the map to see what hiding a part does." : "";
+    this.showFaithfulness(found.faithfulness);
     this.addButtons();
   }
 
@@ -57,13 +51,7 @@ export class Explanation {
     if (this.map) draw(this.canvas, this.map, this.context.under, how);
   }
 
-  /** Fetch how far to trust it. */
-  async judge() {
-    this.faith.textContent = "Faithfulness: measuring…";
-    const { model, target, picture, signal } = this.context;
-    const query = { model, target, methods: this.method };
-    const found = await getJson("v1/explain/compare", { query, body: picture.blob, signal });
-    const { deletion, insertion } = found.methods[0].faithfulness;
+  showFaithfulness({ deletion, insertion }) {
     this.faith.textContent = `Deletion ${deletion.toFixed(3)} · insertion ${insertion.toFixed(3)}`;
     this.faith.title = "Area under the class's probability while the map's pixels go (low is good) or come (high is good)";
   }
@@ -82,7 +70,7 @@ export class Explanation {
       copyButton("curl", () => curl(path, { model, target, format: "png" }, picture.name, "-o why.png ")));
   }
 
-  // ---- occlusion's cells ----
+  // ---- cells of a grid of windows ----
 
   followCells() {
     const { rows, cols } = this.sweep.grid;

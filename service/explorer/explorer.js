@@ -75,7 +75,8 @@ async function start() {
     h("option", { value: name, textContent: name, selected: name === chosen.name })));
   at("model").addEventListener("change", () =>
     setState({ model: at("model").value, target: null, layer: null }));
-  for (const view of Object.values(VIEWS)) view.start(models);
+  const { methods } = await getJson("v1/explain");
+  for (const view of Object.values(VIEWS)) view.start(models, methods);
   setState({ model: chosen.name });
   say("");
   onState(show);

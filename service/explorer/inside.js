@@ -178,7 +178,7 @@ async function showUnit(place, layer, { channel, row, col }, signal) {
     const source = await png("v1/explain/guided-backprop", { ...query, style: "overlay" }).catch((error) => {
       if (error.name === "AbortError") throw error;
       note.textContent = error.message;  // before the first ReLU there is nothing to guide
-      return png("v1/explain/saliency", { model, style: "overlay", alpha: 0 });
+      return png("v1/view", { model });
     });
     const image = h("img", { alt: "Guided backpropagation of this unit", src: source });
     const stage = h("div.stage", {}, image);

@@ -6,12 +6,13 @@ import { choice, copyButton, h, percent, slider } from "./dom.js";
 import { Explanation } from "./explanation.js";
 import { defaults } from "./heat.js";
 import { onPicture, picture, showFacts } from "./picture.js";
-import { attempt, complain, say } from "./say.js";
+import { complain, say } from "./say.js";
 import { onState, setState, state } from "./state.js";
 
 const TOP = 5;
 
 let models = [];
+let methods = [];
 let root = null;
 let parts = null;
 let abort = new AbortController();
@@ -19,9 +20,10 @@ let shown = "";
 let explanations = [];
 const how = defaults();
 
-/** Once, with the served models. */
-export function start(served) {
+/** Once, with the served models and the explanation methods. */
+export function start(served, explaining) {
   models = served;
+  methods = explaining;
   onPicture(() => { shown = ""; refresh(); });
   onState(refresh);
 }
@@ -120,15 +122,17 @@ function showPredictions(predictions, chosen) {
 }
 
 async function explain(card, context) {
-  explanations = card.explanations.map((method) => new Explanation(method));
+  const applicable = methods.filter(({ name }) => card.explanations.includes(name));
+  // Quick ones first; the service runs them one after another anyway.
+  const order = [...applicable].sort((one, other) => one.forwards - other.forwards);
+  const shown = new Map(applicable.map((method) => [method, new Explanation(method)]));
+  explanations = [...shown.values()];
   parts.maps.replaceChildren(...explanations.map((each) => each.element));
-  context.under = await underlay(card, context).catch((error) => {
+  context.under = await view(context).catch((error) => {
     if (error.name === "AbortError") throw error;
     return null;
   });
-  // Quick ones first; the service runs them one after another anyway.
-  const order = [...explanations].sort((one, other) => cost(one) - cost(other));
-  for (const each of order) {
+  for (const each of order.map((method) => shown.get(method))) {
     try {
       await each.load(context);
       each.draw(how);
@@ -137,19 +141,10 @@ async function explain(card, context) {
       each.fail(error);
     }
   }
-  for (const each of order.filter(({ map }) => map)) {
-    if (context.signal.aborted) return;
-    await attempt(() => each.judge());
-  }
 }
 
-const cost = ({ method }) => ["grad-cam", "saliency", "guided-backprop", "smoothgrad", "integrated-gradients", "occlusion"]
-  .indexOf(method);
-
-/** The picture the model saw. */
-async function underlay(card, { picture: current, model, target, signal }) {
-  const method = card.explanations.includes("saliency") ? "saliency" : card.explanations[0];
-  const query = { model, target, style: "overlay", alpha: 0, format: "png" };
-  const response = await call(`v1/explain/${method}`, { query, body: current.blob, accept: "image/png", signal });
+/** The picture the model sees. */
+async function view({ picture: current, model, signal }) {
+  const response = await call("v1/view", { query: { model }, body: current.blob, accept: "image/png", signal });
   return createImageBitmap(await response.blob());
 }

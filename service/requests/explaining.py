@@ -58,7 +58,10 @@ async def drawing(
 
 AtQuery = Annotated[
     At,
-    Query(description="Of `layer`: what leaves it (`output`), or what enters it (`input`)."),
+    Query(
+        description="Of `layer`: what leaves it (`output`), or what enters it (`input`).",
+        examples=["output"],
+    ),
 ]
 
 
@@ -151,11 +154,17 @@ _ChannelsText = Annotated[
 ]
 FilterScaleQuery = Annotated[
     Scaling,
-    Query(description="In a picture: each filter on its own scale, or one for all."),
+    Query(
+        description="In a picture: each filter on its own scale, or one for all.",
+        examples=["each"],
+    ),
 ]
 MapScaleQuery = Annotated[
     Scaling,
-    Query(description="In a picture: each map on its own scale, or one for the layer."),
+    Query(
+        description="In a picture: each map on its own scale, or one for the layer.",
+        examples=["shared"],
+    ),
 ]
 
 

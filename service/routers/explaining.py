@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from core.explain.method import Method
@@ -13,7 +13,14 @@ from service.answers import array_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
 from service.requests.described import query_of
 from service.requests.explaining import DrawingDep, MethodsDep, PartDep, TargetQuery
-from service.schemas.explaining import ComparePublic, answer_of, compare_body, explanation_body
+from service.schemas.explaining import (
+    ComparePublic,
+    MethodPublic,
+    MethodsPublic,
+    answer_of,
+    compare_body,
+    explanation_body,
+)
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.uploads import image_body
 
@@ -44,6 +51,13 @@ class Asked:
     drawing: DrawingDep
     file: ImageDep
     model: ModelQuery = None
+    faithfulness: Annotated[
+        bool,
+        Query(
+            description="In JSON: also how far the map can be trusted, for about 34 more forwards.",
+            examples=[False],
+        ),
+    ] = False
 
     async def answer(
         self, parameters: object, target: str | None, part: LayerObjective | None = None
@@ -56,6 +70,7 @@ class Asked:
             target=target,
             part=part,
             keep_original=self.form == "png" and self.drawing.size == "original",
+            judge=self.faithfulness and self.form == "json",
             call=self.call,
         )
         if self.form == "png":
@@ -66,6 +81,12 @@ class Asked:
 
 
 AskedDep = Annotated[Asked, Depends()]
+
+
+@router.get("", summary="List the explanation methods", responses=problems(*KEYED))
+async def list_methods() -> MethodsPublic:
+    """Every method with its parameters; `explanations` of a model names those that apply to it."""
+    return MethodsPublic(methods=[MethodPublic.of(each) for each in METHODS.values()])
 
 
 def _add(method: Method[Any]) -> None:
@@ -122,7 +143,7 @@ async def compare(
     Deletion: the area under the target's probability while the most important pixels go; low is
     good. Insertion: while they come; high is good.
     """
-    judged = await engine.explainer.compare(
+    found = await engine.explainer.compare(
         file,
         methods,
         model=model,
@@ -131,5 +152,5 @@ async def compare(
         call=call,
     )
     if form == "png":
-        return png_answer(await engine.explainer.draw_strip(judged, drawing, call))
-    return array_answer(compare_body(judged))
+        return png_answer(await engine.explainer.draw_strip(found, drawing, call))
+    return array_answer(compare_body(found))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from core.models.structure.axes import Pool
-from service.answers import json_answer, npy_answer
+from service.answers import json_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
 from service.requests.explaining import OptionalPortDep
 from service.schemas.problems import IMAGE, KEYED, problems
@@ -114,3 +114,30 @@ async def feature_vector(
     if form == "npy":
         return npy_answer(result.vector)
     return json_answer(FeatureVectorPublic.of(result))
+
+
+@router.post(
+    "/view",
+    summary="Show a picture as the model sees it",
+    response_class=Response,
+    responses=_ERRORS
+    | {
+        200: {
+            "description": "A PNG picture; `format=npy` or `Accept: application/x-npy` answers a "
+            "NumPy file, (H, W, 3) uint8."
+        }
+    },
+    openapi_extra=image_body(),
+)
+async def view(
+    engine: EngineDep,
+    call: CallDep,
+    form: Annotated[str, Depends(offers("png", "npy"))],
+    file: ImageDep,
+    model: ModelQuery = None,
+) -> Response:
+    """The picture upright, scaled and cropped to the model's input; colors as they are."""
+    seen = await engine.classifier.view(file, model=model, call=call)
+    if form == "npy":
+        return npy_answer(seen.pixels)
+    return png_answer(await engine.classifier.draw_view(seen, call))

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from core.explain.method import Method
+from core.fields import described
 from core.render.heat import Scale, scale_of
-from core.types import Explanation, Judged
+from core.types import Explanation
 from service.schemas.base import Schema
 from service.schemas.described import schema_of
 from service.schemas.seeing import ImagePublic, PredictionPublic
@@ -23,6 +24,13 @@ class ScalePublic(Schema):
     signed: bool = Field(description="Zero is the middle colour, -high to high.")
 
 
+class FaithfulnessPublic(Schema):
+    """Areas under the target's probability while pixels go or come in the map's order."""
+
+    deletion: float = Field(description="Low is good.", examples=[0.11])
+    insertion: float = Field(description="High is good.", examples=[0.62])
+
+
 class ExplanationPublic(Schema):
     """A map (H, W) at the model's input size; larger = more important."""
 
@@ -31,6 +39,9 @@ class ExplanationPublic(Schema):
     target: PredictionPublic
     image: ImagePublic
     scale: ScalePublic
+    faithfulness: FaithfulnessPublic | None = Field(
+        default=None, description="Where it was asked for."
+    )
     map: list[list[float]]
 
 
@@ -43,13 +54,6 @@ class UnitPublic(Schema):
     col: int | None = None
     at: str = Field(description="`input`: what enters the layer.", examples=["output"])
     value: float = Field(description="What is there.", examples=[1.37])
-
-
-class FaithfulnessPublic(Schema):
-    """Areas under the target's probability while pixels go or come in the map's order."""
-
-    deletion: float = Field(description="Low is good.", examples=[0.11])
-    insertion: float = Field(description="High is good.", examples=[0.62])
 
 
 class JudgedPublic(Schema):
@@ -88,28 +92,84 @@ def explanation_body(found: Explanation) -> dict[str, Any]:
         "image": asdict(found.image),
         "scale": _scale(scale_of(found.values)),
         **found.extras,
+        **_faithfulness(found),
         "map": found.values,
     }
 
 
-def compare_body(judged: Sequence[Judged]) -> dict[str, Any]:
+def compare_body(found: Sequence[Explanation]) -> dict[str, Any]:
     """What `ComparePublic` documents, with arrays left as they are."""
-    first = judged[0].explanation
+    first = found[0]
     return {
         "model": first.model,
         "target": asdict(first.target),
         "image": asdict(first.image),
         "methods": [
             {
-                "method": each.explanation.method,
-                "faithfulness": {"deletion": each.deletion, "insertion": each.insertion},
-                "scale": _scale(scale_of(each.explanation.values)),
-                "map": each.explanation.values,
+                "method": each.method,
+                **_faithfulness(each),
+                "scale": _scale(scale_of(each.values)),
+                "map": each.values,
             }
-            for each in judged
+            for each in found
         ],
     }
 
 
+def _faithfulness(found: Explanation) -> dict[str, Any]:
+    return {} if found.faithfulness is None else {"faithfulness": asdict(found.faithfulness)}
+
+
 def _scale(scale: Scale) -> dict[str, Any]:
     return asdict(scale)
+
+
+class ParameterPublic(Schema):
+    """A query parameter of a method."""
+
+    name: str = Field(examples=["samples"])
+    text: str = Field(examples=["Noisy copies, 1 to 500."])
+    default: Any = Field(examples=[25])
+    choices: list[str] = Field(description="What is allowed, where that is a list.", examples=[[]])
+
+
+class MethodPublic(Schema):
+    """An explanation method."""
+
+    name: str = Field(description="Of its endpoint.", examples=["smoothgrad"])
+    title: str = Field(examples=["SmoothGrad"])
+    text: str = Field(
+        description="Markdown.", examples=["Saliency averaged over noisy copies of the picture."]
+    )
+    parameters: list[ParameterPublic]
+    layers: bool = Field(description="Whether it also explains a part of a layer.")
+    forwards: int = Field(
+        description="About how many forwards it takes with its defaults.", examples=[78]
+    )
+
+    @classmethod
+    def of(cls, method: Method[Any]) -> "MethodPublic":
+        """A row of the list of methods."""
+        parameters = [
+            ParameterPublic(
+                name=name,
+                text=each.meaning.sentence,
+                default=each.default,
+                choices=list(each.choices),
+            )
+            for name, each in described(method.parameters).items()
+        ]
+        return cls(
+            name=method.name,
+            title=method.title,
+            text=method.text,
+            parameters=parameters,
+            layers=method.layers,
+            forwards=method.forwards,
+        )
+
+
+class MethodsPublic(Schema):
+    """Every explanation method; which apply to a network says its `explanations`."""
+
+    methods: list[MethodPublic]

@@ -18,6 +18,7 @@ from core.errors import DeadlinePassed, InvalidValue
 from core.explain.cam import GradCam
 from core.explain.guided import GuidedBackprop
 from core.explain.integrated import IntegratedGradients
+from core.explain.methods import METHODS
 from core.explain.occlusion import Occlusion
 from core.explain.saliency import Saliency
 from core.explain.smoothgrad import SmoothGrad
@@ -27,8 +28,6 @@ from tests.conftest import settings
 from tests.pictures import encode, jpeg, photo
 from tests.tinycnn import tiny_spec
 
-SINGLE = ("saliency", "guided-backprop", "smoothgrad", "integrated-gradients", "grad-cam")
-METHODS = ("occlusion", *SINGLE)
 QUICK = {
     "occlusion": {"window": "8", "stride": "8"},
     "smoothgrad": {"samples": "2"},

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
+from core.explain.methods import METHODS
 from tests.pictures import NAMES, encode, jpeg, photo
 from tests.service.live import LiveServer, running
 
@@ -58,7 +59,7 @@ def test_look_says_what_it_is_and_why(
     expect(page.locator(".prediction")).to_have_count(5)
     expect(page.locator(".prediction").first).to_contain_text("espresso")
     expect(page.locator("#facts")).to_contain_text("JPEG")
-    expect(page.locator(".explanation")).to_have_count(6)
+    expect(page.locator(".explanation")).to_have_count(len(METHODS))
     expect(page.get_by_label("Download occlusion as PNG")).to_be_visible(timeout=SLOW_MS)
     expect(page.locator(".figures").first).to_contain_text("insertion", timeout=SLOW_MS)
     assert foreign == []
