@@ -10,6 +10,7 @@ from core.explain.integrated import INTEGRATED_GRADIENTS
 from core.explain.method import Inquiry, Method, Plan, Possible
 from core.explain.objective import LayerObjective
 from core.explain.occlusion import OCCLUSION
+from core.explain.rise import RISE
 from core.explain.saliency import SALIENCY
 from core.explain.smoothgrad import SMOOTHGRAD
 from core.models.loaded import LoadedModel
@@ -21,6 +22,7 @@ _ROWS: Final[tuple[Method[Any], ...]] = (
     SMOOTHGRAD,
     INTEGRATED_GRADIENTS,
     GRAD_CAM,
+    RISE,
 )
 
 METHODS: Final[Mapping[str, Method[Any]]] = {row.name: row for row in _ROWS}
