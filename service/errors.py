@@ -87,7 +87,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.QueueFull: Answer(503, "queue_full"),
     core_errors.Draining: Answer(503, "draining"),
     core_errors.DeadlinePassed: Answer(504, "deadline_passed"),
-    core_errors.OutputNotFinite: Answer(500, "output_not_finite"),
+    core_errors.OutputNotFinite: Answer(422, "output_not_finite"),
     core_errors.ModelUnusable: Answer(500, "model_unusable"),
     core_errors.WeightsUnavailable: Answer(500, "weights_unavailable"),
     BodyTooSlow: Answer(408, "body_too_slow"),

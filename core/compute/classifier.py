@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from core.checks import require_choice
 from core.compute.bridge import Bridge
@@ -19,6 +20,8 @@ from core.models.structure.ports import Port
 from core.render.heat import png
 from core.types import Classification, FeatureVector, FloatArray, ImageFile, View
 
+_USUAL: Final = 5
+
 
 class Classifier:
     """Classifies pictures and takes their feature vectors.
@@ -35,14 +38,14 @@ class Classifier:
         self._pictures = pictures
 
     async def classify(
-        self, file: ImageFile, *, model: str | None = None, top_k: int = 5, call: Call
+        self, file: ImageFile, *, model: str | None = None, top_k: int | None = None, call: Call
     ) -> Classification:
         """The most probable classes of a picture.
 
         Args:
             file: the picture, in any format of `core.images.decode.FORMATS`.
             model: a served model; None = the default.
-            top_k: how many classes, at most the model's number of classes.
+            top_k: how many classes, at most the model's; None = 5, or all where there are fewer.
             call: the request's deadline and stopwatch.
 
         Raises:
@@ -53,6 +56,7 @@ class Classifier:
             DeadlinePassed: the deadline came first.
         """
         loaded = self._models.model(model)
+        top_k = min(_USUAL, loaded.num_classes) if top_k is None else top_k
         require_top_k(top_k, loaded.num_classes)
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(file, loaded.spec.preprocess, call)
@@ -61,21 +65,27 @@ class Classifier:
         return Classification(loaded.spec.name, picture.source, predictions)
 
     async def classify_many(
-        self, files: Sequence[ImageFile], *, model: str | None = None, top_k: int = 5, call: Call
+        self,
+        files: Sequence[ImageFile],
+        *,
+        model: str | None = None,
+        top_k: int | None = None,
+        call: Call,
     ) -> list[Classification | SeethroughError]:
         """The most probable classes of each picture, in order; one that fails, fails alone.
 
         Args:
             files: the pictures.
             model: a served model; None = the default.
-            top_k: how many classes each.
+            top_k: how many classes each; see `classify`.
             call: the request's deadline and stopwatch.
 
         Raises:
             InvalidValue: top_k is out of range.
             UnknownModel: the model is not served.
         """
-        require_top_k(top_k, self._models.model(model).num_classes)
+        if top_k is not None:
+            require_top_k(top_k, self._models.model(model).num_classes)
 
         async def one(file: ImageFile) -> Classification | SeethroughError:
             try:

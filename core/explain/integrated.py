@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import InvalidValue
 from core.explain.fill import Fill, filled
 from core.explain.gradients import backward
 from core.explain.method import Finding, Inquiry, Method, Plan
@@ -77,11 +78,19 @@ def integrated_gradients(
         view: (C, H, W) uint8, as `model.spec.preprocess.view` gives.
         parameters: how many nodes, and from where.
         target: a class; None = the picture's top prediction.
+
+    Raises:
+        InvalidValue: the network's answer for the baseline is NaN or infinite.
+        OutputNotFinite: its answer for the picture is.
+        TargetOutOfRange: the model has no such class.
     """
     normalise = model.spec.preprocess.normalise
     row, start_row = normalise(view), normalise(filled(view, parameters.baseline))
     logits = model.forward(torch.stack((row, start_row))).logits
-    require_finite(logits)
+    require_finite(logits[0])
+    if not np.isfinite(logits[1]).all():
+        allowed = "one for which the network's answer is finite: blur or noise, perhaps"
+        raise InvalidValue("baseline", parameters.baseline, allowed)
     target = int(logits[0].argmax()) if target is None else target
     require_class(target, logits.shape[1])
     nodes, weights = np.polynomial.legendre.leggauss(parameters.steps)

@@ -111,13 +111,21 @@ def coverage(output: Tensor, rule: Rule) -> Coverage:
         MethodUnsupported: fewer than half of them, so the map would be nearly the plain gradient.
     """
     hold = {node for names in _OPERATIONS[rule].values() for node in names}
-    met = [node.name() for node in _graph(output)]
+    met = [node.name() for node in _graph(output) if _is_activation(node)]
     guided = sum(name in hold for name in met)
     left = Counter(sorted(_NAMES[name] for name in met if name in _NAMES and name not in hold))
     unguided = dict(left.most_common())
     if guided and guided >= _FEWEST * (guided + left.total()):
         return Coverage(guided, unguided, rule)
     raise MethodUnsupported(_refusal(guided, unguided, rule))
+
+
+def _is_activation(node: Any) -> bool:
+    """Not so a clamp that keeps a divisor from 0, or bounds from above alone."""
+    if not node.name().startswith("Clamp"):
+        return True
+    low = node._saved_min
+    return low is not None and bool(torch.as_tensor(low <= 0).any())
 
 
 def _refusal(guided: int, unguided: Mapping[str, int], rule: Rule) -> str:

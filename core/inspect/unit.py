@@ -114,7 +114,8 @@ def unit(module: nn.Module, batch: Tensor, table: LayerTable, position: Position
     value = float(output[position.channel, position.row, position.col])
     require_finite(np.array((products.sum(), bias, value), dtype=np.float32))
     total = float(per_channel.sum()) + bias
-    if abs(total - value) > _TOLERANCE * max(1.0, float(np.abs(products).sum())):
+    rounding = max(_TOLERANCE, 4 * torch.finfo(output.dtype).eps)  # bfloat16 has 8 bits
+    if abs(total - value) > rounding * max(1.0, float(np.abs(products).sum())):
         raise MethodUnsupported(
             f"layer {position.layer!r} puts out {value:.6g} there, and the products and its bias "
             f"sum to {total:.6g}: it does more than a convolution"

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.errors import ModelUnusable, told
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 Activation = Literal["none", "softmax", "log_softmax", "sigmoid"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
@@ -29,6 +29,11 @@ _GUESSES: Final = {
     "and no other",
 }
 _ONE_SIGMOID: Final = "it ends with a sigmoid, undone: its one output is the probability of {!r}"
+_SATURATED: Final = (
+    "what it ends with gives some class 0 or 1, as float32 has it, for a made-up picture: there "
+    "gradients are 0, and logits end at 87; have the network put out what enters that, and every "
+    "explanation says more"
+)
 _PROBABLY: Final = (
     "its outputs lie between 0 and 1 for every made-up picture: if they are probabilities, say "
     "what it ends with as [output] activation in a model.toml"
@@ -65,19 +70,21 @@ def make_logits(
     is_one = outputs.shape[1] == 1
     if found in ("softmax", "sigmoid") or (is_one and len(labels) == _TWO):
         _end(module, found)
+    notes = (_SATURATED,) if found in _GUESSES and _is_saturated(outputs) else ()
     if said is not None:
-        return ()
+        return notes
     if found in _GUESSES:
         what = _ONE_SIGMOID.format(labels[1]) if is_one else _GUESSES[found]
         say = f'say [output] activation = "{found}" in a model.toml, or "none" where that is wrong'
-        return (f"a guess: {what}; {say}",)
+        return (f"a guess: {what}; {say}", *notes)
     return (_PROBABLY,) if found == "none" and _is_bounded(module, outputs, rows) else ()
 
 
 def logits_of(outputs: Tensor, activation: Activation) -> Tensor:
     """Logits whose softmax are the probabilities that the network means.
 
-    One output x is the second of two classes: its logits are 0 and x, whose softmax is the sigmoid.
+    One output x is the second of two classes: its logits are -x/2 and x/2, whose softmax is the
+    sigmoid, and each class has a gradient of its own.
     Of a sigmoid for each class the softmax is how probable it is that only this class is there,
     given that just one is and that they do not depend on each other: p / (1 - p), as a share.
 
@@ -88,12 +95,17 @@ def logits_of(outputs: Tensor, activation: Activation) -> Tensor:
         (B, K), or (B, 2) where K = 1.
     """
     if activation == "softmax":
-        return outputs.clamp_min(_TINY).log()
+        return _log(outputs)
     if activation == "sigmoid":
-        outputs = outputs.clamp_min(_TINY).log() - (1 - outputs).clamp_min(_TINY).log()
+        outputs = _log(outputs) - _log(1 - outputs)
     if outputs.shape[1] == 1:
-        return torch.cat((torch.zeros_like(outputs), outputs), 1)
+        return torch.cat((-outputs / 2, outputs / 2), 1)
     return outputs
+
+
+def _log(shares: Tensor) -> Tensor:
+    """Of 0 as of the least there is; not by a clamp, which would count among the activations."""
+    return torch.where(shares > _TINY, shares, _TINY).log()
 
 
 def _end(module: nn.Module, activation: Activation) -> None:
@@ -121,6 +133,11 @@ def _within_one(outputs: Tensor) -> bool:
     return bool(((outputs >= 0) & (outputs <= 1)).all())
 
 
+def _is_saturated(outputs: Tensor) -> bool:
+    """Whether a probability is 0 or, of a sigmoid, 1, where only the logits would tell more."""
+    return bool(((outputs <= _TINY) | (outputs >= 1)).any())
+
+
 def _is_bounded(module: nn.Module, outputs: Tensor, rows: Tensor) -> bool:
     """Whether outputs stay between 0 and 1 far away from pictures, too."""
     if not len(outputs) or not _within_one(outputs):
@@ -137,7 +154,7 @@ def _run(module: nn.Module, rows: Tensor) -> tuple[object, bool]:
             with _LastSigmoid() as last:
                 outputs = module(rows.clone())
         except Exception as error:  # the network's own, which runs unwatched
-            _log.info("cannot be watched operator by operator: %s", told(error))
+            _logger.info("cannot be watched operator by operator: %s", told(error))
             return module(rows.clone()), False
     return outputs, isinstance(outputs, Tensor) and last.is_in(outputs)
 

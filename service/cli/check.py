@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.compute.call import Call
 from core.engine import Engine
-from core.errors import MethodUnsupported, SeethroughError
+from core.errors import InvalidValue, MethodUnsupported, SeethroughError
 from core.explain.methods import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
@@ -91,7 +91,7 @@ def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[t
     """Every capability of the network, by the name of its endpoint."""
 
     async def classify() -> str:
-        found = await engine.classifier.classify(picture, top_k=1, call=Call())
+        found = await engine.classifier.classify(picture, call=Call())
         return f"{found.predictions[0].label} {found.predictions[0].probability:.1%}"
 
     async def features() -> str:
@@ -111,10 +111,16 @@ def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[t
         return f"{names[0]}: {' x '.join(map(str, found.weights.shape))}"
 
     async def activations() -> str:
-        table = await engine.inspector.layers(card.name, Call())
-        name = table.rows[0].name
-        found = await engine.inspector.activations(picture, Port(name), Channels(), call=Call())
-        return f"{name}: {' x '.join(map(str, found.found.values.shape))}"
+        refused = "the network runs no layer"
+        for row in (await engine.inspector.layers(card.name, Call())).rows:
+            port = Port(row.name)
+            try:
+                found = await engine.inspector.activations(picture, port, Channels(), call=Call())
+            except MethodUnsupported as error:  # as where it runs on parts of pictures
+                refused = str(error)
+            else:
+                return f"{row.name}: {' x '.join(map(str, found.found.values.shape))}"
+        raise _Lacking(refused)
 
     async def unit() -> str:
         names = (await engine.inspector.layers(card.name, Call())).convolutions
@@ -130,6 +136,8 @@ def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[t
                 found = await engine.explainer.explain(
                     picture, METHODS[name].parameters(), call=Call()
                 )
+            except InvalidValue as error:  # a default does not fit this network
+                raise _Lacking(str(error)) from error
             except MethodUnsupported as error:
                 if name in card.explanations:
                     raise

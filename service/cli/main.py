@@ -113,7 +113,7 @@ def _add_classify(commands: Any) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
     parser.add_argument("--model", help="a served model; the default one if left out")
-    parser.add_argument("--top-k", type=int, default=5, help="how many classes (default 5)")
+    parser.add_argument("--top-k", type=int, help="how many classes (5, or all of fewer)")
     add_bits(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture")
     add_settings(parser, ("models", "models_dir", "device", "max_pixels"))

@@ -1,8 +1,8 @@
 """Owns what a network sees in a picture: its classes and its features."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from core.models.structure.axes import Pool
@@ -20,9 +20,26 @@ from service.schemas.uploads import image_body, images_body
 
 router = APIRouter(prefix="/v1", tags=["Seeing"])
 
-TopK = Annotated[
-    int, Query(ge=1, description="How many classes, at most the model's number.", examples=[5])
-]
+_USUAL: Final = 5
+
+
+async def classes_wanted(
+    request: Request,
+    top_k: Annotated[
+        int,
+        Query(
+            ge=1,
+            description="How many classes, at most the model's number; all of them where it has "
+            "fewer than 5 and this is left out.",
+            examples=[_USUAL],
+        ),
+    ] = _USUAL,
+) -> int | None:
+    """How many classes were asked for; None = it was left out."""
+    return top_k if "top_k" in request.query_params else None
+
+
+TopK = Annotated[int | None, Depends(classes_wanted)]
 _ERRORS = problems(*KEYED, *IMAGE, 404)
 
 
@@ -38,8 +55,8 @@ async def classify(
     call: CallDep,
     _form: Annotated[str, Depends(offers("json"))],
     file: ImageDep,
+    top_k: TopK,
     model: ModelQuery = None,
-    top_k: TopK = 5,
 ) -> Response:
     """The most probable classes of a picture, most probable first.
 
@@ -63,8 +80,8 @@ async def classify_many(
     call: CallDep,
     _form: Annotated[str, Depends(offers("json"))],
     files: ImagesDep,
+    top_k: TopK,
     model: ModelQuery = None,
-    top_k: TopK = 5,
 ) -> Response:
     """The most probable classes of each picture; a bad picture fails alone.
 

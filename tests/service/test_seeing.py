@@ -121,6 +121,18 @@ def test_several_models_are_served_at_once(client: TestClient) -> None:
         assert classify(client, jpeg(), model=name, top_k=1).json()["model"] == name
 
 
+def test_a_network_of_fewer_than_five_classes_answers_all_of_them(client: TestClient) -> None:
+    assert len(classify(client, jpeg(), model="grey").json()["predictions"]) == 4
+    assert len(classify(client, jpeg(), model="tiny").json()["predictions"]) == 5
+    asked = classify(client, jpeg(), model="grey", top_k=5)
+    assert (asked.status_code, asked.json()["detail"]) == (
+        422,
+        "top_k=5 is not allowed: 1 to 4, the number of classes",
+    )
+    many = client.post("/v1/classify/batch?model=grey", files={"image": jpeg()}).json()
+    assert len(many["results"][0]["classification"]["predictions"]) == 4
+
+
 @pytest.mark.parametrize("top_k", ["0", "-1", "1001", "many", "1e3"])
 def test_a_wrong_top_k_is_named_with_what_is_allowed(client: TestClient, top_k: str) -> None:
     answer = classify(client, jpeg(), top_k=top_k)

@@ -12,7 +12,7 @@ from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
 from core.explain.guided import GuidedBackprop
 from core.explain.objective import ClassObjective, LayerObjective, Objective
-from core.explain.relu import Rule
+from core.explain.relu import Rule, coverage
 from core.explain.saliency import Saliency
 from core.models.loaded import LoadedModel
 from core.models.structure.ports import Port
@@ -118,6 +118,18 @@ def test_a_network_without_relu_is_refused_unless_clamping_is_asked_for() -> Non
     assert gradients_of(lambda x: -nn.functional.gelu(x), [1.0], "clamp-grad") == [0.0]
     with pytest.raises(MethodUnsupported):
         gradients_of(torch.sin, [1.0], "clamp-grad")
+
+
+def test_a_clamp_counts_where_it_cuts_at_zero_and_not_where_it_guards_a_divisor() -> None:
+    def left(expression: Callable[[Tensor], Tensor]) -> object:
+        x = torch.tensor([1.0, -2.0], requires_grad=True)
+        return coverage(expression(torch.relu(x)).sum(), "guided").unguided
+
+    assert left(lambda x: nn.functional.normalize(x, dim=0)) == {}
+    assert left(lambda x: x.clamp(max=4.6)) == {}
+    assert left(lambda x: x.clamp_min(torch.tensor(1e-6))) == {}
+    assert left(lambda x: x.clamp(min=0)) == {"clamp": 1}
+    assert left(lambda x: x.clamp(-1, 1)) == {"clamp": 1}
 
 
 def test_saliency_equals_finite_differences_in_float64() -> None:

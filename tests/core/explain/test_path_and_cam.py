@@ -58,6 +58,23 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_change() -> Non
     assert found.completeness_error < 1e-4
 
 
+def test_a_baseline_for_which_the_network_has_no_answer_is_named() -> None:
+    class Standardized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(((x - x.mean((2, 3), True)) / x.std((2, 3), keepdim=True)).amax((2, 3)))
+
+    model = loaded(Standardized())
+    picture = view(model)
+    with pytest.raises(InvalidValue, match="baseline='black' is not allowed"):
+        exhaust(integrated_gradients(model, picture, IntegratedGradients(steps=2)))
+    noise = IntegratedGradients(steps=2, baseline="noise")
+    assert np.isfinite(exhaust(integrated_gradients(model, picture, noise)).values).all()
+
+
 def test_integrated_gradients_add_up_to_the_logit_better_with_more_steps() -> None:
     model = tiny()
     picture = view(model)

@@ -198,6 +198,11 @@ class Twice(nn.Conv2d):
         return super().forward(batch) + super().forward(batch)
 
 
+class Halved(nn.Module):
+    def forward(self, batch: Tensor) -> Tensor:
+        return batch.bfloat16()
+
+
 class Never(nn.Sequential):
     def forward(self, batch: Tensor) -> Tensor:
         return self[0](batch)
@@ -211,6 +216,15 @@ def test_a_layer_that_does_more_than_a_convolution_is_refused() -> None:
     with pytest.raises(MethodUnsupported, match="runs 2 convolutions"):
         unit(module, batch, table, Position("2", 0, 0, 0))
     assert not hooks(module)
+
+
+def test_a_convolution_in_bfloat16_is_taken_apart_to_its_own_precision() -> None:
+    torch.manual_seed(0)
+    halved = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3)).bfloat16()
+    module, batch, table = looked_into(nn.Sequential(Halved(), halved))
+    for row in range(4):
+        found = unit(module, batch, table, Position("1.2", 1, row, 2))
+        assert found.value == pytest.approx(found.sum, rel=0.05, abs=0.05)
 
 
 def test_a_convolution_that_never_runs_is_unknown() -> None:

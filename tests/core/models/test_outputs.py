@@ -142,8 +142,39 @@ def test_one_sigmoid_of_two_labels_is_undone(tmp_path: Path) -> None:
 def test_one_output_without_a_sigmoid_is_a_logit(tmp_path: Path) -> None:
     model = loaded(tmp_path, ending("self.fc1(x)", 1), with_labels('["cat", "dog"]'))
     found = model.forward(pictures()).logits
-    np.testing.assert_allclose(found[:, 1], logits_inside(model, pictures())[:, 0], atol=1e-5)
-    assert (found[:, 0].tolist(), model.notes) == ([0.0] * 3, ())
+    inside = logits_inside(model, pictures())[:, 0]
+    np.testing.assert_allclose(found[:, 1] - found[:, 0], inside, atol=1e-5)
+    np.testing.assert_allclose(probabilities(found)[:, 1], torch.sigmoid(inside), atol=1e-5)
+    assert model.notes == ()
+
+
+@pytest.mark.parametrize("last", ["self.fc1(x)", SIGMOID])
+def test_each_of_two_classes_of_one_output_has_a_gradient(tmp_path: Path, last: str) -> None:
+    model = loaded(tmp_path, ending(last, 1), with_labels('["cat", "dog"]'))
+    cat, dog = input_gradients(
+        model, pictures()[:1].repeat(2, 1, 1, 1), [ClassObjective(0), ClassObjective(1)]
+    )
+    np.testing.assert_allclose(cat.gradient, -dog.gradient, rtol=1e-4, atol=1e-7)
+    assert np.abs(dog.gradient).max() > 0
+
+
+@pytest.mark.parametrize(
+    "last", ["F.softmax(900 * self.fc1(x), 1)", "torch.sigmoid(900 * self.fc1(x))"]
+)
+def test_probabilities_of_0_and_1_are_said_to_hide_the_logits(tmp_path: Path, last: str) -> None:
+    model = loaded(tmp_path, ending(last))
+    assert "gives some class 0 or 1, as float32 has it" in " ".join(model.notes)
+    assert np.isfinite(model.forward(pictures()).logits).all()
+
+
+@pytest.mark.parametrize(
+    "last", ["F.softmax(F.relu(self.fc1(x)), 1)", "torch.sigmoid(F.relu(self.fc1(x)))"]
+)
+def test_undoing_what_a_network_ends_with_is_no_activation(tmp_path: Path, last: str) -> None:
+    model = loaded(tmp_path, ending(last))
+    (found,) = input_gradients(model, pictures()[:1], [ClassObjective(1)], "guided")
+    assert found.coverage is not None
+    assert found.coverage.unguided == {}
 
 
 def test_two_sigmoids_that_complete_each_other_are_probabilities(tmp_path: Path) -> None:
@@ -229,7 +260,8 @@ def test_none_switches_the_guess_off(tmp_path: Path, last: str, outputs: int) ->
     inside = logits_inside(model, pictures())
     expected = torch.softmax(inside, 1) if last == SOFTMAX else torch.sigmoid(inside)
     found = model.forward(pictures()).logits
-    np.testing.assert_allclose(found[:, -outputs:], expected.numpy(), atol=1e-5)
+    found = found if outputs == 10 else found[:, 1:] - found[:, :1]  # one output is a logit of two
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert model.notes == ()
 
 
