@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from core.errors import ModelUnusable
 from core.images.decode import ImageLimits
 from core.models.sources import DEFAULT_MODEL
 
@@ -36,3 +39,20 @@ class EngineConfig:
     models_dir: Path | None = None
     data_dir: Path | None = None
     pretrained: bool = True
+
+
+def device_named(name: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        ModelUnusable: the name is not one, or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelUnusable(f"device {name!r} is not one of auto, cpu, cuda, cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelUnusable(f"device {name!r}: {torch.cuda.device_count()} CUDA devices are here")
+    return device

@@ -17,8 +17,7 @@ from core.compute.metrics import Metrics
 from core.compute.pictures import Pictures
 from core.compute.served import Served
 from core.compute.worker import Solo
-from core.config import EngineConfig
-from core.device import device_named
+from core.config import EngineConfig, device_named
 from core.errors import UnknownModel
 from core.explain.methods import prepare
 from core.gallery.sqlite.local import LocalGallery

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
@@ -89,3 +90,38 @@ def refuse_new_connections(descriptor: int) -> None:
             listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_SUCH_INTERFACE)
         except OSError as error:  # an older kernel, or a sandbox that imitates one
             _log.warning("connections of the last milliseconds may be reset: %s", error)
+
+
+_BACKLOG = 2048  # as uvicorn's own
+
+
+def sockets_for(host: str, port: int) -> list[socket.socket] | None:
+    """A listener for IPv6 and IPv4 both, if the host is `::`; None: leave it to the server.
+
+    asyncio makes a socket on `::` refuse IPv4, whatever the system's default is.
+
+    Raises:
+        OSError: the port is taken, or this machine has no IPv6.
+    """
+    if host.strip("[]") != "::":
+        return None
+    both = socket.has_dualstack_ipv6()
+    try:
+        listener = socket.create_server(
+            ("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on [::]:{port}: {error.strerror}") from error
+    return [listener]
+
+
+def url_of(host: str, port: int) -> str:
+    """Where a browser on this machine finds the service."""
+    host = host.strip("[]")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if address.version == 6 else f"http://{host}:{port}"

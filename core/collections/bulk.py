@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from core.collections.curator import Curator, Draft
+from core.compute.bridge import patiently
 from core.compute.call import Call
-from core.compute.patience import patiently
 from core.compute.worker import Lane
 from core.errors import GalleryUnusable, SeethroughError, StorageFull
 from core.gallery.gallery import every_item

@@ -28,6 +28,7 @@ from core.compute.embedder import Embedder, Embedding, Layer
 from core.compute.served import Served
 from core.compute.worker import Lane
 from core.errors import InvalidValue, ModelMismatch, NotReady, NotYetApplied, UnknownModel
+from core.gallery.distances import PIXEL_SIDE
 from core.gallery.gallery import Gallery
 from core.gallery.limits import (
     MAX_PAGE,
@@ -36,7 +37,6 @@ from core.gallery.limits import (
     require_metadata,
     require_name,
 )
-from core.gallery.pixel_space import PIXEL_SIDE
 from core.gallery.records import (
     METRICS,
     ON_DUPLICATE,

@@ -14,9 +14,8 @@ from core.collections.layout import Plot, drawn, load
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.errors import Conflict, ModelMismatch, NotReady
-from core.gallery.gallery import Gallery
+from core.gallery.gallery import Gallery, Tick
 from core.gallery.records import ENDED, Collection, Neighbor, Query, StoredProjection
-from core.gallery.tick import Tick
 from core.projection.jobs import Job, Jobs
 from core.projection.methods import fitting_perplexity
 from core.projection.placement import from_bytes, place

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from core.collections.curator import Curator, stored_prediction
+from core.compute.bridge import patiently
 from core.compute.call import Call
-from core.compute.patience import patiently
 from core.compute.worker import Lane
 from core.errors import Conflict, ImageRefused, ModelMismatch, OutputNotFinite
 from core.gallery.gallery import every_item

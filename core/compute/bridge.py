@@ -3,10 +3,10 @@
 import asyncio
 import enum
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from core.compute.call import Call
 from core.compute.metrics import Metrics
@@ -137,3 +137,19 @@ class Bridge:
         while not await self.run(Advance(), task, call, Lane.BULK):
             call.check()
         return cast(T, task.result)
+
+
+_MAX_WAIT_S: Final = 1.0
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """What the work answers, tried until it gets a place in the queue.
+
+    Args:
+        work: does nothing before it has its place.
+    """
+    while True:
+        try:
+            return await work()
+        except QueueFull as error:
+            await asyncio.sleep(min(error.retry_after_s, _MAX_WAIT_S))

@@ -4,12 +4,25 @@ A row's distance is worked out directly in float64 from its float32 numbers and 
 is the same whichever rows it is worked out with.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue
 from core.gallery.records import Metric
-from core.types import FloatArray
+from core.types import FloatArray, Pixels
+
+PIXEL_SIDE: Final = 32
+"""Pixel space compares pictures of this size, stretched, RGB."""
+
+PIXEL_DIM: Final = PIXEL_SIDE * PIXEL_SIDE * 3
+
+
+def pixel_vector(pixels: Pixels) -> FloatArray:
+    """(32, 32, 3) uint8 -> (3072,) float32 in 0..1, the point in pixel space."""
+    return pixels.reshape(-1).astype(np.float32) / np.float32(255)
+
 
 Doubles = NDArray[np.float64]
 

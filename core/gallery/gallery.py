@@ -4,7 +4,7 @@ Every method may be called from any thread. Reads answer at once; writes answer 
 done when the change is on disk and every later read and search sees it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
@@ -26,8 +26,14 @@ from core.gallery.records import (
     Write,
     Written,
 )
-from core.gallery.tick import Tick, go_on
 from core.types import FloatArray, ImageFile, Pixels
+
+Tick = Callable[[], None]
+"""Called between pieces of work that takes long; raises to end it."""
+
+
+def go_on() -> None:
+    """The tick of work that nothing ends early."""
 
 
 class Gallery(Protocol):

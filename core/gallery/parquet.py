@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue, QueueFull, UnknownCollection
+from core.gallery.distances import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.gallery import Gallery
 from core.gallery.limits import parse_metadata, require_id, require_label, require_name
-from core.gallery.pixel_space import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.records import (
     METRICS,
     CollectionSpec,

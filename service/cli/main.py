@@ -33,9 +33,8 @@ from service.cli.explain import add_explain
 from service.cli.gallery import add_index, add_neighbors
 from service.cli.inside import add_filters, add_layers
 from service.cli.project import add_project
-from service.listening import sockets_for, url_of
 from service.logs import configure
-from service.server import DrainingServer
+from service.server import DrainingServer, sockets_for, url_of
 from service.settings import PREFIX, Settings
 
 

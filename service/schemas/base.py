@@ -1,9 +1,49 @@
-"""Owns what all schemas share."""
+"""Owns schemas that follow from a dataclass of described fields."""
 
-from pydantic import BaseModel, ConfigDict
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_origin
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from core.fields import Described, described
 
 
 class Schema(BaseModel):
     """A schema that can be read from an engine's result."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+def schema_of(kind: type, name: str, base: type[Schema] = Schema, **more: Any) -> type[Schema]:
+    """What a dataclass is as JSON.
+
+    Args:
+        kind: a dataclass; arrays in it have two axes.
+        name: of the schema, less the `Public` behind it.
+        base: whose fields come first.
+        more: further fields, as pydantic's `create_model` takes them.
+    """
+    fields: dict[str, Any] = {
+        name: (_type(each.hint), _field(each)) for name, each in described(kind).items()
+    }
+    return create_model(f"{name}Public", __base__=base, __doc__=kind.__doc__, **(fields | more))
+
+
+def _field(each: Described) -> Any:
+    meaning = each.meaning
+    return Field(
+        description=meaning.sentence or None,
+        examples=None if meaning.example is None else [meaning.example],
+    )
+
+
+def _type(hint: Any) -> Any:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return schema_of(hint, hint.__name__)
+    if get_origin(hint) is np.ndarray:
+        (kind,) = get_args(get_args(hint)[1])
+        return list[list[int if issubclass(kind, np.integer) else float]]  # type: ignore[misc]
+    if get_origin(hint) is tuple:
+        return list[get_args(hint)[0]]  # type: ignore[misc]
+    return hint

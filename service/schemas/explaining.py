@@ -10,8 +10,7 @@ from core.explain.method import Method
 from core.fields import described
 from core.render.heat import Scale, scale_of
 from core.types import Explanation
-from service.schemas.base import Schema
-from service.schemas.described import schema_of
+from service.schemas.base import Schema, schema_of
 from service.schemas.seeing import ImagePublic, PredictionPublic
 
 

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from service.listening import sockets_for, url_of
+from service.server import sockets_for, url_of
 
 needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 on this machine")
 

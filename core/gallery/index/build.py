@@ -9,14 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.gallery.gallery import Tick
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists, prepared, trained
-from core.gallery.index.nearest import Numbers
+from core.gallery.index.nearest import Numbers, VectorSource
 from core.gallery.index.options import IndexOptions
-from core.gallery.index.source import VectorSource
 from core.gallery.index.tuning import DEPTHS, Truth, measured
 from core.gallery.records import Metric
-from core.gallery.tick import Tick
 from core.types import FloatArray
 
 _BLOCK = 2048

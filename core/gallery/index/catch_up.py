@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.gallery.index.file import FileUnusable, Stored
-from core.gallery.index.nearest import Numbers
+from core.gallery.index.nearest import Numbers, VectorSource
 from core.gallery.index.snapshot import Snapshot
-from core.gallery.index.source import VectorSource
 
 _FETCH = 1024
 """Vectors asked of the source at a time."""

@@ -16,20 +16,19 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidValue
 from core.gallery.distances import checked
+from core.gallery.gallery import Tick, go_on
 from core.gallery.index import file as index_file
 from core.gallery.index.build import flat_of, lists_of
 from core.gallery.index.catch_up import caught_up
 from core.gallery.index.file import FileUnusable, Stored
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists
-from core.gallery.index.nearest import Numbers
+from core.gallery.index.nearest import Numbers, VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.search import Hits, Question, Search
 from core.gallery.index.snapshot import Snapshot
-from core.gallery.index.source import VectorSource
 from core.gallery.index.upkeep import Job, Upkeep
 from core.gallery.records import Metric
-from core.gallery.tick import Tick, go_on
 from core.types import FloatArray
 
 __all__ = ["Hits", "IndexOptions", "VectorIndex", "VectorSource"]

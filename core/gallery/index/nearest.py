@@ -1,6 +1,8 @@
 """Owns finding the k nearest rows without missing one; refuses to know where rows are kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,19 @@ from core.gallery.records import Metric
 from core.types import FloatArray
 
 Numbers = NDArray[np.int64]
+
+
+class VectorSource(Protocol):
+    """The vectors on disk, the truth that an index is made from; any thread may ask.
+
+    A change is here before the index is told of it.
+    """
+
+    def vectors_of(self, numbers: Numbers) -> tuple[Numbers, FloatArray]:
+        """Those of the numbers that still exist, (m,), and their vectors, (m, D)."""
+
+    def scan(self) -> Iterator[tuple[Numbers, FloatArray]]:
+        """All of them in blocks, by ascending number, as of one moment."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

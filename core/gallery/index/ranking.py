@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue
+from core.gallery.gallery import Tick, go_on
 from core.gallery.index.index import Hits, VectorIndex
 from core.gallery.records import Collection, Item, Metric, Neighbor, Neighbors, Query
-from core.gallery.tick import Tick, go_on
 
 # How far a search for diverse neighbours looks at once before it says that it is not exact.
 _MOST_HITS: Final = 8192

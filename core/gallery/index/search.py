@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.gallery.distances import Doubles, distances
+from core.gallery.gallery import Tick
 from core.gallery.index.build import blocks_of
 from core.gallery.index.lists import Lists, Setting
-from core.gallery.index.nearest import NOTHING, Found, Nearest, Numbers
+from core.gallery.index.nearest import NOTHING, Found, Nearest, Numbers, VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.snapshot import Snapshot
-from core.gallery.index.source import VectorSource
 from core.gallery.records import Metric
-from core.gallery.tick import Tick
 from core.types import FloatArray
 
 _FETCH = 1024

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from core.gallery.distances import distances
 from core.gallery.index.lists import Lists, Setting, prepared
-from core.gallery.index.nearest import Numbers
-from core.gallery.index.source import VectorSource
+from core.gallery.index.nearest import Numbers, VectorSource
 from core.gallery.records import Metric
 from core.types import FloatArray
 

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -12,22 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue, NotYetApplied
+from core.gallery.distances import PIXEL_DIM, pixel_vector
+from core.gallery.gallery import Tick, go_on
 from core.gallery.index.index import IndexOptions, VectorIndex
 from core.gallery.index.ranking import nearest
-from core.gallery.pixel_space import PIXEL_DIM, pixel_vector
 from core.gallery.records import (
     Collection,
     CollectionSpec,
     Fault,
-    Item,
     Neighbors,
-    Page,
     Query,
-    Reembedded,
     Space,
-    StoredProjection,
-    Write,
-    Written,
 )
 from core.gallery.sqlite.changes import (
     Added,
@@ -41,8 +35,7 @@ from core.gallery.sqlite.changes import (
 from core.gallery.sqlite.lock import FolderLock
 from core.gallery.sqlite.store import Store
 from core.gallery.sqlite.verify import verify
-from core.gallery.tick import Tick, go_on
-from core.types import FloatArray, ImageFile, Pixels
+from core.types import FloatArray
 
 _log = logging.getLogger("seethrough")
 
@@ -75,8 +68,8 @@ class Source:
         return self._store.scan(self._key, self._space)
 
 
-class LocalGallery:
-    """A `Gallery` in one folder of this machine.
+class LocalGallery(Store):
+    """A `Gallery` in one folder of this machine: a store, and an index for each space of it.
 
     Args:
         folder: made if it is missing; one process at a time may have it.
@@ -96,10 +89,10 @@ class LocalGallery:
             self._lock = FolderLock(folder)
             undone.callback(self._lock.release)
             (folder / _INDEXES).mkdir(exist_ok=True)
-            self._store = Store(folder / DATABASE, self._apply)
-            undone.callback(self._store.close)
-            self._seq = self._store.seq
-            for collection in self._store.collections():
+            super().__init__(folder / DATABASE, self._apply)
+            undone.callback(super().close)
+            self._seq = super().seq
+            for collection in self.collections():
                 self._open(collection)
             self._remove_strays()
             undone.pop_all()
@@ -108,62 +101,10 @@ class LocalGallery:
         )
         self._saver.start()
 
-    # ---- reads ----
-
     @property
     def seq(self) -> int:
         """See `Gallery.seq`."""
         return self._seq
-
-    def collections(self) -> list[Collection]:
-        """See `Gallery.collections`."""
-        return self._store.collections()
-
-    def collection(self, name: str) -> Collection:
-        """See `Gallery.collection`."""
-        return self._store.collection(name)
-
-    def item(self, collection: str, id: str) -> Item:
-        """See `Gallery.item`."""
-        return self._store.item(collection, id)
-
-    def items(
-        self,
-        collection: str,
-        *,
-        label: str | None = None,
-        text: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> Page:
-        """See `Gallery.items`."""
-        return self._store.items(collection, label=label, text=text, cursor=cursor, limit=limit)
-
-    def labels(self, collection: str) -> list[tuple[str | None, int]]:
-        """See `Gallery.labels`."""
-        return self._store.labels(collection)
-
-    def thumbnail(self, collection: str, id: str) -> bytes:
-        """See `Gallery.thumbnail`."""
-        return self._store.thumbnail(collection, id)
-
-    def vector(self, collection: str, id: str) -> FloatArray:
-        """See `Gallery.vector`."""
-        return self._store.vector(collection, id)
-
-    def pixels(self, collection: str, id: str) -> Pixels | None:
-        """See `Gallery.pixels`."""
-        return self._store.pixels(collection, id)
-
-    def original(self, collection: str, id: str) -> ImageFile | None:
-        """See `Gallery.original`."""
-        return self._store.original(collection, id)
-
-    def vectors(
-        self, collection: str, ids: Sequence[str] | None = None
-    ) -> Iterator[tuple[list[Item], NDArray[np.float32]]]:
-        """See `Gallery.vectors`."""
-        return self._store.blocks(collection, ids)
 
     def nearest(self, collection: str, query: Query, tick: Tick = go_on) -> Neighbors:
         """See `Gallery.nearest`."""
@@ -172,78 +113,25 @@ class LocalGallery:
                 f"min_seq={query.min_seq} has not been applied; the last change is {self._seq}",
                 retry_after_s=_RETRY_AFTER_S,
             )
-        found = self._store.collection(collection)
+        found = self.collection(collection)
         if query.space == "pixels" and not found.spec.pixel_space:
             raise InvalidValue(
                 "space", "pixels", f"features: the collection {collection!r} keeps no pixels"
             )
         index = self._index(found, query.space)
-        return nearest(self._store, index, found, query, lambda: self._seq, tick)
-
-    # ---- writes ----
-
-    def create(self, spec: CollectionSpec) -> "Future[Collection]":
-        """See `Gallery.create`."""
-        return self._store.create(spec)
-
-    def drop(self, name: str) -> "Future[Collection]":
-        """See `Gallery.drop`."""
-        return self._store.drop(name)
-
-    def rebind(self, spec: CollectionSpec, anew: Iterator[Reembedded]) -> None:
-        """See `Gallery.rebind`."""
-        self._store.rebind(spec, anew)
-
-    def write(self, write: Write) -> "Future[Written]":
-        """See `Gallery.write`."""
-        return self._store.write(write)
-
-    # ---- projections ----
-
-    def projections(self, collection: str) -> list[StoredProjection]:
-        """See `Gallery.projections`."""
-        return self._store.projections(collection)
-
-    def projection(self, collection: str, id: str) -> StoredProjection:
-        """See `Gallery.projection`."""
-        return self._store.projection(collection, id)
-
-    def unfinished(self) -> list[StoredProjection]:
-        """See `Gallery.unfinished`."""
-        return self._store.unfinished()
-
-    def projected(self, collection: str, id: str) -> tuple[bytes | None, bytes | None]:
-        """See `Gallery.projected`."""
-        return self._store.projected(collection, id)
-
-    def keep_projection(
-        self,
-        projection: StoredProjection,
-        result: bytes | None = None,
-        placement: bytes | None = None,
-    ) -> "Future[None]":
-        """See `Gallery.keep_projection`."""
-        return self._store.keep_projection(projection, result, placement)
-
-    def remove_projection(self, collection: str, id: str) -> "Future[None]":
-        """See `Gallery.remove_projection`."""
-        return self._store.remove_projection(collection, id)
+        return nearest(self, index, found, query, lambda: self._seq, tick)
 
     # ---- care ----
 
-    def backup(self, file: Path) -> None:
-        """See `Gallery.backup`."""
-        self._store.backup(file)
-
     def verify(self, queries: int = 20) -> list[Fault]:
         """See `Gallery.verify`."""
-        faults = [Fault("", None, text) for text in self._store.check()]
+        faults = [Fault("", None, text) for text in self.check()]
         if faults:  # nothing that is read from this file can be relied on
             return faults
-        for collection in self._store.collections():
+        for collection in self.collections():
             for space in _spaces(collection.spec):
                 index = self._indexes[collection.key, space]
-                faults += verify(self._store, index, collection, space, queries)
+                faults += verify(self, index, collection, space, queries)
         return faults
 
     def close(self) -> None:
@@ -252,7 +140,7 @@ class LocalGallery:
         self._saver.join()
         for index in list(self._indexes.values()):
             index.close()  # what is built in the background reads from the store
-        self._store.close()
+        super().close()
         for place, index in self._indexes.items():
             self._save(place, index)
         self._lock.release()
@@ -289,20 +177,20 @@ class LocalGallery:
         for space in _spaces(collection.spec):
             place = (collection.key, space)
             if anew:
-                self._file(place).unlink(missing_ok=True)
+                self._index_file(place).unlink(missing_ok=True)
             dim = collection.spec.dim if space == "features" else PIXEL_DIM
             index = VectorIndex.open(
-                self._file(place),
+                self._index_file(place),
                 dim,
                 collection.spec.metric,
-                Source(self._store, collection.key, space),
-                self._store.live(collection.key),
-                self._store.seq,
+                Source(self, collection.key, space),
+                self.live(collection.key),
+                self.seq,
                 self._options,
             )
             if index.unsaved >= min(index.seq, index.count):
                 # Its file was of no use, and changes to come could make it look right.
-                self._file(place).unlink(missing_ok=True)
+                self._index_file(place).unlink(missing_ok=True)
             before = self._indexes.get(place)
             self._indexes[place], self._specs[place] = index, collection.spec
             if before is not None:
@@ -325,15 +213,15 @@ class LocalGallery:
         for place in [each for each in self._indexes if each[0] == key]:
             del self._specs[place]
             self._indexes.pop(place).close()
-            self._file(place).unlink(missing_ok=True)
+            self._index_file(place).unlink(missing_ok=True)
 
-    def _file(self, place: tuple[int, Space]) -> Path:
+    def _index_file(self, place: tuple[int, Space]) -> Path:
         key, space = place
         return self._folder / _INDEXES / f"{key}-{space}.index"
 
     def _remove_strays(self) -> None:
         """Delete files of collections that were dropped just before the process ended."""
-        expected = {self._file(place) for place in self._indexes}
+        expected = {self._index_file(place) for place in self._indexes}
         for file in (self._folder / _INDEXES).iterdir():
             if file not in expected and file.is_file():
                 file.unlink()
@@ -348,9 +236,9 @@ class LocalGallery:
         if place not in self._indexes or not index.unsaved:
             return
         try:
-            index.save(self._file(place))
+            index.save(self._index_file(place))
         except OSError as error:  # the index is a cache: without it the next start takes longer
-            _log.warning("%s could not be saved: %s", self._file(place).name, error)
+            _log.warning("%s could not be saved: %s", self._index_file(place).name, error)
 
 
 def _spaces(spec: CollectionSpec) -> tuple[Space, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UnknownItem
-from core.gallery.pixel_space import PIXEL_DIM
+from core.gallery.distances import PIXEL_DIM
 from core.gallery.records import Collection, Item, Space
 from core.gallery.sqlite.listing import Row, collection
 from core.gallery.sqlite.rows import ITEM_COLUMNS, ITEM_WIDTH, item_of, to_matrix

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.errors import Conflict, InvalidValue, UnknownItem, VersionMismatch, shown
 from core.gallery.records import ANY_VERSION, Collection, IfMatch, Item, NewItem, Put, Written
-from core.gallery.sqlite import idempotency, ids, listing, rows
+from core.gallery.sqlite import idempotency, listing, rows
 from core.gallery.sqlite.changes import Added, Change, Removed
 from core.gallery.sqlite.turn import Outcome, Turn
 from core.types import FloatArray, Pixels
@@ -220,9 +220,9 @@ def _original(new: NewItem, collection: Collection) -> tuple[bytes | None, int |
 
 
 def _free_id(turn: Turn, collection: Collection) -> str:
-    id = ids.new_id(turn.now)
+    id = rows.new_id(turn.now)
     while listing.row_or_none(turn.connection, collection.key, id) is not None:
-        id = ids.new_id(turn.now)
+        id = rows.new_id(turn.now)
     return id
 
 

@@ -1,6 +1,7 @@
 """Owns how records become rows and rows become records; refuses to know when."""
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InvalidValue
-from core.gallery.pixel_space import PIXEL_DIM, PIXEL_SIDE
+from core.gallery.distances import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.records import (
     Collection,
     CollectionSpec,
@@ -158,3 +159,18 @@ def to_matrix(blobs: Sequence[bytes], space: Space, dim: int) -> FloatArray:
         return bytes_.astype(np.float32) / np.float32(255)
     width = len(blobs[0]) // 4 if blobs else dim
     return np.frombuffer(joined, dtype="<f4").reshape(len(blobs), width)
+
+
+# Crockford's base 32 in lower case: in the order of the characters' codes, safe in a URL.
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_RANDOM_BITS = 80
+_LENGTH = 26  # of 5 bits: 48 of milliseconds, 80 random, 2 to spare
+
+
+def new_id(now: datetime) -> str:
+    """26 characters: the time first, so that ids sort by it, and 80 random bits.
+
+    Source: the ULID specification, https://github.com/ulid/spec, in lower case.
+    """
+    value = from_time(now) // 1000 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    return "".join(_DIGITS[value >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))

@@ -151,7 +151,7 @@ class Store:
         with self._readers.snapshot() as connection:
             return matrices.items_of(connection, key, numbers)
 
-    def blocks(
+    def vectors(
         self, collection: str, ids: Sequence[str] | None = None, block: int = 1024
     ) -> Iterator[tuple[list[Item], FloatArray]]:
         """Items and their vectors; see `Gallery.vectors`.

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 from core.compute.thumbnails import reduce
-from core.gallery.pixel_space import PIXEL_SIDE, pixel_vector
+from core.gallery.distances import PIXEL_SIDE, pixel_vector
 from core.types import Pixels
 
 

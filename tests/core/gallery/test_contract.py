@@ -18,8 +18,8 @@ from core.errors import (
     UnknownItem,
     VersionMismatch,
 )
+from core.gallery.distances import PIXEL_DIM
 from core.gallery.gallery import Gallery
-from core.gallery.pixel_space import PIXEL_DIM
 from core.gallery.records import (
     METRICS,
     Metric,

@@ -214,7 +214,7 @@ def test_a_collection_made_and_filled_in_one_commit_is_indexed_once(
             time.sleep(0.2)  # until all that follows waits together
             gate(*given)  # type: ignore[arg-type]
 
-        gallery._store._writer._on_commit = slowly
+        gallery._writer._on_commit = slowly
         futures = [gallery.write(Remove("d", "100")), gallery.create(spec("e"))]
         futures += [gallery.write(Put("e", new_item(str(i), i))) for i in range(10)]
         for future in futures:

@@ -93,7 +93,7 @@ def test_reads_and_writes_of_a_damaged_file_name_it(tmp_path: Path, whole: bytes
         ).fetchone()
     folder = damaged(tmp_path / "g", whole, root - 1)
     with opened(folder / DATABASE) as store:
-        for read in (lambda: store.vector("p", "00"), lambda: list(store.blocks("p"))):
+        for read in (lambda: store.vector("p", "00"), lambda: list(store.vectors("p"))):
             with pytest.raises(GalleryUnusable, match="is damaged"):
                 read()
         with pytest.raises(GalleryUnusable, match="is damaged"):

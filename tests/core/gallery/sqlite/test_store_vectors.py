@@ -151,7 +151,7 @@ def test_items_come_in_the_order_of_their_numbers_asked_for(store: Store) -> Non
 
 def test_blocks_hold_all_items_in_the_listings_order(store: Store) -> None:
     store.write(Put("c", new_item("03", 99), upsert=True)).result()
-    blocks = list(store.blocks("c", block=5))
+    blocks = list(store.vectors("c", block=5))
     assert [len(items) for items, _ in blocks] == [5, 5, 2]
     items = [each for listed, _ in blocks for each in listed]
     assert items == list(store.items("c", limit=100).items)
@@ -161,17 +161,17 @@ def test_blocks_hold_all_items_in_the_listings_order(store: Store) -> None:
 
 def test_blocks_hold_the_items_asked_for_in_their_order(store: Store) -> None:
     ids = ["07", "01", "11", "01"]
-    blocks = list(store.blocks("c", ids, block=3))
+    blocks = list(store.vectors("c", ids, block=3))
     assert [[each.id for each in items] for items, _ in blocks] == [ids[:3], ids[3:]]
     assert np.array_equal(blocks[0][1], np.stack([item(seed).vector for seed in (7, 1, 11)]))
-    assert list(store.blocks("c", [])) == []
+    assert list(store.vectors("c", [])) == []
 
 
 def test_blocks_of_what_is_not_there_say_so(store: Store) -> None:
     with pytest.raises(UnknownCollection):
-        list(store.blocks("d"))
+        list(store.vectors("d"))
     with pytest.raises(UnknownItem):
-        list(store.blocks("c", ["00", "nobody"]))
+        list(store.vectors("c", ["00", "nobody"]))
 
 
 def fresh(store: Store, dim: int = 6) -> Iterator[Reembedded]:
