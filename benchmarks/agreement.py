@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.lifelike import crops
 from benchmarks.machine import table
 from benchmarks.photos import arrays
-from core.collections.curator import Draft
+from core.collections.drafts import Draft
 from core.collections.finder import ItemSeed, Search
 from core.compute.call import Call
 from core.compute.worker import Lane

@@ -58,7 +58,7 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     """The index over the real store, and what the engine asks, items and all."""
     from core.gallery.index.index import VectorIndex
     from core.gallery.index.ranking import nearest
-    from core.gallery.records import Query
+    from core.gallery.queries import Query
     from core.gallery.sqlite.local import Source
     from core.gallery.sqlite.store import Store
 

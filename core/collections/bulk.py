@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from core.collections.curator import Curator, Draft
+from core.collections.curator import Curator
+from core.collections.drafts import Draft
 from core.compute.bridge import patiently
 from core.compute.call import Call
 from core.compute.worker import Lane

@@ -1,16 +1,14 @@
 """Owns the keeping of pictures: collections, items in and out; refuses to search."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from core.checks import require_choice
+from core.collections.drafts import Draft, Stored, new_item
 from core.collections.specs import (
     DEFAULT_COLLECTION,
     ensure_default,
@@ -32,81 +30,30 @@ from core.gallery.distances import PIXEL_SIDE
 from core.gallery.gallery import Gallery
 from core.gallery.limits import (
     MAX_PAGE,
-    require_id,
     require_label,
     require_metadata,
     require_name,
 )
 from core.gallery.records import (
     METRICS,
-    ON_DUPLICATE,
     Collection,
     CollectionSpec,
     Idempotency,
-    IfMatch,
     Metric,
-    NewItem,
-    OnDuplicate,
     Page,
     Patch,
     Put,
     Remove,
-    StoredPrediction,
     Written,
 )
 from core.models.structure.axes import POOLS, Pool
 from core.models.structure.ports import ATS, At, Port
-from core.types import ImageFile, ImageSource, ModelCard, Prediction
+from core.types import ImageFile, ModelCard
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _READERS: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a caller says of a picture to store.
-
-    Attributes:
-        id: None = one is made.
-        upsert: an item of this id is replaced; False: it is a conflict.
-        if_match: only if the item has one of these versions.
-        idempotency_key: two requests with the same key are one.
-    """
-
-    id: str | None = None
-    label: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    upsert: bool = False
-    on_duplicate: OnDuplicate = "keep"
-    if_match: IfMatch | None = None
-    idempotency_key: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.id is not None:
-            require_id(self.id)
-        require_label(self.label)
-        require_metadata(self.metadata)
-        require_choice("on_duplicate", self.on_duplicate, ON_DUPLICATE)
-        key = self.idempotency_key
-        if key is not None and not (1 <= len(key) <= 200 and key.isprintable()):
-            raise InvalidValue("Idempotency-Key", key, "1 to 200 printable characters")
-
-    def fingerprint(self, file: ImageFile) -> str:
-        """Digest of all that the request says."""
-        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate, file.bits]
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        digest.update(hashlib.sha256(file.content).digest())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A picture that was stored, and how it was received."""
-
-    written: Written
-    image: ImageSource
 
 
 class Curator:
@@ -268,7 +215,7 @@ class Curator:
             if draft.idempotency_key is not None:
                 idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(file))
             embedding = await self.embed(file, found.spec, call, lane)
-            item = _new_item(draft, embedding, file if found.spec.keep_originals else None)
+            item = new_item(draft, embedding, file if found.spec.keep_originals else None)
             put = Put(
                 collection, item, draft.upsert, draft.on_duplicate, draft.if_match, idempotency
             )
@@ -366,25 +313,3 @@ class Curator:
             return takes_features(spec, self.model_of(spec))
         except ModelMismatch:
             return spec.at != "output" and spec.pool == "avg"
-
-
-def _new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
-    width, height = embedding.source.upright
-    return NewItem(
-        draft.id,
-        require_label(draft.label),
-        draft.metadata,
-        embedding.source.sha256,
-        width,
-        height,
-        stored_prediction(embedding.prediction),
-        embedding.vector,
-        embedding.reduced.tiny,
-        embedding.reduced.thumbnail,
-        original,
-    )
-
-
-def stored_prediction(best: Prediction) -> StoredPrediction:
-    """What is kept of a picture's most probable class."""
-    return StoredPrediction(best.class_index, best.label, best.probability)

@@ -16,7 +16,8 @@ from core.compute.call import Call
 from core.errors import InvalidValue
 from core.gallery.distances import pixel_vector
 from core.gallery.limits import require_k, require_label
-from core.gallery.records import SPACES, Item, Neighbors, Query, Space
+from core.gallery.queries import Neighbors, Query
+from core.gallery.records import SPACES, Item, Space
 from core.render.neighbors import draw_neighbors
 from core.types import FloatArray, ImageFile, ImageSource
 

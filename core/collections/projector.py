@@ -15,7 +15,8 @@ from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.errors import Conflict, ModelMismatch, NotReady
 from core.gallery.gallery import Gallery, Tick
-from core.gallery.records import ENDED, Collection, Neighbor, Query, StoredProjection
+from core.gallery.queries import Neighbor, Query
+from core.gallery.records import ENDED, Collection, StoredProjection
 from core.projection.jobs import Job, Jobs
 from core.projection.methods import fitting_perplexity
 from core.projection.placement import from_bytes, place

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from core.collections.curator import Curator, stored_prediction
+from core.collections.curator import Curator
+from core.collections.drafts import stored_prediction
 from core.compute.bridge import patiently
 from core.compute.call import Call
 from core.compute.worker import Lane

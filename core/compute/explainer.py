@@ -17,7 +17,8 @@ from core.models.loaded import LoadedModel
 from core.models.predictions import prediction, probabilities, require_finite
 from core.models.preprocess import to_pixels
 from core.models.structure.layers import find_layer
-from core.render.heat import Drawing, draw, png
+from core.render.heat import png
+from core.render.overlay import Drawing, draw
 from core.render.sheet import strip
 from core.types import Explanation, ImageFile, Pixels, Prediction, UnitValue
 

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.gallery.limits import MAX_PAGE
+from core.gallery.queries import Neighbors, Query
 from core.gallery.records import (
     Collection,
     CollectionSpec,
     Fault,
     Item,
-    Neighbors,
     Page,
-    Query,
     Reembedded,
     StoredProjection,
     Write,

@@ -22,8 +22,9 @@ from core.images.formats.png import NeededPng, is_cgbi, needed
 from core.images.formats.strangers import hint
 from core.images.formats.tiff import tiff_frames, tiff_pieces
 from core.images.formats.tiff_kind import TiffKind, tiff_kind
-from core.images.formats.webp import webp_first_box, webp_pixels_only, webp_size
+from core.images.formats.webp import webp_pixels_only, webp_size
 from core.images.limits import ImageLimits, check_bytes, check_size, check_tiles
+from core.images.mending import covered, mended
 from core.images.pillow import open_picture
 from core.images.png_samples import decode_png_samples
 from core.images.rgb import to_rgb
@@ -51,9 +52,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by its EXIF orientation."""
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels."""
 
 
 _DEFAULT_LIMITS = ImageLimits()
@@ -185,10 +183,10 @@ def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> Decode
             stored, bits = decode_png_samples(png.content, depth, transparent)
             pixels = _turned(stored, orientation)
         else:
-            box = _covered(image, content)
+            box = covered(image, content)
             image.load()
             bits = _bits(image, depth, any(each and each.is_deep_color for each in (kind, png)))
-            upright = _upright(_mended(image, content, box), name, orientation)
+            upright = _upright(mended(image, content, box), name, orientation)
             pixels = to_rgb(upright, bits or FULL_BITS)
     source = ImageSource(name, width, height, mode, bits, orientation, frames, file.sha256)
     return DecodedImage(pixels, source)
@@ -280,45 +278,3 @@ def _upright(image: Image.Image, name: str, orientation: int) -> Image.Image:
     """The decoded first frame, turned as its EXIF orientation says; Pillow has turned a TIFF."""
     turn = None if name == "TIFF" else _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
-
-
-def _covered(image: Image.Image, content: bytes) -> Box | None:
-    """What the first frame covers of its screen, of formats whose frames may be smaller."""
-    if image.format == "GIF":
-        box: Box | None = image.tile[0].extents  # type: ignore[attr-defined]
-        return box
-    return webp_first_box(content) if image.format == "WEBP" and image.mode == "RGB" else None
-
-
-def _mended(image: Image.Image, content: bytes, box: Box | None) -> Image.Image:
-    """The decoded picture as its format means it, where Pillow means something else."""
-    if image.format == "PNG":
-        _mend_transparency(image, content)
-    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
-        return image.convert("RGB")  # browsers, too: nobody draws a picture that cannot be seen
-    return image if box is None else _on_screen(image, box)
-
-
-def _on_screen(image: Image.Image, box: Box) -> Image.Image:
-    """The first frame on its screen, which is transparent beside it."""
-    left, top = min(box[0], image.width), min(box[1], image.height)
-    # A frame may claim any size, and a crop would make room for it.
-    within = left, top, min(box[2], image.width), min(box[3], image.height)
-    if within == (0, 0, *image.size):
-        return image
-    screen = Image.new("RGBA", image.size)
-    screen.paste(image.crop(within).convert("RGBA"), (left, top))
-    return screen
-
-
-def _mend_transparency(image: Image.Image, content: bytes) -> None:
-    """Bring a PNG's tRNS, which Pillow keeps at the file's depth, to the depth of the pixels.
-
-    Source: PNG specification (third edition), sections 11.3.2.1 and 13.12.
-    """
-    value, depth = image.info.get("transparency"), content[24]
-    if image.mode == "L" and isinstance(value, int) and depth in (2, 4):
-        largest = 2**depth - 1
-        image.info["transparency"] = (value & largest) * 255 // largest
-    if image.mode == "RGB" and isinstance(value, tuple) and depth == 16:
-        image.info["transparency"] = tuple(part >> 8 for part in value)

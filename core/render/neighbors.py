@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from core.gallery.records import Item, Neighbor, Neighbors
+from core.gallery.queries import Neighbor, Neighbors
+from core.gallery.records import Item
 from core.render.heat import png
 from core.render.sheet import strip
 from core.render.text import fitted

@@ -10,7 +10,7 @@ from core.engine import Engine
 from core.explain.method import Method
 from core.explain.methods import METHODS
 from core.fields import Described, described
-from core.render.heat import Drawing, Size, Style
+from core.render.overlay import Drawing, Size, Style
 from core.types import ImageFile, Prediction
 from service.cli.command import RAW, add_bits, add_command, add_settings, with_engine
 

@@ -15,7 +15,7 @@ from core.inspect.activations import Channels
 from core.inspect.selection import Selection
 from core.inspect.unit import Position
 from core.models.structure.ports import At, Port
-from core.render.heat import Drawing, Size, Style
+from core.render.overlay import Drawing, Size, Style
 from core.render.tiles import Scaling
 
 TargetQuery = Annotated[

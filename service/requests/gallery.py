@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
-from core.collections.curator import Draft
+from core.collections.drafts import Draft
 from core.collections.finder import Search, Seed
 from core.errors import SeethroughError
 from core.gallery.limits import parse_metadata

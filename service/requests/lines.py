@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
-from core.collections.curator import Curator, Draft, Stored
+from core.collections.curator import Curator
+from core.collections.drafts import Draft, Stored
 from core.compute.call import Call
 from core.compute.worker import Lane
 from core.errors import InvalidValue, QueueFull, SeethroughError

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from service.answers import APPLIED, json_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, offers
 from service.requests.gallery import SearchDep, SeedDep
-from service.schemas.gallery import NeighborsPublic
+from service.schemas.neighbors import NeighborsPublic
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.uploads import seed_body
 

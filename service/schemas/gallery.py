@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.collections.curator import Stored
-from core.collections.finder import Found
+from core.collections.drafts import Stored
 from core.errors import SeethroughError
 from core.gallery.records import (
     UNSET,
@@ -14,10 +13,8 @@ from core.gallery.records import (
     IfMatch,
     Item,
     Metric,
-    Neighbor,
     Page,
     Patch,
-    Space,
     StoredPrediction,
     Written,
 )
@@ -158,14 +155,15 @@ def _item_fields(item: Item) -> dict[str, Any]:
         "sha256": item.sha256,
         "width": item.width,
         "height": item.height,
-        "prediction": _prediction(item.prediction),
+        "prediction": prediction_of(item.prediction),
         "created_at": item.created_at,
         "updated_at": item.updated_at,
         "version": item.version,
     }
 
 
-def _prediction(prediction: StoredPrediction) -> StoredPredictionPublic:
+def prediction_of(prediction: StoredPrediction) -> StoredPredictionPublic:
+    """The most probable class of a stored picture."""
     return StoredPredictionPublic.model_validate(prediction)
 
 
@@ -261,65 +259,6 @@ class VectorPublic(Schema):
     id: str = Field(examples=["chelsea"])
     dim: int = Field(examples=[1280])
     vector: list[float]
-
-
-class NeighborPublic(Schema):
-    """One of the nearest items."""
-
-    id: str = Field(examples=["chelsea"])
-    distance: float = Field(description="By the collection's metric.", examples=[11.37])
-    similarity: float = Field(
-        description="1 = the same, towards 0 the farther: 1 - d / 2 for cosine, else 1 / (1 + d).",
-        examples=[0.081],
-    )
-    label: str | None = Field(examples=["cat"])
-    metadata: dict[str, Any]
-    prediction: StoredPredictionPublic
-
-    @classmethod
-    def of(cls, neighbor: Neighbor) -> "NeighborPublic":
-        """The engine's neighbour as clients see it."""
-        item = neighbor.item
-        return cls(
-            id=item.id,
-            distance=neighbor.distance,
-            similarity=neighbor.similarity,
-            label=item.label,
-            metadata=dict(item.metadata),
-            prediction=_prediction(item.prediction),
-        )
-
-
-class NeighborsPublic(Schema):
-    """The nearest items, nearest first, ties by id."""
-
-    collection: str = Field(examples=["cats"])
-    metric: Metric = Field(examples=["l2"])
-    space: Space = Field(examples=["features"])
-    exact: bool = Field(description="Whether no item can be nearer than those listed.")
-    recall: float | None = Field(
-        description="Of approximate answers: the share of true neighbours that this index finds, "
-        "measured on queries like nothing that is stored; null for exact ones.",
-        examples=[None],
-    )
-    seq: int = Field(description="The last change this answer has seen.", examples=[57])
-    neighbors: list[NeighborPublic]
-    image: ImagePublic | None = Field(None, description="The query, if it was a picture.")
-
-    @classmethod
-    def of(cls, found: Found) -> "NeighborsPublic":
-        """The engine's result as clients see it."""
-        near = found.neighbors
-        return cls(
-            collection=found.collection,
-            metric=near.metric,
-            space=near.space,
-            exact=near.exact,
-            recall=near.recall,
-            seq=near.seq,
-            neighbors=[NeighborPublic.of(each) for each in near.found],
-            image=None if found.image is None else ImagePublic.model_validate(found.image),
-        )
 
 
 def line_components() -> dict[str, Any]:

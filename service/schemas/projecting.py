@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.collections.projector import Placed, Progress
 from core.projection.result import Result
 from service.schemas.base import Schema
-from service.schemas.gallery import NeighborPublic
+from service.schemas.neighbors import NeighborPublic
 from service.schemas.seeing import ImagePublic
 
 _STAMP = "2026-01-31T12:00:00.123456Z"

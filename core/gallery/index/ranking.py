@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from core.errors import InvalidValue
 from core.gallery.gallery import Tick, go_on
 from core.gallery.index.index import Hits, VectorIndex
-from core.gallery.records import Collection, Item, Metric, Neighbor, Neighbors, Query
+from core.gallery.queries import Neighbor, Neighbors, Query
+from core.gallery.records import Collection, Item, Metric
 
 # How far a search for diverse neighbours looks at once before it says that it is not exact.
 _MOST_HITS: Final = 8192

@@ -15,14 +15,8 @@ from core.gallery.distances import PIXEL_DIM, pixel_vector
 from core.gallery.gallery import Tick, go_on
 from core.gallery.index.index import IndexOptions, VectorIndex
 from core.gallery.index.ranking import nearest
-from core.gallery.records import (
-    Collection,
-    CollectionSpec,
-    Fault,
-    Neighbors,
-    Query,
-    Space,
-)
+from core.gallery.queries import Neighbors, Query
+from core.gallery.records import Collection, CollectionSpec, Fault, Space
 from core.gallery.sqlite.changes import (
     Added,
     Change,

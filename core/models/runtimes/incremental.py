@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from core.models.runtimes.graph import Operation, Size, beginnings, folded, rest, work
+from core.models.runtimes.graph import beginnings, folded, rest
+from core.models.runtimes.operations import Operation, Size, work
 from core.models.runtimes.runtime import (
     MAX_RELATIVE_DIFFERENCE,
     Compiled,

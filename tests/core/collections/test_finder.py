@@ -11,7 +11,7 @@ from core.compute.call import Call
 from core.engine import Engine
 from core.errors import DeadlinePassed
 from core.gallery.gallery import Gallery, Tick, go_on
-from core.gallery.records import Neighbors, Query
+from core.gallery.queries import Neighbors, Query
 from core.models.registry import ModelRegistry
 from tests.conftest import settings
 from tests.tinycnn import TinyCNN, tiny_spec

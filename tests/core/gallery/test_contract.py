@@ -20,16 +20,8 @@ from core.errors import (
 )
 from core.gallery.distances import PIXEL_DIM
 from core.gallery.gallery import Gallery
-from core.gallery.records import (
-    METRICS,
-    Metric,
-    Patch,
-    Put,
-    Query,
-    Reembedded,
-    Remove,
-    StoredPrediction,
-)
+from core.gallery.queries import Query
+from core.gallery.records import METRICS, Metric, Patch, Put, Reembedded, Remove, StoredPrediction
 from core.gallery.sqlite.local import LocalGallery
 from core.types import FloatArray
 from tests.core.gallery.records import DIM, new_item, sha256, spec

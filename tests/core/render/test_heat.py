@@ -10,17 +10,8 @@ from PIL import Image
 
 from core.errors import InvalidValue
 from core.models.preprocess import Preprocessing
-from core.render.heat import (
-    DIVERGING,
-    SEQUENTIAL,
-    Drawing,
-    Scale,
-    colorize,
-    draw,
-    most_important,
-    png,
-    scale_of,
-)
+from core.render.heat import DIVERGING, SEQUENTIAL, Scale, colorize, png, scale_of
+from core.render.overlay import Drawing, draw, most_important
 from core.render.placement import Placement, bands
 from core.render.sheet import MAX_PANEL_PX, MIN_PANEL_PX, grid, strip
 from core.types import Frame

@@ -12,7 +12,8 @@ import pytest
 
 from core.errors import NotYetApplied, UnknownCollection
 from core.gallery.index.index import VectorIndex
-from core.gallery.records import Patch, Put, Query, Reembedded, Remove, StoredPrediction
+from core.gallery.queries import Query
+from core.gallery.records import Patch, Put, Reembedded, Remove, StoredPrediction
 from core.gallery.sqlite import local
 from core.gallery.sqlite.local import DATABASE, LocalGallery
 from tests.core.gallery.records import DIM, new_item, spec

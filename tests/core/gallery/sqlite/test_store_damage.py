@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.errors import GalleryUnusable
-from core.gallery.records import Put, Query, Remove
+from core.gallery.queries import Query
+from core.gallery.records import Put, Remove
 from core.gallery.sqlite.database import connect
 from core.gallery.sqlite.local import DATABASE, LocalGallery
 from core.gallery.sqlite.schema import PAGE_SIZE_BYTES

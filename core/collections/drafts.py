@@ -1,0 +1,93 @@
+"""Owns what a caller says of a picture to store, and what becomes of that."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.checks import require_choice
+from core.compute.embedder import Embedding
+from core.errors import InvalidValue
+from core.gallery.limits import (
+    require_id,
+    require_label,
+    require_metadata,
+)
+from core.gallery.records import (
+    ON_DUPLICATE,
+    IfMatch,
+    NewItem,
+    OnDuplicate,
+    StoredPrediction,
+    Written,
+)
+from core.types import ImageFile, ImageSource, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a caller says of a picture to store.
+
+    Attributes:
+        id: None = one is made.
+        upsert: an item of this id is replaced; False: it is a conflict.
+        if_match: only if the item has one of these versions.
+        idempotency_key: two requests with the same key are one.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    upsert: bool = False
+    on_duplicate: OnDuplicate = "keep"
+    if_match: IfMatch | None = None
+    idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is not None:
+            require_id(self.id)
+        require_label(self.label)
+        require_metadata(self.metadata)
+        require_choice("on_duplicate", self.on_duplicate, ON_DUPLICATE)
+        key = self.idempotency_key
+        if key is not None and not (1 <= len(key) <= 200 and key.isprintable()):
+            raise InvalidValue("Idempotency-Key", key, "1 to 200 printable characters")
+
+    def fingerprint(self, file: ImageFile) -> str:
+        """Digest of all that the request says."""
+        said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate, file.bits]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        digest.update(hashlib.sha256(file.content).digest())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture that was stored, and how it was received."""
+
+    written: Written
+    image: ImageSource
+
+
+def new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
+    """What is stored of a picture."""
+    width, height = embedding.source.upright
+    return NewItem(
+        draft.id,
+        require_label(draft.label),
+        draft.metadata,
+        embedding.source.sha256,
+        width,
+        height,
+        stored_prediction(embedding.prediction),
+        embedding.vector,
+        embedding.reduced.tiny,
+        embedding.reduced.thumbnail,
+        original,
+    )
+
+
+def stored_prediction(best: Prediction) -> StoredPrediction:
+    """What is kept of a picture's most probable class."""
+    return StoredPrediction(best.class_index, best.label, best.probability)
