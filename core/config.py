@@ -23,7 +23,7 @@ class EngineConfig:
         decode_threads: threads that decode pictures; 0 = one per core.
         threads: CPU threads of a forward; 0 = all.
         limit_forwards: the most forwards one occlusion may take.
-        models_dir: holds folders of networks of one's own; see `core.models.own.folder`.
+        models_dir: holds folders of networks of one's own; see `core.models.folder`.
         data_dir: where pictures are stored; None = none are.
         pretrained: False leaves torchvision and timm models at their random initialisation.
     """

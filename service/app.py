@@ -13,9 +13,9 @@ from fastapi.routing import APIRoute
 
 from core import __version__
 from core.engine import Engine
+from service.addressing import Addressing
 from service.edge import Edge
 from service.errors import add_handlers
-from service.requests.addressing import Addressing
 from service.requests.deps import KeyGuard
 from service.requests.strictness import known_parameters, refuse_unknown_parameters
 from service.routers import (

@@ -10,10 +10,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.config import EngineConfig
 from core.images.decode import ImageLimits
-from core.models.own.manifest import model_folders
+from core.models.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL
-from service.cli.env_file import ENCODING, require_readable
-from service.requests.addressing import clean_prefix
+from service.addressing import clean_prefix
+from service.env_file import ENCODING, require_readable
 
 PREFIX = "SEETHROUGH_"
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from core.errors import ANY_FAILURE, ModelUnusable, SeethroughError, UnknownModel, told
+from core.models.folder import model_of_folder
 from core.models.loaded import LoadedModel
-from core.models.own.folder import model_of_folder
-from core.models.own.manifest import model_folders
+from core.models.manifest import model_folders
 from core.models.sources import (
     DEFAULT_MODEL,
     Source,

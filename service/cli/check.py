@@ -16,7 +16,7 @@ from core.errors import InvalidValue, MethodUnsupported, SeethroughError
 from core.explain.methods import METHODS
 from core.inspect.activations import Channels
 from core.inspect.unit import Position
-from core.models.own.manifest import MANIFEST, require_name
+from core.models.manifest import MANIFEST, require_name
 from core.models.structure.ports import Port
 from core.types import ImageFile, ModelCard
 from service.cli.command import add_command, add_settings, complain, with_engine

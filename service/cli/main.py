@@ -158,7 +158,7 @@ def _serve(options: argparse.Namespace) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # `service.requests.addressing` reads them
+        proxy_headers=False,  # `service.addressing` reads them
         timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
     )
     server = DrainingServer(config, drain=engine.drain, drain_delay_s=settings.drain_delay_s)

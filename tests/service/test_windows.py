@@ -11,7 +11,7 @@ from httpx2 import Response
 from core.engine import Engine
 from service.app import create_app
 from tests.conftest import settings, wait_until_ready
-from tests.core.models.own.folders import MANIFEST, written
+from tests.core.models.folders import MANIFEST, written
 from tests.pictures import encode
 
 # Attention inside each of four windows, as in Swin and MobileViT.

@@ -13,7 +13,7 @@ from core.explain.objective import ClassObjective
 from core.models.loaded import LoadedModel
 from core.models.predictions import probabilities
 from core.models.registry import ModelRegistry
-from tests.core.models.own.folders import (
+from tests.core.models.folders import (
     CPU,
     MANIFEST,
     VIEW,

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.models.loaded import LoadedModel
 from core.models.preprocess import Preprocessing
 from core.models.probing import probes
-from tests.core.models.own.folders import MANIFEST, VIEW, loaded, net, pictures, refused, written
+from tests.core.models.folders import MANIFEST, VIEW, loaded, net, pictures, refused, written
 
 
 def test_a_branch_on_the_pictures_values_is_run_by_torch_each_alone(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import timm
 import torch
 
-from core.models.own.folder import model_of_folder
+from core.models.folder import model_of_folder
 from core.models.registry import standard_registry
-from tests.core.models.own.folders import CPU
+from tests.core.models.folders import CPU
 from tests.folders import toy_folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from core.errors import MethodUnsupported
 from core.explain.cam import grad_cam
 from core.models.structure.ports import Port
-from tests.core.models.own.folders import MANIFEST, VIEW, loaded, net, pictures, refused, written
+from tests.core.models.folders import MANIFEST, VIEW, loaded, net, pictures, refused, written
 
 
 def test_a_feature_layer_that_never_runs_is_one_sentence(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from core.errors import ModelUnusable
-from core.models.own.folder import model_of_folder
+from core.models.folder import model_of_folder
 from core.models.registry import standard_registry
-from tests.core.models.own.folders import CPU, refused
+from tests.core.models.folders import CPU, refused
 from tests.folders import TOY_CODE, TOY_MANIFEST, TOY_WEIGHTS, toy_folder
 from tests.tinycnn import TinyCNN
 

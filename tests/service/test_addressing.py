@@ -11,8 +11,8 @@ from httpx2 import Response
 
 from core.engine import Engine
 from core.models.registry import ModelRegistry
+from service.addressing import clean_prefix
 from service.app import create_app
-from service.requests.addressing import clean_prefix
 from tests.conftest import settings, wait_until_ready
 from tests.pictures import jpeg
 from tests.service.gallery_client import JPEG, make

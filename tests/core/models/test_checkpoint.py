@@ -14,7 +14,7 @@ from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 from core.errors import ModelUnusable
-from core.models.own.checkpoint import weights_of
+from core.models.checkpoint import weights_of
 
 
 class Net(nn.Module):

@@ -21,9 +21,9 @@ from core.errors import (
     shown,
     told,
 )
-from core.models.own.checkpoint import weights_of
-from core.models.own.importing import import_file
-from core.models.own.manifest import Manifest, read_manifest, require_name
+from core.models.checkpoint import weights_of
+from core.models.importing import import_file
+from core.models.manifest import Manifest, read_manifest, require_name
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
 from core.models.structure.layers import find_layer, last_seen

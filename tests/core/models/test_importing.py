@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.models.registry import standard_registry
-from tests.core.models.own.folders import CPU, MANIFEST, VIEW, net, pictures
+from tests.core.models.folders import CPU, MANIFEST, VIEW, net, pictures
 from tests.folders import TOY_CODE, toy_folder
 
 

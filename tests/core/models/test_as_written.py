@@ -12,7 +12,7 @@ from core.explain.gradients import input_gradients
 from core.explain.methods import prepare
 from core.explain.objective import ClassObjective
 from core.models.structure.ports import Port
-from tests.core.models.own.folders import VIEW, loaded, net, pictures, refused, written
+from tests.core.models.folders import VIEW, loaded, net, pictures, refused, written
 
 
 def test_the_net_of_every_tutorial_is_right_by_hand(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ModelUnusable
-from core.models.own.folder import model_of_folder
-from core.models.own.manifest import model_folders, read_manifest
-from tests.core.models.own.folders import refused
+from core.models.folder import model_of_folder
+from core.models.manifest import model_folders, read_manifest
+from tests.core.models.folders import refused
 from tests.folders import TOY_MANIFEST, toy_folder
 
 
