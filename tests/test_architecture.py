@@ -1,84 +1,190 @@
 """The rules of the code map, held by reading every import."""
 
 import ast
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MAX_LINES = 420
+MAX_LINES = 300
+
+# Which room may use which others, from the ground up. A room is a folder, or a file that stands by
+# itself; every arrow points to a line above its own, so there is no circle.
+MAY_USE: Mapping[str, str] = {
+    "core.errors": "",
+    "core.checks": "errors",
+    "core.types": "errors",
+    "core.fields": "checks",
+    "core.images.formats": "errors",
+    "core.images": "errors types images.formats",
+    "core.gallery": "errors types",
+    "core.gallery.index": "errors types gallery",
+    "core.gallery.sqlite": "errors types gallery gallery.index",
+    "core.projection": "errors checks types",
+    "core.models.structure": "errors checks",
+    "core.models.runtimes": "types models.structure",
+    "core.models": "errors types models.structure models.runtimes",
+    "core.config": "errors images models",
+    "core.explain": "errors checks types fields models models.structure models.runtimes",
+    "core.inspect": "errors types models models.structure",
+    "core.render": "errors types gallery models.structure inspect",
+    "core.compute": "errors checks types images models models.structure models.runtimes explain "
+    "inspect render",
+    "core.collections": "errors checks types images gallery projection models.structure render "
+    "compute",
+    "core.engine": "errors types config models gallery.sqlite explain compute collections",
+}
+CORE = "core"  # the version
+NOTHING = ""
+SERVICE: Mapping[str, str] = {
+    "service.logs": NOTHING,
+    "service.addressing": NOTHING,
+    "service.server": NOTHING,
+    "service.env_file": NOTHING,
+    "service.errors": "logs",
+    "service.origins": "errors",
+    "service.failures": "errors",
+    "service.settings": "addressing env_file",
+    "service.edge": "logs origins failures",
+    "service.schemas": "errors",
+    "service.requests": "errors settings schemas",
+    "service.answers": "requests",
+    "service.routers": "answers requests schemas",
+    "service.app": "addressing edge errors requests routers schemas settings",
+    "service.cli": "app logs schemas server settings",
+    "service.__main__": "cli",
+}
+ASYNC = ("core.engine", "core.compute", "core.collections")
+NO_TORCH = (
+    *("core.images", "core.images.formats", "core.gallery", "core.gallery.index"),
+    *("core.gallery.sqlite", "core.projection", "core.collections", "core.render"),
+    *("core.types", "core.errors", "core.checks", "core.fields"),
+)
+FOREIGN = {"service", "fastapi", "starlette", "uvicorn", "pydantic"}
 
 
 def modules(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
+    return sorted(each for each in (ROOT / folder).rglob("*.py"))
 
 
-def imports(file: Path) -> set[str]:
-    found: set[str] = set()
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def room_of(module: str) -> str:
+    """The folder a module is in; the module itself where it stands in the hall."""
+    parts = module.removesuffix(".__init__").split(".")
+    if (ROOT / "/".join(parts)).is_dir():
+        return ".".join(parts)
+    return ".".join(parts[:-1]) if len(parts) > 2 else ".".join(parts)
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that a file imports, absolute."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are absolute"
-            found.add(node.module or "")
-    return found
+            module = node.module or ""
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                path = ROOT / whole.replace(".", "/")
+                is_module = path.is_dir() or path.with_suffix(".py").exists()
+                yield whole if is_module else module
 
 
-def room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if parts[0] == "core" and len(parts) > 1 else ""
+def packages(file: Path) -> set[str]:
+    return {each.split(".")[0] for each in imports(file)}
 
 
-@pytest.mark.parametrize("file", modules("core"), ids=str)
+def rooms_used(file: Path, package: str) -> set[str]:
+    ours = {room_of(each) for each in imports(file) if each.split(".")[0] == package}
+    return ours - {room_of(module_of(file)), package}
+
+
+@pytest.mark.parametrize("file", modules("core"), ids=module_of)
+def test_rooms_of_core_use_only_those_of_the_table(file: Path) -> None:
+    room = room_of(module_of(file))
+    if room == CORE:
+        return
+    allowed = {f"core.{each}" for each in MAY_USE[room].split()}
+    assert rooms_used(file, "core") <= allowed
+
+
+@pytest.mark.parametrize("file", modules("service"), ids=module_of)
+def test_rooms_of_the_service_use_only_those_of_the_table(file: Path) -> None:
+    room = room_of(module_of(file))
+    if room == "service":
+        return
+    allowed = {f"service.{each}" for each in SERVICE[room].split()}
+    assert rooms_used(file, "service") <= allowed
+
+
+@pytest.mark.parametrize("table", [MAY_USE, SERVICE], ids=["core", "service"])
+def test_every_arrow_of_the_table_points_up_the_page_and_is_there(
+    table: Mapping[str, str],
+) -> None:
+    package = next(iter(table)).split(".")[0]
+    seen: list[str] = []
+    used: dict[str, set[str]] = {}
+    for file in modules(package):
+        used.setdefault(room_of(module_of(file)), set()).update(rooms_used(file, package))
+    for room, names in table.items():
+        allowed = [f"{package}.{each}" for each in names.split()]
+        assert set(allowed) <= set(seen), f"{room} uses what stands below it: a circle, perhaps"
+        assert set(allowed) == used[room], f"{room}: an arrow of the table is not in the code"
+        seen.append(room)
+    assert set(seen) == set(used) - {package}
+
+
+@pytest.mark.parametrize("file", modules("core"), ids=module_of)
 def test_core_knows_neither_service_nor_http(file: Path) -> None:
-    foreign = {"service", "fastapi", "starlette", "uvicorn", "pydantic"}
-    assert not {each.split(".")[0] for each in imports(file)} & foreign
+    assert not packages(file) & FOREIGN
 
 
-@pytest.mark.parametrize("file", modules("core"), ids=str)
-def test_rooms_of_core_do_not_know_the_engine(file: Path) -> None:
-    assert "core.engine" not in imports(file)
+@pytest.mark.parametrize("file", modules("core"), ids=module_of)
+def test_only_the_rooms_that_wait_for_others_are_async(file: Path) -> None:
+    if room_of(module_of(file)) not in ASYNC:
+        tree = ast.walk(ast.parse(file.read_text()))
+        assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in tree)
+
+
+@pytest.mark.parametrize("file", modules("core"), ids=module_of)
+def test_what_is_stored_decoded_and_drawn_needs_no_torch(file: Path) -> None:
+    if room_of(module_of(file)) in NO_TORCH:
+        assert "torch" not in packages(file)
 
 
 def test_the_worker_knows_no_models() -> None:
-    known = {each for each in imports(ROOT / "core/compute/worker.py") if each.startswith("core")}
-    assert known <= {"core.errors", "core.compute.metrics"}
+    ours = {each for each in imports(ROOT / "core/compute/worker.py") if each.startswith("core")}
+    assert ours <= {"core.errors", "core.types", "core.compute.metrics"}
 
 
-def test_pictures_are_decoded_without_torch() -> None:
-    for file in [*modules("core/images"), ROOT / "core/types.py", ROOT / "core/errors.py"]:
-        assert "torch" not in imports(file)
-
-
-@pytest.mark.parametrize("file", modules("core/images/formats"), ids=str)
+@pytest.mark.parametrize("file", modules("core/images/formats"), ids=module_of)
 def test_file_formats_are_told_apart_without_decoding(file: Path) -> None:
-    assert "PIL" not in {each.split(".")[0] for each in imports(file)}
-    own = {each for each in imports(file) if each.startswith("core")}
-    assert all(each.startswith(("core.errors", "core.images.formats")) for each in own)
+    assert "PIL" not in packages(file)
 
 
-@pytest.mark.parametrize("file", modules("service/routers"), ids=str)
+@pytest.mark.parametrize("file", modules("service/routers"), ids=module_of)
 def test_routers_try_nothing_and_compute_nothing(file: Path) -> None:
-    assert not {"torch", "numpy"} & imports(file)
+    assert not {"torch", "numpy"} & packages(file)
     assert not any(isinstance(node, ast.Try) for node in ast.walk(ast.parse(file.read_text())))
 
 
-@pytest.mark.parametrize("file", [*modules("core"), *modules("service")], ids=str)
+# One class whose state moves under one lock: cut in two, half of it would reach into the other.
+LONG = {"core.gallery.index.index": 345}
+
+
+@pytest.mark.parametrize("file", [*modules("core"), *modules("service")], ids=module_of)
 def test_every_module_says_what_it_owns_and_stays_short(file: Path) -> None:
     text = file.read_text()
     assert ast.get_docstring(ast.parse(text))
-    assert len(text.splitlines()) <= MAX_LINES
+    assert len(text.splitlines()) <= LONG.get(module_of(file), MAX_LINES)
 
 
 def test_nothing_is_called_utils() -> None:
     banned = {"utils", "helpers", "manager", "data", "info", "process", "common", "misc"}
     names = {file.stem for file in [*modules("core"), *modules("service")]}
     assert not names & banned
-
-
-@pytest.mark.parametrize("file", [*modules("core/gallery"), *modules("core/projection")], ids=str)
-def test_stored_vectors_need_no_torch_and_no_other_room(file: Path) -> None:
-    own = room(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    plain = {"", "errors", "types"}
-    assert "torch" not in {each.split(".")[0] for each in imports(file)}
-    assert {room(each) for each in imports(file)} <= plain | {own}

@@ -16,7 +16,6 @@ from core.collections.specs import (
     layer_of,
     not_served,
     pooled_at,
-    rebound,
     require_same_weights,
     takes_features,
 )
@@ -25,7 +24,7 @@ from core.compute.call import Call
 from core.compute.embedder import Embedder, Embedding, Layer
 from core.compute.served import Served
 from core.compute.worker import Lane
-from core.errors import InvalidValue, ModelMismatch, NotReady, NotYetApplied, UnknownModel
+from core.errors import InvalidValue, NotReady, NotYetApplied, UnknownModel
 from core.gallery.distances import PIXEL_SIDE
 from core.gallery.gallery import Gallery
 from core.gallery.limits import (
@@ -66,12 +65,13 @@ class Curator:
 
     Attributes:
         models: as given.
+        embedder: as given.
     """
 
     def __init__(self, bridge: Bridge, models: Served, embedder: Embedder) -> None:
         self._bridge = bridge
         self.models = models
-        self._embedder = embedder
+        self.embedder = embedder
         self._gallery: Gallery | None = None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="seethrough-gallery")
 
@@ -167,7 +167,7 @@ class Curator:
             )
             if layer is not None:
                 taken = Layer(Port(layer, at), pool)
-                spec = pooled_at(spec, taken, await self._embedder.dim(card.name, taken, call))
+                spec = pooled_at(spec, taken, await self.embedder.dim(card.name, taken, call))
             return await asyncio.wrap_future(self.gallery.create(spec))
 
     async def drop(self, name: str) -> Collection:
@@ -282,17 +282,7 @@ class Curator:
         model = self.model_of(spec)
         layer = None if takes_features(spec, model) else layer_of(spec)
         tiny_px = PIXEL_SIDE if spec.pixel_space else None
-        return await self._embedder.embed(file, model.name, layer, call, tiny_px=tiny_px, lane=lane)
-
-    async def respecify(self, spec: CollectionSpec, model: ModelCard) -> CollectionSpec:
-        """The same collection, of what another network has where this one's vectors are taken.
-
-        Raises:
-            UnknownLayer: the model has no layer of the collection's name.
-        """
-        if self._holds_features(spec):
-            return rebound(spec, model, None)
-        return rebound(spec, model, await self._embedder.dim(model.name, layer_of(spec), Call()))
+        return await self.embedder.embed(file, model.name, layer, call, tiny_px=tiny_px, lane=lane)
 
     def model_of(self, spec: CollectionSpec) -> ModelCard:
         """The served model that a collection's vectors come from.
@@ -306,10 +296,3 @@ class Curator:
             raise not_served(spec) from error
         require_same_weights(spec, model)
         return model
-
-    def _holds_features(self, spec: CollectionSpec) -> bool:
-        """Whether the vectors are its model's features, or, where that is gone, look like them."""
-        try:
-            return takes_features(spec, self.model_of(spec))
-        except ModelMismatch:
-            return spec.at != "output" and spec.pool == "avg"

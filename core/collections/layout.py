@@ -1,16 +1,17 @@
 """Owns what a projection reads of a gallery, and how its map is drawn; refuses to compute it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, overload
+from typing import Any, Final, Literal, overload
 
 from core.checks import require_choice, require_range
 from core.errors import Conflict, UnknownItem
 from core.gallery.gallery import Gallery, every_item
-from core.gallery.records import Item, StoredProjection
+from core.gallery.records import Collection, Item, StoredProjection
 from core.images.decode import decode
 from core.projection.jobs import Loaded
+from core.projection.methods import fitting_perplexity
 from core.projection.request import Request
 from core.projection.result import Result
 from core.projection.sample import stratified
@@ -135,3 +136,12 @@ class _Thumbnails(Sequence[Pixels | None]):
             return decode(self._gallery.thumbnail(self._collection, self._ids[index])).pixels
         except UnknownItem:  # removed since the map was made
             return None
+
+
+def defaults(parameters: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
+    """What is not said of a t-SNE map, as it fits the collection."""
+    if parameters.get("method") != "tsne":
+        return {}
+    count, sample = collection.count, parameters.get("sample")
+    fitting = {"perplexity": fitting_perplexity(count if sample is None else min(count, sample))}
+    return fitting | ({"metric": "cosine"} if collection.spec.metric == "cosine" else {})

@@ -10,15 +10,14 @@ from typing import Any, Final
 
 from core.collections.curator import Curator
 from core.collections.finder import Finder, Point, Seed
-from core.collections.layout import Plot, drawn, load
+from core.collections.layout import Plot, defaults, drawn, load
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.errors import Conflict, ModelMismatch, NotReady
 from core.gallery.gallery import Gallery, Tick
 from core.gallery.queries import Neighbor, Query
-from core.gallery.records import ENDED, Collection, StoredProjection
+from core.gallery.records import ENDED, StoredProjection
 from core.projection.jobs import Job, Jobs
-from core.projection.methods import fitting_perplexity
 from core.projection.placement import from_bytes, place
 from core.projection.request import Request
 from core.projection.result import Result
@@ -116,7 +115,7 @@ class Projector:
         """
         self._bridge.require_loaded()
         found = await self._curator.read(self._gallery.collection, collection)
-        request = Request.of({**_defaults(parameters, found), **parameters})
+        request = Request.of({**defaults(parameters, found), **parameters})
         request.check(found.count, found.spec.dim)
         for known in await self.list(collection):
             same = known.stored.parameters == request.parameters()
@@ -291,12 +290,3 @@ class Projector:
             if each.item.id in places
         ]
         return Placed(coordinates, tuple(near[:_NEAREST]), point.image)
-
-
-def _defaults(parameters: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
-    """What is not said of a t-SNE map, as it fits the collection."""
-    if parameters.get("method") != "tsne":
-        return {}
-    count, sample = collection.count, parameters.get("sample")
-    fitting = {"perplexity": fitting_perplexity(count if sample is None else min(count, sample))}
-    return fitting | ({"metric": "cosine"} if collection.spec.metric == "cosine" else {})

@@ -6,12 +6,14 @@ from typing import Final
 
 from core.collections.curator import Curator
 from core.collections.drafts import stored_prediction
+from core.collections.specs import layer_of, rebound, takes_features
 from core.compute.bridge import patiently
 from core.compute.call import Call
 from core.compute.worker import Lane
 from core.errors import Conflict, ImageRefused, ModelMismatch, OutputNotFinite
 from core.gallery.gallery import every_item
 from core.gallery.records import CollectionSpec, Reembedded
+from core.types import ModelCard
 
 _AT_ONCE: Final = 16
 
@@ -44,7 +46,7 @@ async def reembed(
             f"the collection {collection!r} keeps no originals: nothing can be embedded anew; "
             "make a new one and index the pictures again"
         )
-    spec = await curator.respecify(old, curator.models.card(model or old.model))
+    spec = await _respecified(old, curator.models.card(model or old.model), curator)
     ids = await curator.read(lambda: [item.id for item in every_item(curator.gallery, collection)])
     slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -57,6 +59,22 @@ async def reembed(
     anew = await asyncio.gather(*map(one, ids))
     await curator.read(curator.gallery.rebind, spec, iter(anew))
     return len(anew)
+
+
+async def _respecified(old: CollectionSpec, model: ModelCard, curator: Curator) -> CollectionSpec:
+    """The same collection, of what another network has where this one's vectors are taken."""
+    if _holds_features(old, curator):
+        return rebound(old, model, None)
+    layer = layer_of(old)
+    return rebound(old, model, await curator.embedder.dim(model.name, layer, Call()))
+
+
+def _holds_features(old: CollectionSpec, curator: Curator) -> bool:
+    """Whether the vectors are its model's features, or, where that is gone, look like them."""
+    try:
+        return takes_features(old, curator.model_of(old))
+    except ModelMismatch:
+        return old.at != "output" and old.pool == "avg"
 
 
 async def _embed(curator: Curator, spec: CollectionSpec, id: str) -> Reembedded:
