@@ -1,4 +1,4 @@
-"""Owns how often neighbours share the label, in feature space and in pixel space."""
+"""Owns how often neighbors share the label, in feature space and in pixel space."""
 
 import asyncio
 import gzip
@@ -31,7 +31,7 @@ _AT_ONCE = 32
 _K = 10
 _CROPS = 100
 
-Labelled = tuple[bytes, str]
+Labeled = tuple[bytes, str]
 
 
 def agreement(queries: int) -> str:
@@ -56,7 +56,7 @@ def agreement(queries: int) -> str:
     )
 
 
-def fashion_mnist() -> list[Labelled]:
+def fashion_mnist() -> list[Labeled]:
     """The test pictures as PNG files."""
     pixels = _idx("t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28)
     labels = _idx("t10k-labels-idx1-ubyte", 8)
@@ -69,7 +69,7 @@ def _idx(name: str, header_bytes: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=header_bytes)
 
 
-def _photos() -> Iterator[Labelled]:
+def _photos() -> Iterator[Labeled]:
     for number, photo in enumerate(arrays()):
         for crop in crops(photo, _CROPS, 100 + number):
             yield _png(crop), str(number)
@@ -82,7 +82,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _rows(
-    name: str, model: str, pictures: list[Labelled], queries: int, target: str
+    name: str, model: str, pictures: list[Labeled], queries: int, target: str
 ) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         config = EngineConfig((model,), models_dir=_EXAMPLES, data_dir=Path(folder))
@@ -96,7 +96,7 @@ def _rows(
 
 
 async def _measure(
-    config: EngineConfig, pictures: list[Labelled], queries: int
+    config: EngineConfig, pictures: list[Labeled], queries: int
 ) -> dict[Space, tuple[float, float]]:
     engine = Engine(config)
     try:
@@ -108,7 +108,7 @@ async def _measure(
         await engine.close()
 
 
-async def _store(engine: Engine, pictures: Iterable[Labelled]) -> None:
+async def _store(engine: Engine, pictures: Iterable[Labeled]) -> None:
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def store(number: int, content: bytes, label: str) -> None:
@@ -120,7 +120,7 @@ async def _store(engine: Engine, pictures: Iterable[Labelled]) -> None:
 
 
 async def _agreement(
-    engine: Engine, pictures: list[Labelled], drawn: list[int], space: Space
+    engine: Engine, pictures: list[Labeled], drawn: list[int], space: Space
 ) -> tuple[float, float]:
     share = vote = 0.0
     for number in drawn:

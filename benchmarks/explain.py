@@ -96,14 +96,14 @@ def _milliseconds(seconds: list[float]) -> str:
 def _captum_occlusion(
     module: nn.Module, model: LoadedModel, view: Tensor, target: int, at_once: int
 ) -> Tensor:
-    normalise = model.spec.preprocess.normalise
+    normalize = model.spec.preprocess.normalize
     oracle = captum.attr.Occlusion(lambda rows: torch.softmax(module(rows), 1))
     with torch.no_grad():
         found: Tensor = oracle.attribute(
-            normalise(view)[None].to(model.device),
+            normalize(view)[None].to(model.device),
             sliding_window_shapes=(3, 32, 32),
             strides=(3, 16, 16),
-            baselines=normalise(filled(view, "mean"))[None].to(model.device),
+            baselines=normalize(filled(view, "mean"))[None].to(model.device),
             target=target,
             perturbations_per_eval=at_once,
         )
@@ -111,7 +111,7 @@ def _captum_occlusion(
 
 
 def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
-    row = model.spec.preprocess.normalise(view)[None]
+    row = model.spec.preprocess.normalize(view)[None]
     there = row.to(model.device)
     target = int(model.forward(row).logits.argmax())
     eight = row.repeat(8, 1, 1, 1)

@@ -1,7 +1,7 @@
 """Makes vectors like a network's features of photos: real ones, moved by differences of real ones.
 
-Centres are EfficientNet-Lite0's features of seeded random crops of six photos, half of them
-mirrored. A vector is a centre plus 0.3 x each of two differences between features of crops of the
+Centers are EfficientNet-Lite0's features of seeded random crops of six photos, half of them
+mirrored. A vector is a center plus 0.3 x each of two differences between features of crops of the
 same photo (so that the spread has the spectrum features have), plus noise of a tenth of each
 dimension's spread, and nothing below zero, as behind the network's ReLU6. Queries are made in the
 same way around crops that no stored vector comes from.
@@ -56,14 +56,14 @@ class Features:
         held_out = self.rows[:, -(_CROPS // 6) :]
         return self._moved(held_out, np.random.default_rng([1]))[:count]
 
-    def _moved(self, centres: Rows, random: np.random.Generator) -> Rows:
+    def _moved(self, centers: Rows, random: np.random.Generator) -> Rows:
         """(8192, D): the same whatever number of them is taken."""
-        photo = random.integers(len(centres), size=_BLOCK)
+        photo = random.integers(len(centers), size=_BLOCK)
 
         def draw(rows: Rows) -> Rows:
             return rows[photo, random.integers(rows.shape[1], size=_BLOCK)]
 
-        rows = draw(centres)
+        rows = draw(centers)
         for _ in range(2):
             rows = rows + np.float32(_MOVE) * (draw(self.rows) - draw(self.rows))
         spread = _NOISE * self.rows.std((0, 1))

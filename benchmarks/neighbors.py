@@ -1,8 +1,8 @@
-"""Stored pictures and their neighbours: `python -m benchmarks.neighbors`.
+"""Stored pictures and their neighbors: `python -m benchmarks.neighbors`.
 
 Four parts: `index` (ours against raw FAISS, hnswlib and usearch on the same vectors), `ingest`
 (pictures stored over HTTP against pictures classified), `listing` (a late page against the first)
-and `labels` (how often neighbours share the label). Each part replaces its own section of
+and `labels` (how often neighbors share the label). Each part replaces its own section of
 benchmarks/results/neighbors.md.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
             "ingest": lambda: {
                 "Storing against classifying": ingest(options.rounds, options.seconds)
             },
-            "labels": lambda: {"Neighbours that share the label": agreement(options.queries)},
+            "labels": lambda: {"Neighbors that share the label": agreement(options.queries)},
         }
         for part in options.only:
             load = os.getloadavg()[0]
@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
 
 def _write(heading: str, text: str, load: float) -> None:
     """Put a section in place of the one with this heading, or behind the last one."""
-    title = "# Stored pictures and their neighbours\n"
+    title = "# Stored pictures and their neighbors\n"
     content = _RESULTS.read_text() if _RESULTS.exists() else title
     head, *sections = content.split("\n## ")
     named = {each.partition("\n")[0]: each.partition("\n")[2] for each in sections}
@@ -138,7 +138,7 @@ def _section(scene: Scene, stored: float | None, answers: dict[str, dict[str, An
             "of random crops of photos, moved by differences of such features; the queries' crops "
             "are not stored). Each contestant in a process of its own; memory is what its resident "
             "memory grew by; ours reads vectors from a SQLite store with items and thumbnails. "
-            "Graphs run at the least `ef` that finds 0.99 of the true neighbours.",
+            "Graphs run at the least `ef` that finds 0.99 of the true neighbors.",
             "",
             table(["ratio", "measured", "target"], _ratios(scene.count, rows, vectors_mib)),
             table(

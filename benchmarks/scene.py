@@ -1,4 +1,4 @@
-"""Owns a folder with what an index benchmark needs: vectors, queries, their true neighbours.
+"""Owns a folder with what an index benchmark needs: vectors, queries, their true neighbors.
 
 And the same vectors as items of a real store, with a thumbnail of the usual size.
 """
@@ -68,7 +68,7 @@ class Scene:
         return queries
 
     def radii(self) -> np.ndarray:
-        """(QUERIES,) the distance of each query's tenth neighbour, by brute force."""
+        """(QUERIES,) the distance of each query's tenth neighbor, by brute force."""
         radii: np.ndarray = np.load(self.folder / "radii.npy")
         return radii
 
@@ -102,7 +102,7 @@ class Scene:
         return distances
 
     def recall(self, found: list[np.ndarray]) -> float:
-        """Share of the true neighbours among (K,) places for each of the first queries."""
+        """Share of the true neighbors among (K,) places for each of the first queries."""
         hits = 0
         for query, radius, places in zip(self.queries(), self.radii(), found, strict=False):
             rows = np.concatenate([self.block(place, place + 1) for place in places.tolist()])

@@ -79,7 +79,7 @@ def mosaics(model: LoadedModel, count: int) -> list[list[str]]:
 
 
 def _maps(model: LoadedModel, view: Tensor, target: int) -> dict[str, FloatArray]:
-    row = model.spec.preprocess.normalise(view)[None]
+    row = model.spec.preprocess.normalize(view)[None]
     (plain,) = input_gradients(model, row, [ClassObjective(target)])
     (guided,) = input_gradients(model, row, [ClassObjective(target)], "guided")
     return {

@@ -25,7 +25,7 @@ class EngineConfig:
         limit_forwards: the most forwards one occlusion may take.
         models_dir: holds folders of networks of one's own; see `core.models.folder`.
         data_dir: where pictures are stored; None = none are.
-        pretrained: False leaves torchvision and timm models at their random initialisation.
+        pretrained: False leaves torchvision and timm models at their random initialization.
     """
 
     models: tuple[str, ...] = (DEFAULT_MODEL,)

@@ -1,4 +1,4 @@
-"""Owns what the engine takes and hands out: frozen, without behaviour, without HTTP."""
+"""Owns what the engine takes and hands out: frozen, without behavior, without HTTP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -23,7 +23,7 @@ _NOTHING: Mapping[str, str] = {}
 def json_answer(
     schema: BaseModel, status: int = 200, headers: Mapping[str, str] = _NOTHING
 ) -> Response:
-    """The schema as JSON, serialised once, past FastAPI's second validation."""
+    """The schema as JSON, serialized once, past FastAPI's second validation."""
     return Response(
         schema.model_dump_json(), status, headers=headers, media_type=MEDIA_TYPES["json"]
     )

@@ -41,7 +41,7 @@ def registry(lite0: LoadedModel) -> ModelRegistry:
     registry = ModelRegistry()
     registry.register(DEFAULT_MODEL, lambda *_: (lite0.spec, lite0.module))
     registry.register("tiny", lambda *_: (tiny_spec("tiny"), TinyCNN()))
-    registry.register("grey", lambda *_: (tiny_spec("grey", 4, 1), TinyCNN(4, 1)))
+    registry.register("gray", lambda *_: (tiny_spec("gray", 4, 1), TinyCNN(4, 1)))
     return registry
 
 
@@ -70,7 +70,7 @@ def wait_until_ready(client: TestClient, engine: Engine) -> None:
 @pytest.fixture(scope="session")
 def client(registry: ModelRegistry) -> Iterator[TestClient]:
     """The application with three models."""
-    chosen = settings(models=f"{DEFAULT_MODEL},tiny,grey")
+    chosen = settings(models=f"{DEFAULT_MODEL},tiny,gray")
     engine = Engine(chosen.engine_config(), registry)
     with TestClient(create_app(chosen, engine)) as client:
         wait_until_ready(client, engine)

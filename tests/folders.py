@@ -11,7 +11,7 @@ from torch import nn
 
 
 class Toy(nn.Module):
-    """4 x 4 grey -> 2 x 2 sums of quadrants -> two classes."""
+    """4 x 4 gray -> 2 x 2 sums of quadrants -> two classes."""
 
     def __init__(self, n_classes=2):
         super().__init__()

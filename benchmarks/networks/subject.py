@@ -46,7 +46,7 @@ class Subject:
         self.explanations = prepare(self.model)
         views = [spec.preprocess.view(pixels) for pixels in arrays()[:2]]
         self.view = views[0]
-        self.rows = spec.preprocess.normalise(torch.stack(views))
+        self.rows = spec.preprocess.normalize(torch.stack(views))
         self.row = self.rows[:1].double()
 
     @cached_property
@@ -104,4 +104,4 @@ class Subject:
     def filled(self, level: Tensor) -> Tensor:
         """(1, C, H, W): a picture of one color, 0..255 for each channel, as the network sees it."""
         one = level.float()[:, None, None].expand(self.view.shape)
-        return self.model.spec.preprocess.normalise(one)[None].double()
+        return self.model.spec.preprocess.normalize(one)[None].double()

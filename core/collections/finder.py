@@ -52,7 +52,7 @@ Seed = ImageSeed | VectorSeed | ItemSeed
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How neighbours are searched; see `core.gallery.records.Query`."""
+    """How neighbors are searched; see `core.gallery.records.Query`."""
 
     k: int = 10
     space: Space = "features"
@@ -84,7 +84,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Neighbours of a seed.
+    """Neighbors of a seed.
 
     Attributes:
         image: the seed as it was received; None where it was no picture.
@@ -158,7 +158,7 @@ class Finder:
             raise
 
     async def draw(self, found: Found, call: Call) -> bytes:
-        """The seed beside its neighbours, as a PNG file."""
+        """The seed beside its neighbors, as a PNG file."""
         gallery = self._curator.gallery
 
         def thumbnail(item: Item) -> bytes:

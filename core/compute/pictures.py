@@ -76,7 +76,7 @@ class Pictures:
             return Picture(
                 source=image.source,
                 view=view,
-                row=preprocess.normalise(view),
+                row=preprocess.normalize(view),
                 frame=preprocess.frame(*image.pixels.shape[:2]),
                 original=image.pixels if keep_original else None,
                 reduced=reduce(image.pixels, tiny_px) if reduced else None,

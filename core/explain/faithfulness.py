@@ -18,7 +18,7 @@ def faithfulness(
 ) -> Steps[Faithfulness]:
     """Delete and insert pixels in the map's order, in 16 steps each.
 
-    Deleted pixels become the picture's mean colour; insertion starts from the blurred picture.
+    Deleted pixels become the picture's mean color; insertion starts from the blurred picture.
 
     Args:
         model: whose compiled forward is run.
@@ -28,9 +28,9 @@ def faithfulness(
 
     Source: Petsiuk et al. 2018 (RISE), arXiv:1806.07421, section 4.
     """
-    normalise = model.spec.preprocess.normalise
+    normalize = model.spec.preprocess.normalize
     row, gone, start = (
-        normalise(each).to(model.device)
+        normalize(each).to(model.device)
         for each in (view, filled(view, "mean"), filled(view, "blur"))
     )
     rank = np.empty(values.size, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Owns what stands in for hidden pixels, named in pixel space; refuses to normalise."""
+"""Owns what stands in for hidden pixels, named in pixel space; refuses to normalize."""
 
 from typing import Literal, get_args
 
@@ -18,8 +18,8 @@ def filled(view: Tensor, fill: Fill) -> Tensor:
 
     Args:
         view: (C, H, W) uint8.
-        fill: mean = the picture's own mean colour; black, gray, white; blur = the picture,
-            blurred until only its colours are left (sigma 1/16 of the shorter side); noise =
+        fill: mean = the picture's own mean color; black, gray, white; blur = the picture,
+            blurred until only its colors are left (sigma 1/16 of the shorter side); noise =
             uniform, the same each time.
 
     Returns:

@@ -27,7 +27,7 @@ class InputGradient:
     """What one picture gets from a backward pass.
 
     Attributes:
-        gradient: (C, H, W) float32, of the objective with respect to the normalised input.
+        gradient: (C, H, W) float32, of the objective with respect to the normalized input.
         logits: (K,) float32, of the same forward.
         target: the class explained; None where the objective is a layer's.
         value: the objective's value.

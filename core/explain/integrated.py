@@ -84,8 +84,8 @@ def integrated_gradients(
         OutputNotFinite: its answer for the picture is.
         TargetOutOfRange: the model has no such class.
     """
-    normalise = model.spec.preprocess.normalise
-    row, start_row = normalise(view), normalise(filled(view, parameters.baseline))
+    normalize = model.spec.preprocess.normalize
+    row, start_row = normalize(view), normalize(filled(view, parameters.baseline))
     logits = model.forward(torch.stack((row, start_row))).logits
     require_finite(logits[0])
     if not np.isfinite(logits[1]).all():

@@ -79,7 +79,7 @@ class Inquiry:
     @property
     def row(self) -> Tensor:
         """(C, H, W) float32, the view on the model's own scale."""
-        return self.model.spec.preprocess.normalise(self.view)
+        return self.model.spec.preprocess.normalize(self.view)
 
     def afford(self, forwards: int, name: str, value: str, why: str = "") -> None:
         """Raise CostTooHigh if so many forwards are more than may be.

@@ -128,8 +128,8 @@ def rise(
         TargetOutOfRange: the model has no such class.
         OutputNotFinite: the network answered NaN or infinity.
     """
-    normalise = model.spec.preprocess.normalise
-    row, hidden = normalise(view), normalise(filled(view, parameters.fill))
+    normalize = model.spec.preprocess.normalize
+    row, hidden = normalize(view), normalize(filled(view, parameters.fill))
     logits = model.forward(row[None]).logits[0]
     require_finite(logits)
     target = int(logits.argmax()) if target is None else target

@@ -64,7 +64,7 @@ def _plan(saliency: Saliency, inquiry: Inquiry) -> Plan:
 SALIENCY: Final = Method(
     name="saliency",
     title="saliency",
-    text="The gradient of the target's logit with respect to the normalised input.",
+    text="The gradient of the target's logit with respect to the normalized input.",
     parameters=Saliency,
     plan=_plan,
     applies=lambda network: network.gradients,

@@ -54,7 +54,7 @@ def smoothgrad(
         parameters: how many copies, how noisy.
         target: a class; None = the clean picture's top prediction.
     """
-    row = model.spec.preprocess.normalise(view)
+    row = model.spec.preprocess.normalize(view)
     (clean,) = input_gradients(model, row[None], [ClassObjective(target)])
     spread = parameters.noise * float(row.max() - row.min())
     generator = torch.Generator().manual_seed(parameters.seed)

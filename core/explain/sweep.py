@@ -52,11 +52,11 @@ class Sweep:
     def __init__(
         self, model: LoadedModel, view: Tensor, fill: Fill, grid: Windows, target: int | None
     ) -> None:
-        normalise = model.spec.preprocess.normalise
+        normalize = model.spec.preprocess.normalize
         self._model = model
         self._grid = grid
-        self._row = normalise(view).to(model.device)
-        self._fill = normalise(filled(view, fill)).to(model.device)
+        self._row = normalize(view).to(model.device)
+        self._fill = normalize(filled(view, fill)).to(model.device)
         self._at_once = max(_FEWEST, model.runtime.max_batch)
         self._most = max(_MOST, self._at_once)
         self._buffer = self._row.repeat(self._most, 1, 1, 1)

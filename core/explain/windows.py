@@ -11,7 +11,7 @@ from core.types import FloatArray
 
 # Of the windows that the coarse pass leaves out, how many are looked at after it.
 _FINER_SHARE = 0.2
-# Neighbouring windows overlap by half in common use; the correlation of their scores, over real
+# Neighboring windows overlap by half in common use; the correlation of their scores, over real
 # photos, falls off about like this with their distance in windows.
 _LENGTH_WINDOWS = 1.6
 _NUGGET = 1e-3

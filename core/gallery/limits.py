@@ -99,7 +99,7 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
 
 
 def require_k(k: int) -> int:
-    """How many neighbours may be asked for.
+    """How many neighbors may be asked for.
 
     Raises:
         InvalidValue: k is out of range.

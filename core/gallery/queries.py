@@ -12,10 +12,10 @@ class Query:
 
     Attributes:
         vector: (D,) float32 in the space asked for; pixels as (3072,) in 0..1.
-        k: how many neighbours, at most.
+        k: how many neighbors, at most.
         label: only items with this label; None = any.
-        max_per_label: no more neighbours of one label than this; None = any number.
-        exclude: the id of an item that is no neighbour, such as the query itself.
+        max_per_label: no more neighbors of one label than this; None = any number.
+        exclude: the id of an item that is no neighbor, such as the query itself.
         exact: never approximate, however long it takes.
         min_seq: answer only from a state that has this change.
     """
@@ -50,7 +50,7 @@ class Neighbors:
 
     Attributes:
         exact: whether no item can be nearer than those listed.
-        recall: of approximate answers, the share of true neighbours found, measured against exact
+        recall: of approximate answers, the share of true neighbors found, measured against exact
             ones when the index was built, on queries like nothing that is stored; None for exact
             ones.
         seq: the last change the answer has seen.

@@ -25,7 +25,7 @@ class LayerRow:
         type: the module's class.
         input_shape: without the batch axis.
         output_shape: without the batch axis.
-        parameters: numbers it has learnt.
+        parameters: numbers it has learned.
         macs: multiply-adds for one picture.
         has_filters: whether it is a convolution, with filters to look at.
         follows: the layers whose output reaches it past no other layer; "input" is the picture.
@@ -56,7 +56,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums: numbers learnt, each counted once, and multiply-adds for one picture."""
+    """Sums: numbers learned, each counted once, and multiply-adds for one picture."""
 
     parameters: int
     macs: int

@@ -91,7 +91,7 @@ def unit(module: nn.Module, batch: Tensor, table: LayerTable, position: Position
 
     What is multiplied is read where torch multiplies it: the padded input and the weights that
     reach the operator inside the layer. So a layer that pads by itself (TensorFlow's "same") or
-    standardises its weights is taken apart as truly as a plain one.
+    standardizes its weights is taken apart as truly as a plain one.
 
     Args:
         module: in eval mode; left as it is.

@@ -42,7 +42,7 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
 
     Args:
         folder: holds `model.toml`; its name is the model's.
-        pretrained: False leaves the random initialisation.
+        pretrained: False leaves the random initialization.
 
     Raises:
         ModelUnusable: one sentence that names the file and the field.

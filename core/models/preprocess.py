@@ -26,13 +26,13 @@ _MAX_SCALE = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a picture becomes an input: resize, centre crop, scale to 0..1, subtract mean, divide.
+    """How a picture becomes an input: resize, center crop, scale to 0..1, subtract mean, divide.
 
     Attributes:
         channels: 3 (RGB) or 1 (luma).
         height: input height in pixels.
         width: input width in pixels.
-        resize: length of the shorter side before the centre crop, or "stretch" for no crop.
+        resize: length of the shorter side before the center crop, or "stretch" for no crop.
         interpolation: how pixels are resampled; antialiased, as Pillow does it.
         mean: one per channel, subtracted after scaling to 0..1.
         std: one per channel, divided by.
@@ -94,7 +94,7 @@ class Preprocessing:
         return Frame(scaled=scaled, origin=(top, left), crop=crop)
 
     def view(self, pixels: Pixels) -> Tensor:
-        """The picture the model sees, before normalisation.
+        """The picture the model sees, before normalization.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
@@ -110,7 +110,7 @@ class Preprocessing:
         top, left = frame.origin
         return scaled[:, top : top + self.height, left : left + self.width]
 
-    def normalise(self, view: Tensor) -> Tensor:
+    def normalize(self, view: Tensor) -> Tensor:
         """Pixels 0..255 -> the model's own scale.
 
         Args:
@@ -125,12 +125,12 @@ class Preprocessing:
 
     def __call__(self, pixels: Pixels) -> Tensor:
         """(H, W, 3) uint8 -> (C, height, width) float32, ready for a batch."""
-        return self.normalise(self.view(pixels))
+        return self.normalize(self.view(pixels))
 
     def _resample(self, planes: Tensor, size: tuple[int, int]) -> Tensor:
         if planes.shape[-2:] == size:
             return planes
-        # On uint8 tensors this is torch's port of Pillow-SIMD: within one grey level of Pillow's
+        # On uint8 tensors this is torch's port of Pillow-SIMD: within one gray level of Pillow's
         # own resize, and five times as fast.
         smooth = self.interpolation != "nearest"
         mode = self.interpolation if smooth else "nearest-exact"

@@ -54,7 +54,7 @@ def probes(preprocess: Preprocessing) -> Tensor:
     disc = (2 * down - 1) ** 2 + across**2 < 0.3
     scene = torch.where(disc, 1 - down, down).expand_as(noise)
     rows = (torch.zeros_like(noise), torch.ones_like(noise), mean, _FAINT * noise, noise, scene)
-    return preprocess.normalise(255 * torch.stack(rows))
+    return preprocess.normalize(255 * torch.stack(rows))
 
 
 def observe(runtime: Runtime, rows: Tensor) -> Behavior:

@@ -50,7 +50,7 @@ class ModelRegistry:
         Args:
             name: a registered name, or `family:NAME`.
             device: where the torch module runs.
-            pretrained: False leaves the random initialisation, for tests and benchmarks.
+            pretrained: False leaves the random initialization, for tests and benchmarks.
             threads: CPU threads of a compiled forward; 0 = all.
 
         Raises:

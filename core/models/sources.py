@@ -54,7 +54,7 @@ def torchvision_model(name: str, pretrained: bool, **arguments: Any) -> tuple[Mo
 
     Args:
         name: as torchvision lists it.
-        pretrained: False leaves the random initialisation.
+        pretrained: False leaves the random initialization.
         arguments: for what makes the network, such as `num_classes`.
 
     Raises:
@@ -66,7 +66,7 @@ def torchvision_model(name: str, pretrained: bool, **arguments: Any) -> tuple[Mo
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         with warnings.catch_warnings():
-            # GoogLeNet and Inception warn that their initialisation is slow.
+            # GoogLeNet and Inception warn that their initialization is slow.
             warnings.simplefilter("ignore", FutureWarning)
             module = torchvision.models.get_model(
                 name, weights=weights if pretrained else None, **arguments
@@ -92,7 +92,7 @@ def timm_model(name: str, pretrained: bool, **arguments: Any) -> tuple[ModelSpec
 
     Args:
         name: as timm lists it.
-        pretrained: False leaves the random initialisation.
+        pretrained: False leaves the random initialization.
         arguments: for what makes the network, such as `num_classes`.
 
     Raises:

@@ -29,16 +29,16 @@ def nearest(
         (n, k) indices and (n, k) Euclidean distances, nearest first; never the row itself, even
         where others equal it.
     """
-    # Centred, because the search squares lengths, and a common offset would drown the differences.
-    centred = np.ascontiguousarray(rows - rows.mean(axis=0, dtype=np.float64), dtype=np.float32)
-    index = faiss.IndexFlatL2(centred.shape[1])
-    index.add(centred)
-    indices = np.empty((len(centred), k), dtype=np.int64)
-    squares = np.empty((len(centred), k), dtype=np.float32)
+    # Centered, because the search squares lengths, and a common offset would drown the differences.
+    centered = np.ascontiguousarray(rows - rows.mean(axis=0, dtype=np.float64), dtype=np.float32)
+    index = faiss.IndexFlatL2(centered.shape[1])
+    index.add(centered)
+    indices = np.empty((len(centered), k), dtype=np.int64)
+    squares = np.empty((len(centered), k), dtype=np.float32)
     # OpenMP keeps this number for each calling thread: other threads' searches keep theirs.
     faiss.omp_set_num_threads(threads or os.cpu_count() or 1)
-    for some in blocks(len(centred), _BLOCK, progress, "nearest neighbors"):
-        found = index.search(centred[some], k + 1)
+    for some in blocks(len(centered), _BLOCK, progress, "nearest neighbors"):
+        found = index.search(centered[some], k + 1)
         squares[some], indices[some] = _without_self(*found, some.start)
     return indices, np.sqrt(np.maximum(squares, 0))
 

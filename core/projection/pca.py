@@ -20,7 +20,7 @@ _BLOCK: Final = 2048
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """Where the cloud's centre is and along what directions it is widest.
+    """Where the cloud's center is and along what directions it is widest.
 
     A component's sign is free; here its largest loading (by magnitude, the first of equal ones) is
     positive.
@@ -84,8 +84,8 @@ _Found = tuple[DoubleArray, DoubleArray, float, Solver]
 def _by_covariance(vectors: FloatArray, mean: DoubleArray, dims: int, progress: Progress) -> _Found:
     scatter = np.zeros((len(mean), len(mean)))
     for some in blocks(len(vectors), _BLOCK, progress, "principal components"):
-        centred = vectors[some] - mean
-        scatter += centred.T @ centred
+        centered = vectors[some] - mean
+        scatter += centered.T @ centered
     variances, directions = np.linalg.eigh(scatter)  # ascending
     variances = np.maximum(variances[::-1], 0)
     return variances[:dims], directions.T[::-1][:dims], float(variances.sum()), "covariance"
@@ -94,12 +94,12 @@ def _by_covariance(vectors: FloatArray, mean: DoubleArray, dims: int, progress: 
 def _by_svd(vectors: FloatArray, mean: DoubleArray, dims: int, seed: int) -> _Found:
     from sklearn.utils.extmath import randomized_svd  # takes a second to import
 
-    centred = vectors - mean
-    total = float(np.einsum("nd,nd->", centred, centred))
+    centered = vectors - mean
+    total = float(np.einsum("nd,nd->", centered, centered))
     if len(vectors) <= MAX_EXACT:
-        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        _, singular, directions = np.linalg.svd(centered, full_matrices=False)
         return singular[:dims] ** 2, directions[:dims], total, "full"
-    _, singular, directions = randomized_svd(centred, dims, random_state=seed)
+    _, singular, directions = randomized_svd(centered, dims, random_state=seed)
     return singular**2, directions, total, "randomized"
 
 

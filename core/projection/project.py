@@ -18,7 +18,7 @@ class Projection:
     """Vectors laid out.
 
     Attributes:
-        coordinates: (n, dims) float32, centred; row i is vector i.
+        coordinates: (n, dims) float32, centered; row i is vector i.
         placement: what placing new vectors needs.
         explained_variance_ratio: (dims,) shares of the whole variance; PCA only.
         kl_divergence: what t-SNE made small; t-SNE only.

@@ -155,9 +155,9 @@ def trustworthiness(
         asked = np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
     near, _ = nearest(coordinates, k, threads=threads, progress=part(progress, 0, 0.2))
     penalty = 0
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centered = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     for some in blocks(len(asked), _BLOCK, part(progress, 0.2, 1), "trustworthiness"):
-        ranks = _ranks(centred, asked[some], near[asked[some]])
+        ranks = _ranks(centered, asked[some], near[asked[some]])
         penalty += int(np.maximum(ranks - k, 0).sum())
     worst = len(asked) * k * (2 * n - 3 * k - 1) / 2
     return Trust(1 - penalty / worst, k, len(asked), n > SAMPLED_ABOVE)

@@ -39,7 +39,7 @@ _GRADIENTS: Final[dict[Gradient, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of the optimisation.
+    """A stretch of the optimization.
 
     Attributes:
         iterations: how many.
@@ -57,10 +57,10 @@ class Map:
     """A finished t-SNE map and the space its neighbors were found in.
 
     Attributes:
-        coordinates: (n, dims) float64, centred.
+        coordinates: (n, dims) float64, centered.
         basis: what the vectors were reduced by; None for at most REDUCED vectors, or values.
         reduced: (n, <= REDUCED) float32, the vectors as their neighbors were found.
-        kl_divergence: what the optimisation made small.
+        kl_divergence: what the optimization made small.
     """
 
     coordinates: DoubleArray
@@ -70,7 +70,7 @@ class Map:
 
 
 def schedule(method: TSNE, n: int) -> tuple[Phase, ...]:
-    """How `n` points are optimised.
+    """How `n` points are optimized.
 
     A coarse grid is several times as fast as a fine one or a tree, and ends with a looser map; the
     last iterations with an exact gradient make up for it. In three dimensions there are no grids.
@@ -105,7 +105,7 @@ def make_map(
     count = min(len(rows) - 1, int(3 * method.perplexity))
     near = nearest(reduced, count, threads=threads, progress=part(progress, 0.03, 0.1))
     start = _start(reduced, method)
-    return _optimised(
+    return _optimized(
         start, near, method, basis, reduced, threads=threads, progress=part(progress, 0.1, 1)
     )
 
@@ -127,7 +127,7 @@ def _start(reduced: FloatArray, method: TSNE) -> DoubleArray:
     return start + noise * _START_STD * _JITTER
 
 
-def _optimised(
+def _optimized(
     start: DoubleArray,
     near: tuple[NDArray[np.int64], FloatArray],
     method: TSNE,
@@ -162,12 +162,12 @@ def _optimised(
         done += phase.iterations
     coordinates = np.array(embedding, dtype=np.float64)
     coordinates -= coordinates.mean(axis=0)
-    progress(1, "optimisation")
+    progress(1, "optimization")
     return Map(coordinates, basis, reduced, float(embedding.kl_divergence))
 
 
 def _teller(phase: Phase, progress: Progress) -> Callable[[int, float, Any], bool]:
-    text = "early exaggeration" if phase.exaggeration > 1 else "optimisation"
+    text = "early exaggeration" if phase.exaggeration > 1 else "optimization"
 
     def tell(iteration: int, _error: float, _embedding: Any) -> bool:
         progress(iteration / phase.iterations, text)

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.inspect.filters import Filters
 from core.render.sheet import strip
-from core.render.tiles import TITLE_PX, Scaling, brightness, grey, sheet, signed_brightness, span
+from core.render.tiles import TITLE_PX, Scaling, brightness, gray, sheet, signed_brightness, span
 from core.types import FloatArray, Pixels
 
 MAX_FILTERS: Final = 144
@@ -18,8 +18,8 @@ def draw_filters(found: Filters, scaling: Scaling = "each") -> Pixels:
     """Filters as tiles under a title that says which of how many are drawn.
 
     Filters of three channels are RGB tiles, smallest to largest weight from black to full. Filters
-    of one channel are grey tiles, and deeper ones a row each, a tile per input channel: zero is
-    mid-grey. What is constant on its scale is mid-grey too.
+    of one channel are gray tiles, and deeper ones a row each, a tile per input channel: zero is
+    mid-gray. What is constant on its scale is mid-gray too.
     """
     channels = found.weights.shape[1]
     picture, said = _rows(found, scaling) if channels not in (1, 3) else _tiles(found, scaling)
@@ -32,14 +32,14 @@ def _tiles(found: Filters, scaling: Scaling) -> tuple[Pixels, str]:
     if weights.shape[1] == 3:
         tiles = brightness(weights, *span(weights, scaling)).transpose(0, 2, 3, 1)
     else:
-        tiles = grey(signed_brightness(weights, _largest(weights, scaling))[:, 0])
+        tiles = gray(signed_brightness(weights, _largest(weights, scaling))[:, 0])
     captions = [str(index) for index in found.indices[: len(tiles)]]
     return sheet(list(tiles), captions, side_px=96), _said(found, len(weights))
 
 
 def _rows(found: Filters, scaling: Scaling) -> tuple[Pixels, str]:
     weights = found.weights[:MAX_ROWS, :MAX_COLUMNS]
-    levels = grey(signed_brightness(weights, _largest(weights, scaling)))
+    levels = gray(signed_brightness(weights, _largest(weights, scaling)))
     rows, columns = weights.shape[:2]
     tiles = levels.reshape(-1, *levels.shape[2:])  # (n, c, kh, kw, 3) -> (n * c, kh, kw, 3)
     inputs = found.shape[1]

@@ -23,20 +23,20 @@ SEQUENTIAL: Final = "inferno"
 DIVERGING: Final = "bwr"
 PERCENTILE: Final = 99.0
 
-# An odd number of colours, so that the zero of a signed map has one of its own, the middle one.
+# An odd number of colors, so that the zero of a signed map has one of its own, the middle one.
 LAST_LEVEL: Final = 254
 MIDDLE_LEVEL: Final = LAST_LEVEL // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which values the ends of the colormap stand for; values beyond them have the ends' colours.
+    """Which values the ends of the colormap stand for; values beyond them have the ends' colors.
 
     Attributes:
         low: 0, or -high for a signed map.
         high: > 0.
         percentile: of the magnitudes that are not zero; `high` lies there.
-        signed: whether the map has negative values, and zero therefore the middle colour.
+        signed: whether the map has negative values, and zero therefore the middle color.
     """
 
     low: float
@@ -50,7 +50,7 @@ def scale_of(values: NDArray[np.floating]) -> Scale:
 
     Zeros do not count: else the map of one unit, zero but for a small receptive field, would have
     most of that field beyond the scale, or the scale at zero. A constant map has its constant at
-    an end of the scale; a map of zeros has the scale 0 to 1, and so the colour of zero.
+    an end of the scale; a map of zeros has the scale 0 to 1, and so the color of zero.
 
     Args:
         values: any shape, not empty, finite.
@@ -66,7 +66,7 @@ def scale_of(values: NDArray[np.floating]) -> Scale:
 
 
 def colorize(values: NDArray[np.floating], scale: Scale, colormap: str | None = None) -> Pixels:
-    """A map's colours, without a picture.
+    """A map's colors, without a picture.
 
     Args:
         values: (...) any shape, finite.

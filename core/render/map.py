@@ -1,4 +1,4 @@
-"""Owns the picture of a map: dots or thumbnails, legend or colour bar; refuses to know methods."""
+"""Owns the picture of a map: dots or thumbnails, legend or color bar; refuses to know methods."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,7 +19,7 @@ from core.types import Pixels
 
 MIN_SIZE_PX: Final = 300
 MAX_SIZE_PX: Final = 4000
-COLORMAP: Final = "cividis"  # the same order of lightness for colour-blind eyes
+COLORMAP: Final = "cividis"  # the same order of lightness for color-blind eyes
 
 _DPI: Final = 100
 _INK: Final = (32, 32, 32)
@@ -41,7 +41,7 @@ def plot(
     size_px: int = 900,
     seed: int = 0,
 ) -> Pixels:
-    """Draw a map, its points coloured by label or by a number.
+    """Draw a map, its points colored by label or by a number.
 
     Points are drawn in a seeded order, so that no label lies over the others; in three dimensions,
     seen obliquely, from far to near. Thumbnails are drawn for points in that order wherever they do
@@ -50,8 +50,8 @@ def plot(
     Args:
         coordinates: (n, 2) or (n, 3) finite, n at least 1.
         labels: one for each point, or None for none.
-        values: (n,) 0 to 1; colours the points instead of the labels.
-        value_name: what the values are, over the colour bar.
+        values: (n,) 0 to 1; colors the points instead of the labels.
+        value_name: what the values are, over the color bar.
         thumbnails: (H, W, 3) for each point, or None where there is none.
         title: one line.
         size_px: width of the picture; it is four fifths as high.
@@ -155,7 +155,7 @@ def _paste(
     order: NDArray[np.int64],
     side: int,
 ) -> None:
-    """Thumbnails framed in their points' colours, from the top point down, none over another."""
+    """Thumbnails framed in their points' colors, from the top point down, none over another."""
     width, frame = side // 22, max(1, side // 450)
     taken = np.zeros((side, side), dtype=bool)
     for index in order[::-1][:_MAX_TRIES]:
@@ -172,7 +172,7 @@ def _paste(
         sheet.paste(inner, (left + (width - inner.width) // 2, top + (width - inner.height) // 2))
 
 
-# ---- what the colours mean ----
+# ---- what the colors mean ----
 
 
 def _legend(sheet: Image.Image, coloring: Coloring, side: int, unit: float, font_px: float) -> None:

@@ -1,4 +1,4 @@
-"""Owns the picture of a query beside its neighbours; refuses to search."""
+"""Owns the picture of a query beside its neighbors; refuses to search."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -23,12 +23,12 @@ _FONT_PX: Final = 12
 def draw_neighbors(
     neighbors: Neighbors, query: bytes | None, thumbnail: Callable[[Item], bytes]
 ) -> bytes:
-    """The query first, then its neighbours in rows, nearest first, each with label and distance.
+    """The query first, then its neighbors in rows, nearest first, each with label and distance.
 
     Args:
         neighbors: what was found.
         query: the query's thumbnail; None where it was no picture.
-        thumbnail: a neighbour's.
+        thumbnail: a neighbor's.
 
     Returns:
         A PNG file.

@@ -51,9 +51,9 @@ class Drawing:
     """How a map is drawn.
 
     Attributes:
-        style: "overlay", the map's colours over the picture in grey; "heatmap", its colours alone;
+        style: "overlay", the map's colors over the picture in gray; "heatmap", its colors alone;
             "mask", white where it matters most, else black; "cutout", the picture where it matters
-            most, else flat grey.
+            most, else flat gray.
         colormap: a matplotlib name; None = SEQUENTIAL, or DIVERGING for a map with negative values.
             A named one is used as it is, over the symmetric scale for such a map.
         alpha: 0 (the picture) to 1 (the heat map), for the overlay.
@@ -103,12 +103,12 @@ def draw(
     """Draw a map as `drawing` says.
 
     With size "original" the map is laid on the pixels the model saw, as floats, bilinear, and only
-    then drawn; the pixels it never saw are dark, grey and hatched, in every style.
+    then drawn; the pixels it never saw are dark, gray and hatched, in every style.
 
     Args:
         values: (H, W) finite.
         view: (H, W, 3) the picture the model saw.
-        drawing: style, colours and size.
+        drawing: style, colors and size.
         scale: of this map, or one for many maps; by default `scale_of(values)`.
         frame: where the view lies on the original; needed for size "original".
         original: (height, width, 3) upright; needed for size "original".
@@ -166,10 +166,10 @@ def _draw(values: FloatArray, picture: Pixels, drawing: Drawing, scale: Scale) -
 
 
 def _overlay(values: FloatArray, picture: Pixels, drawing: Drawing, scale: Scale) -> Pixels:
-    """Colours over the picture, which loses its own: else they could not be told apart.
+    """Colors over the picture, which loses its own: else they could not be told apart.
 
-    The weight of a colour rises with the value's magnitude, from alpha^2 at zero to alpha, so that
-    the picture stays readable where the map has nothing to say. Grey from alpha 0.5 on.
+    The weight of a color rises with the value's magnitude, from alpha^2 at zero to alpha, so that
+    the picture stays readable where the map has nothing to say. Gray from alpha 0.5 on.
     """
     alpha = np.float32(drawing.alpha)
     levels = np.arange(LAST_LEVEL + 1, dtype=np.float32)
@@ -177,7 +177,7 @@ def _overlay(values: FloatArray, picture: Pixels, drawing: Drawing, scale: Scale
     weights = alpha * (alpha + (1 - alpha) * np.sqrt(magnitudes))
     colors = colors_of(drawing.colormap, scale.signed) * weights[:, None]  # (levels, 3)
     at = levels_of(values, scale)
-    blended = _greyed(picture, min(1.0, 2 * drawing.alpha))
+    blended = _grayed(picture, min(1.0, 2 * drawing.alpha))
     blended *= (1 - weights)[at][..., None]
     blended += colors[at]
     return np.rint(blended, out=blended).astype(np.uint8)
@@ -213,7 +213,7 @@ def most_important(values: FloatArray, fraction: float) -> NDArray[np.bool_]:
 def _unseen(
     picture: Pixels, drawing: Drawing, window: tuple[slice, slice], shape: tuple[int, ...]
 ) -> Pixels:
-    """A window on a picture of this shape, as the model's blind spot: dark, grey, hatched.
+    """A window on a picture of this shape, as the model's blind spot: dark, gray, hatched.
 
     Never above 127, so that a mask cut at half keeps black what the model never saw.
     """
@@ -222,14 +222,14 @@ def _unseen(
     stripes = (rows[:, None] + columns) % period < period // 2
     hatched = np.repeat(np.where(stripes, np.uint8(16), np.uint8(48))[..., None], 3, axis=2)
     if drawing.style in ("overlay", "cutout"):  # the styles that show the picture
-        hatched += (_greyed(picture, 1.0) * np.float32(0.3)).astype(np.uint8)
+        hatched += (_grayed(picture, 1.0) * np.float32(0.3)).astype(np.uint8)
     else:
         hatched += np.uint8(40)
     return hatched
 
 
-def _greyed(picture: Pixels, amount: float) -> FloatArray:
-    """The picture with 0 (none) to 1 (all) of its colour taken away, (H, W, 3) float32."""
+def _grayed(picture: Pixels, amount: float) -> FloatArray:
+    """The picture with 0 (none) to 1 (all) of its color taken away, (H, W, 3) float32."""
     floats = picture.astype(np.float32)
     if amount > 0:
         luma = floats @ _LUMA

@@ -1,4 +1,4 @@
-"""Owns which colour a label has, told apart by colour-blind eyes too; refuses to know points."""
+"""Owns which color a label has, told apart by color-blind eyes too; refuses to know points."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NO_LABEL: Final = "no label"
 # Okabe, Ito 2008, jfly.uni-koeln.de/color; yellow late, it is faint on white.
 _EIGHT: Final = ("0072B2", "D55E00", "009E73", "CC79A7", "56B4E9", "E69F00", "000000", "F0E442")
 # Krzywinski's twelve, mk.bcgsc.ca/colorblind, ordered so that each is as far as can be from those
-# before it in normal, deutan and protan vision: the last two are for those who see all colours.
+# before it in normal, deutan and protan vision: the last two are for those who see all colors.
 _TWELVE: Final = (
     "8400CD",
     "FFC33B",
@@ -37,7 +37,7 @@ _NONE: Final = (218, 218, 218)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the legend: its text, its colour, how many points it stands for."""
+    """A line of the legend: its text, its color, how many points it stands for."""
 
     text: str
     color: tuple[int, int, int]
@@ -46,10 +46,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coloring:
-    """Each point's colour, and what the colours mean.
+    """Each point's color, and what the colors mean.
 
     Attributes:
-        entries: the legend, most frequent labels first, greys last.
+        entries: the legend, most frequent labels first, grays last.
         of_points: (n,) index of each point's entry.
     """
 
@@ -69,15 +69,15 @@ class Coloring:
 
 
 def colors(count: int) -> tuple[tuple[int, int, int], ...]:
-    """As many colours as labels, at most MAX_LABELS."""
+    """As many colors as labels, at most MAX_LABELS."""
     chosen = _EIGHT if count <= len(_EIGHT) else _TWELVE
     return tuple(_rgb(each) for each in chosen[:count])
 
 
 def colored(labels: Sequence[str | None]) -> Coloring:
-    """A colour for each of the most frequent labels, greys for the rest and for no label.
+    """A color for each of the most frequent labels, grays for the rest and for no label.
 
-    Of equally frequent labels the first by name comes first: the colours depend on the labels'
+    Of equally frequent labels the first by name comes first: the colors depend on the labels'
     counts alone.
     """
     counts = Counter(label for label in labels if label is not None)

@@ -1,4 +1,4 @@
-"""Owns many pictures in one: a grid of tiles, a strip of labelled panels; refuses to know maps."""
+"""Owns many pictures in one: a grid of tiles, a strip of labeled panels; refuses to know maps."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from core.types import Pixels
 MIN_PANEL_PX: Final = 128
 MAX_PANEL_PX: Final = 1024
 
-_GRID_GREY: Final = 64
+_GRID_GRAY: Final = 64
 _PAPER: Final = (255, 255, 255)
 _INK: Final = (32, 32, 32)
 _MAX_LINE_CHARS: Final = 48
@@ -22,7 +22,7 @@ _MAX_LINE_CHARS: Final = 48
 def grid(
     tiles: Sequence[Pixels], *, columns: int | None = None, zoom: int = 1, gap_px: int = 1
 ) -> Pixels:
-    """Tiles row by row on dark grey, a gap around each; places left over stay grey.
+    """Tiles row by row on dark gray, a gap around each; places left over stay gray.
 
     Args:
         tiles: each (H, W, 3), all of one shape, at least one.
@@ -45,7 +45,7 @@ def grid(
     height, width = (side * zoom for side in tiles[0].shape[:2])
     rows = -(-len(tiles) // columns)
     size = (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3)
-    sheet = np.full(size, _GRID_GREY, dtype=np.uint8)
+    sheet = np.full(size, _GRID_GRAY, dtype=np.uint8)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)

@@ -20,7 +20,7 @@ TITLE_PX: Final = 15
 CELL_PX: Final = 36
 """A cell this wide has room for a number."""
 
-_GREY: Final = 64
+_GRAY: Final = 64
 _INK: Final = (232, 232, 232)
 _MAX_SIDE_PX: Final = 1000
 
@@ -46,11 +46,11 @@ def brightness(
 
 
 def signed_brightness(values: FloatArray, largest: FloatArray) -> NDArray[np.uint8]:
-    """-largest..largest -> 0..255: zero is mid-grey; all of it, where largest is 0."""
+    """-largest..largest -> 0..255: zero is mid-gray; all of it, where largest is 0."""
     return brightness(values, -largest, largest)
 
 
-def grey(levels: NDArray[np.uint8]) -> Pixels:
+def gray(levels: NDArray[np.uint8]) -> Pixels:
     """(..., H, W) -> (..., H, W, 3)."""
     return np.repeat(levels[..., None], 3, axis=-1)
 
@@ -112,6 +112,6 @@ def _numbered(tile: Pixels, numbers: FloatArray) -> Pixels:
 
 
 def _captioned(tile: Pixels, caption: str) -> Pixels:
-    band = Image.new("RGB", (tile.shape[1], CAPTION_PX), (_GREY,) * 3)
+    band = Image.new("RGB", (tile.shape[1], CAPTION_PX), (_GRAY,) * 3)
     write(band, (1, 0), caption, CAPTION_PX - 3, _INK)
     return np.concatenate([np.array(band), tile])

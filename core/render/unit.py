@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from core.inspect.unit import Box, Unit
 from core.render.heat import DIVERGING, Scale, colorize
 from core.render.sheet import strip
-from core.render.tiles import CELL_PX, TITLE_PX, brightness, grey, sheet, signed_brightness, span
+from core.render.tiles import CELL_PX, TITLE_PX, brightness, gray, sheet, signed_brightness, span
 from core.types import FloatArray, Pixels
 
 MAX_CHANNELS: Final = 16
@@ -27,7 +27,7 @@ def draw_unit(found: Unit, view: Pixels) -> Pixels:
 
     At most 16 input channels: those that contribute most, largest first, each with its share of
     the sum. The patch is dark to bright from its smallest to its largest value; in the filter zero
-    is mid-grey; products are blue below zero, white at zero, red above.
+    is mid-gray; products are blue below zero, white at zero, red above.
 
     Args:
         view: (H, W, 3) the picture the model saw.
@@ -38,8 +38,8 @@ def draw_unit(found: Unit, view: Pixels) -> Pixels:
     sums = [f"{name}: {found.per_input_channel[index]:+.3g}"
             for name, index in zip(names, order, strict=True)]  # fmt: skip
     largest = float(np.abs(products).max()) or 1.0
-    seen = grey(brightness(patch, *span(patch, "shared")))
-    weighed = grey(signed_brightness(weights, np.abs(weights).max(keepdims=True)))
+    seen = gray(brightness(patch, *span(patch, "shared")))
+    weighed = gray(signed_brightness(weights, np.abs(weights).max(keepdims=True)))
     colored = colorize(products, Scale(-largest, largest, 100.0, True), DIVERGING)
     panels = (
         _framed(view, found.receptive_field),

@@ -1,4 +1,4 @@
-"""Owns the network for 28 x 28 grey pictures; refuses to know how it is trained or served."""
+"""Owns the network for 28 x 28 gray pictures; refuses to know how it is trained or served."""
 
 from torch import Tensor, nn
 
@@ -24,7 +24,7 @@ class Net(nn.Module):
         self.fc2 = nn.Linear(hidden, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, 28, 28) normalised pixels -> (B, n_classes) logits."""
+        """(B, 1, 28, 28) normalized pixels -> (B, n_classes) logits."""
         x = self.pool(self.relu(self.conv1(x)))  # (B, 32, 14, 14)
         x = self.pool(self.relu(self.conv2(x)))  # (B, 64, 7, 7)
         x = self.pool(self.relu(self.conv3(x)))  # (B, 64, 3, 3)

@@ -128,7 +128,7 @@ def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
     return pictures, labels
 
 
-def normalise(pixels: Tensor) -> Tensor:
+def normalize(pixels: Tensor) -> Tensor:
     """Pixels from 0 to 1, as the network wants them; the same numbers as `model.toml`."""
     return (pixels - MEAN) / STD
 
@@ -155,7 +155,7 @@ def train(net: Net, pixels: Tensor, labels: Tensor, epochs: int) -> None:
         net.train()
         with tqdm(torch.randperm(n_train).split(BATCH), f"epoch {epoch}/{epochs}") as bar:
             for rows in bar:
-                logits = net(normalise(augment(pixels[rows])))
+                logits = net(normalize(augment(pixels[rows])))
                 loss = nn.functional.cross_entropy(logits, labels[rows])
                 optimizer.zero_grad()
                 loss.backward()
@@ -171,7 +171,7 @@ def accuracy(net: Net, pixels: Tensor, labels: Tensor) -> float:
     """The share of pictures whose largest logit is the label's."""
     net.eval()
     right = [
-        (net(normalise(some)).argmax(1) == wanted).sum().item()
+        (net(normalize(some)).argmax(1) == wanted).sum().item()
         for some, wanted in zip(pixels.split(1000), labels.split(1000), strict=True)
     ]
     return sum(right) / len(labels)

@@ -1,4 +1,4 @@
-"""Owns the commands about stored pictures: index a folder, find neighbours."""
+"""Owns the commands about stored pictures: index a folder, find neighbors."""
 
 import argparse
 import asyncio
@@ -145,5 +145,5 @@ async def _neighbors(engine: Engine, options: argparse.Namespace) -> int:
             f"{row['distance']:10.4f}  {row['id']}" + (f"  ({row['label']})" * bool(row["label"]))
         )
     if near.recall is not None:
-        print(f"approximate: finds {near.recall:.1%} of true neighbours", file=sys.stderr)
+        print(f"approximate: finds {near.recall:.1%} of true neighbors", file=sys.stderr)
     return 0

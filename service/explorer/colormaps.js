@@ -1,4 +1,4 @@
-// Owns colours for numbers; refuses to know what the numbers are.
+// Owns colors for numbers; refuses to know what the numbers are.
 
 // Anchors of matplotlib's maps (CC0), evenly spaced from 0 to 1.
 const ANCHORS = {
@@ -13,7 +13,7 @@ export const COLORMAPS = Object.keys(ANCHORS);
 
 const tables = new Map();
 
-/** 256 colours, three bytes each. */
+/** 256 colors, three bytes each. */
 export function table(name) {
   if (!tables.has(name)) tables.set(name, made(ANCHORS[name]));
   return tables.get(name);
@@ -33,7 +33,7 @@ function made(anchors) {
   return colors;
 }
 
-// Okabe and Ito's eight, then Paul Tol's muted: told apart by colour-blind eyes, too.
+// Okabe and Ito's eight, then Paul Tol's muted: told apart by color-blind eyes, too.
 export const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9",
   "#b8a800", "#6f5fbf", "#882255", "#44aa99", "#999933", "#aa4499"];
 export const OTHER = "#8a8a8a";

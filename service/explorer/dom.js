@@ -33,7 +33,7 @@ export function choice(values, chosen, onchange, label, names = {}) {
     ...options);
 }
 
-/** A labelled slider from 0 to 1. */
+/** A labeled slider from 0 to 1. */
 export function slider(label, value, oninput) {
   const input = h("input", { type: "range", min: 0, max: 1, step: 0.01, value,
     on: { input: () => oninput(Number(input.value)) } });

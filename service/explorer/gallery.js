@@ -33,7 +33,7 @@ export function enter(content) {
   root = content;
   shown = "";
   parts = {
-    chooser: h("div.controls"), upload: h("div"), near: h("section", { aria: { label: "Neighbours" } }),
+    chooser: h("div.controls"), upload: h("div"), near: h("section", { aria: { label: "Neighbors" } }),
     filters: h("div.controls"), items: h("div.items"), pages: h("div.row"),
   };
   root.append(h("h2", { textContent: "Collection" }), parts.chooser, parts.upload, parts.near,
@@ -166,7 +166,7 @@ async function remove(collection, item) {
   await reload();
 }
 
-// ---- neighbours ----
+// ---- neighbors ----
 
 /** The nearest to the item chosen, or to the current picture: in feature space, and by pixels. */
 async function showNear() {
@@ -188,7 +188,7 @@ async function showNear() {
     try {
       const answer = await getJson(path, { query, ...seed });
       list.append(...answer.neighbors.map((each) => near(found.name, each)));
-      note.textContent = answer.exact ? `exact, ${answer.metric}` : `approximate: finds ${(100 * answer.recall).toFixed(1)} % of the true neighbours`;
+      note.textContent = answer.exact ? `exact, ${answer.metric}` : `approximate: finds ${(100 * answer.recall).toFixed(1)} % of the true neighbors`;
     } catch (error) {
       note.textContent = error.message;
       if (error.status === 404) complain(error);

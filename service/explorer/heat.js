@@ -7,7 +7,7 @@ const PERCENTILE = 0.99;
 /** How a map is drawn, the same for all maps of a view. */
 export const defaults = () => ({ style: "overlay", colormap: "inferno", opacity: 0.55, fraction: 0.1 });
 
-/** The value that takes the strongest colour: the 99th percentile of what is not 0. */
+/** The value that takes the strongest color: the 99th percentile of what is not 0. */
 export function strength(values) {
   const sizes = values.filter((value) => value !== 0).map(Math.abs).sort();
   return sizes.length ? sizes[Math.floor(PERCENTILE * (sizes.length - 1))] : 1;

@@ -9,7 +9,7 @@ import { Scatter } from "./scatter.js";
 import { onState, setState, state } from "./state.js";
 import { thumbnail } from "./thumbnails.js";
 
-const COLORS = { label: "Colour by label", prediction: "Colour by prediction", preserved: "Colour by trust" };
+const COLORS = { label: "Color by label", prediction: "Color by prediction", preserved: "Color by trust" };
 
 let root = null;
 let parts = null;
@@ -95,7 +95,7 @@ function showControls() {
       (projection) => setState({ projection }), "Map", ids)] : []),
     h("span", { textContent: "New:" }), make("pca", 2), make("pca", 3), make("tsne", 2), make("tsne", 3),
     h("label", {}, "Perplexity ", parts.perplexity),
-    choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colours", COLORS), parts.place);
+    choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colors", COLORS), parts.place);
 }
 
 async function begin(method, dims) {
@@ -126,7 +126,7 @@ async function open(projection, signal) {
   recolor();
   const { trustworthiness, knn_preservation: kept, neighbors } = whole.quality;
   parts.facts.textContent = `${points.length} pictures · trustworthiness ${trustworthiness.toFixed(3)} · ${percent(kept)} of `
-    + `${neighbors} nearest neighbours stay near${whole.stale ? " · the collection has changed since" : ""}`
+    + `${neighbors} nearest neighbors stay near${whole.stale ? " · the collection has changed since" : ""}`
     + `${plot.accelerated ? "" : " · drawn without WebGL"}`;
   parts.place.disabled = !picture();
 }
@@ -169,7 +169,7 @@ function recolor() {
     const colors = table("cividis");
     const hex = (value) => `#${Array.from(colors.subarray(3 * value, 3 * value + 3), (part) => part.toString(16).padStart(2, "0")).join("")}`;
     plot.paint(points.map(({ preserved }) => hex(Math.round(255 * preserved))));
-    parts.legend.replaceChildren(swatch(hex(0), "no neighbour stays near"), swatch(hex(255), "all stay near"));
+    parts.legend.replaceChildren(swatch(hex(0), "no neighbor stays near"), swatch(hex(255), "all stay near"));
     return;
   }
   const counts = new Map();

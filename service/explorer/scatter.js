@@ -59,7 +59,7 @@ export class Scatter {
     this.draw();
   }
 
-  /** Other colours for the same points. */
+  /** Other colors for the same points. */
   paint(colors) {
     this.css = colors;
     this.colors = new Uint8Array(4 * this.count);
@@ -146,12 +146,12 @@ export class Scatter {
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     if (!this.count) return;
-    const feed = (name, values, size, type, normalised) => {
+    const feed = (name, values, size, type, normalized) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
       gl.bufferData(gl.ARRAY_BUFFER, values, gl.DYNAMIC_DRAW);
       const place = gl.getAttribLocation(program, name);
       gl.enableVertexAttribArray(place);
-      gl.vertexAttribPointer(place, size, type, normalised, 0, 0);
+      gl.vertexAttribPointer(place, size, type, normalized, 0, 0);
     };
     feed("place", this.places, 3, gl.FLOAT, false);
     feed("color", this.colors, 4, gl.UNSIGNED_BYTE, true);

@@ -72,7 +72,7 @@ def is_lines(request: Request) -> bool:
 async def read_seed(
     request: Request, call: Call, limit_bytes: int, timeout_s: float, bits: int | None
 ) -> Seed:
-    """What to find neighbours of: a picture as in read_image, or JSON with a vector or an item.
+    """What to find neighbors of: a picture as in read_image, or JSON with a vector or an item.
 
     Args:
         request: the one that asks.

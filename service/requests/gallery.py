@@ -1,4 +1,4 @@
-"""Owns the parameters of items and neighbours: text in, the engine's own objects out."""
+"""Owns the parameters of items and neighbors: text in, the engine's own objects out."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -131,12 +131,12 @@ async def search(
         Query(description="Never approximate, however many items there are.", examples=[False]),
     ] = False,
 ) -> Search:
-    """How neighbours are searched."""
+    """How neighbors are searched."""
     return Search(k, space, label, max_per_label, exact, min_seq)
 
 
 async def seed(request: Request, call: CallDep, bits: BitsQuery = None) -> Seed:
-    """What to find neighbours of; a body that could not be served is not even read."""
+    """What to find neighbors of; a body that could not be served is not even read."""
     engine = await get_engine(request)
     engine.bridge.check_admission()
     settings = request.app.state.settings

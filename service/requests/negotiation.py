@@ -16,7 +16,7 @@ def choose(offered: Sequence[str], asked: str | None, accept: str | None) -> str
     """The form to answer in.
 
     Args:
-        offered: forms the endpoint can make, its favourite first.
+        offered: forms the endpoint can make, its favorite first.
         asked: the `format` parameter; it wins.
         accept: the Accept header, RFC 9110 section 12.5.1.
 

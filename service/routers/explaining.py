@@ -125,7 +125,7 @@ for _method in METHODS.values():
     **_documented("Compare explanations", ComparePublic)
     | {
         "responses": problems(*KEYED, *IMAGE, 404)
-        | {200: {"description": "All maps as JSON; `format=png` answers one labelled strip."}}
+        | {200: {"description": "All maps as JSON; `format=png` answers one labeled strip."}}
     },
 )
 async def compare(

@@ -69,10 +69,10 @@ async def show_filters(
     selection: SelectionDep,
     scale: FilterScaleQuery = "each",
 ) -> Response:
-    """What a convolution has learnt to look for.
+    """What a convolution has learned to look for.
 
-    As a picture: filters of three channels as RGB tiles; of one channel as grey tiles; deeper ones
-    a row each, with a tile per input channel, at most 32 x 32 of them, and zero mid-grey. The
+    As a picture: filters of three channels as RGB tiles; of one channel as gray tiles; deeper ones
+    a row each, with a tile per input channel, at most 32 x 32 of them, and zero mid-gray. The
     picture says how many it leaves out; `channels` picks others.
     """
     found = await engine.inspector.filters(model, layer, selection, call)

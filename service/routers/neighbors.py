@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/collections/{collection}", tags=["Neighbors"])
     responses=problems(*KEYED, *IMAGE, 404, 409)
     | {
         200: {
-            "description": "Neighbours as JSON; `format=png` or `Accept: image/png` answers a "
+            "description": "Neighbors as JSON; `format=png` or `Accept: image/png` answers a "
             "picture of the query beside them."
         }
     },
@@ -39,7 +39,7 @@ async def find_neighbors(
     """The items nearest to a picture, nearest first.
 
     Send a picture in any of the three ways, or JSON `{"vector": [...]}` or `{"item": "id"}`; an
-    item is not its own neighbour. `space=pixels` compares 32 x 32 pixels instead of what the
+    item is not its own neighbor. `space=pixels` compares 32 x 32 pixels instead of what the
     network makes of them, where the collection keeps those.
     """
     found = await engine.finder.nearest(collection, seed, search, call)

@@ -1,4 +1,4 @@
-"""Owns the answers about why: a map and what each method adds; arrays are serialised once."""
+"""Owns the answers about why: a map and what each method adds; arrays are serialized once."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,12 +15,12 @@ from service.schemas.seeing import ImagePublic, PredictionPublic
 
 
 class ScalePublic(Schema):
-    """How the map is drawn: the values at the ends of the colour map. The map itself is raw."""
+    """How the map is drawn: the values at the ends of the color map. The map itself is raw."""
 
     low: float = Field(examples=[0.0])
     high: float = Field(description="Where `percentile` lies.", examples=[0.213])
     percentile: float = Field(description="Of the magnitudes that are not 0.", examples=[99.0])
-    signed: bool = Field(description="Zero is the middle colour, -high to high.")
+    signed: bool = Field(description="Zero is the middle color, -high to high.")
 
 
 class FaithfulnessPublic(Schema):

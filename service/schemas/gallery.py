@@ -1,4 +1,4 @@
-"""Owns what clients say and hear of collections, items and neighbours."""
+"""Owns what clients say and hear of collections, items and neighbors."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Owns the answers about a network's inside; arrays are serialised once."""
+"""Owns the answers about a network's inside; arrays are serialized once."""
 
 from dataclasses import asdict
 from typing import Any
@@ -25,7 +25,7 @@ class LayerPublic(Schema):
     output_shape: list[int] = Field(
         description="Without the batch axis.", examples=[[32, 112, 112]]
     )
-    parameters: int = Field(description="Numbers it has learnt.", examples=[288])
+    parameters: int = Field(description="Numbers it has learned.", examples=[288])
     macs: int = Field(description="Multiply-adds for one picture.", examples=[3612672])
     has_filters: bool = Field(
         description="Whether it is a convolution, with filters to look at.", examples=[True]

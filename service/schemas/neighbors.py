@@ -30,7 +30,7 @@ class NeighborPublic(Schema):
 
     @classmethod
     def of(cls, neighbor: Neighbor) -> "NeighborPublic":
-        """The engine's neighbour as clients see it."""
+        """The engine's neighbor as clients see it."""
         item = neighbor.item
         return cls(
             id=item.id,
@@ -50,7 +50,7 @@ class NeighborsPublic(Schema):
     space: Space = Field(examples=["features"])
     exact: bool = Field(description="Whether no item can be nearer than those listed.")
     recall: float | None = Field(
-        description="Of approximate answers: the share of true neighbours that this index finds, "
+        description="Of approximate answers: the share of true neighbors that this index finds, "
         "measured on queries like nothing that is stored; null for exact ones.",
         examples=[None],
     )

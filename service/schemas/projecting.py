@@ -1,4 +1,4 @@
-"""Owns what clients say and hear of projections; points are serialised once."""
+"""Owns what clients say and hear of projections; points are serialized once."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -74,7 +74,7 @@ class ProjectionPublic(Schema):
         examples=["running"]
     )
     progress: float = Field(description="0 to 1.", examples=[0.42])
-    step: str = Field(description="What is being done.", examples=["optimisation"])
+    step: str = Field(description="What is being done.", examples=["optimization"])
     reason: str = Field(description="Why it failed; empty otherwise.", examples=[""])
     stale: bool = Field(description="Whether the collection has changed since it was read.")
     count: int = Field(description="Items in the map; 0 until it is known.", examples=[10_000])

@@ -47,7 +47,7 @@ def report(options: argparse.Namespace, lines: list[str]) -> str:
             "Six clients insert, upsert, patch and delete (one by one, in batches, some with an "
             "Idempotency-Key) until SIGKILL; in some rounds the indexes' files are damaged before "
             "the restart. Then: every acknowledged write is there with its content, once, and "
-            "nothing else but what was in flight; listing, total and rows agree; neighbours equal "
+            "nothing else but what was in flight; listing, total and rows agree; neighbors equal "
             "brute force over all vectors read from the API. SIGKILL ends a process, not the "
             "system: that a commit survives a power cut rests on SQLite's synchronous=FULL.",
             "",

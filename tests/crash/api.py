@@ -118,7 +118,7 @@ class Api:
         return vector
 
     def near(self, seed: Any, k: int = 10, exact: bool = True) -> dict[str, Any]:
-        """Neighbours of a picture's bytes, or of `{"item"}` or `{"vector"}`."""
+        """Neighbors of a picture's bytes, or of `{"item"}` or `{"vector"}`."""
         return self._json("POST", f"/neighbors?k={k}&exact={str(exact).lower()}", seed)
 
     def _json(self, method: str, path: str, body: Any = None, **headers: str) -> dict[str, Any]:

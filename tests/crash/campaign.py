@@ -175,7 +175,7 @@ class Campaign:
             f"round {number}: killed after {blow.after_s:.2f} s; acknowledged {counts or 'nothing'}"
             f"; in flight {blow.in_flight}: {done} done, {left} not; indexes "
             f"{blow.kind or 'untouched'}, made anew {anew or 'none'}; {len(found)} items, "
-            f"neighbours {answers}"
+            f"neighbors {answers}"
         )
 
     def _check_log(self, number: int, blow: Blow) -> list[str]:

@@ -66,7 +66,7 @@ def check_promises(api: Api, ledger: Ledger, random: np.random.Generator) -> Non
 
 
 def check_neighbors(port: int, ledger: Ledger, random: np.random.Generator) -> bool:
-    """Exact neighbours are those of brute force, approximate ones nearly, none was deleted.
+    """Exact neighbors are those of brute force, approximate ones nearly, none was deleted.
 
     Returns:
         Whether some answers were approximate.
@@ -113,12 +113,12 @@ def _vectors(port: int, ids: list[str]) -> NDArray[np.float64]:
 
 
 def _compare(answer: dict[str, Any], away: dict[str, float], *, exact: bool) -> float:
-    """The share of the true neighbours that were found; every distance has to be true."""
+    """The share of the true neighbors that were found; every distance has to be true."""
     found = {each["id"]: each["distance"] for each in answer["neighbors"]}
     truth = sorted(away.values())[:_K]
-    assert len(found) == len(answer["neighbors"]), "a neighbour is there twice"
+    assert len(found) == len(answer["neighbors"]), "a neighbor is there twice"
     strangers = found.keys() - away.keys()
-    assert not strangers, f"neighbours that should not be there: {strangers}"
+    assert not strangers, f"neighbors that should not be there: {strangers}"
     for id, distance in found.items():
         assert np.isclose(distance, away[id], rtol=1e-5, atol=1e-6), (id, distance, away[id])
     if exact:

@@ -57,7 +57,7 @@ class Ledger:
             self.acknowledged[kind] += 1
 
     def keep(self, picture: Picture) -> None:
-        """Remember a content, to ask for its neighbours when it is gone."""
+        """Remember a content, to ask for its neighbors when it is gone."""
         with self._lock:
             self.pictures[picture.sha256] = picture
 
@@ -111,10 +111,10 @@ class Ledger:
             self.told[id] = now
         self.open.clear()
         strangers = {id: state for id, state in found.items() if id not in self.told}
-        kept = self._recognise(strangers)
+        kept = self._recognize(strangers)
         return done + kept, left + len(self.unanswered) - kept
 
-    def _recognise(self, strangers: Mapping[str, State]) -> int:
+    def _recognize(self, strangers: Mapping[str, State]) -> int:
         """Ids nobody was told: they can only be those of open promises, each once."""
         promised = {State(p.picture.sha256, p.label) for p in self.unanswered.values()}
         for id, state in strangers.items():

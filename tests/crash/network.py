@@ -50,7 +50,7 @@ labels = ["one", "two", "three"]
 
 
 def network_folder(directory: Path) -> Path:
-    """The network as a model folder: 16 x 16 grey -> 64 features -> three classes."""
+    """The network as a model folder: 16 x 16 gray -> 64 features -> three classes."""
     random = torch.Generator().manual_seed(0)
     shapes = {"conv.weight": (4, 1, 4, 4), "conv.bias": (4,), "fc.weight": (3, 64), "fc.bias": (3,)}
     weights = {name: torch.randn(shape, generator=random) for name, shape in shapes.items()}

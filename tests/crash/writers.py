@@ -10,7 +10,7 @@ from tests.crash.api import Api, Broken
 from tests.crash.ledger import Ledger, Promise, State
 from tests.crash.network import Picture, new_picture
 
-_LABELS = ("red", "green", "blue", "grey")
+_LABELS = ("red", "green", "blue", "gray")
 _ENOUGH = 150
 """Items that a thread keeps, about."""
 

@@ -199,7 +199,7 @@ def test_a_committed_picture_is_classified_right(
     pixels = np.array(Image.open(FOLDER / "pictures" / name))
     assert pixels.shape == (28, 28)
     with torch.no_grad():
-        logits = net(train.normalise(torch.from_numpy(pixels / np.float32(255))[None, None]))
+        logits = net(train.normalize(torch.from_numpy(pixels / np.float32(255))[None, None]))
     assert LABELS[int(logits.argmax())] == PICTURES[name]
 
 

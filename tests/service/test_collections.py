@@ -76,7 +76,7 @@ def test_another_layer_may_be_stored(client: TestClient) -> None:
         ({"name": "x", "layer": "nope"}, 404, "nope"),
         ({"name": "x", "metric": "l7"}, 422, "l7"),
         ({"name": "x", "pool": "sum"}, 422, "sum"),
-        ({"name": "x", "colour": 1}, 422, "colour"),
+        ({"name": "x", "color": 1}, 422, "color"),
         ({"name": "default"}, 409, "default"),
         ({}, 422, "name"),
     ],

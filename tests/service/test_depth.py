@@ -42,7 +42,7 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
 
 
 def ask(client: TestClient, endpoint: str, content: bytes, **more: object) -> dict[str, Any]:
-    query = {"model": "grey", **ENDPOINTS[endpoint], **more}
+    query = {"model": "gray", **ENDPOINTS[endpoint], **more}
     answer = client.post(f"/v1/{endpoint}", params=query, content=content, headers=RAW)  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -59,20 +59,20 @@ def test_every_endpoint_sees_what_the_camera_saw(client: TestClient, endpoint: s
 
 
 def test_the_three_ways_to_send_a_picture_take_the_bits_from_the_query(client: TestClient) -> None:
-    where = "/v1/classify?model=grey&top_k=4&bits=12"
+    where = "/v1/classify?model=gray&top_k=4&bits=12"
     raw = client.post(where, content=COLOR, headers=RAW).json()
     assert raw["image"]["bits"] == 12
     assert client.post(where, files={"image": COLOR}).json() == raw
     text = base64.b64encode(COLOR).decode()
     assert client.post(where, json={"image": text}).json() == raw
-    assert client.post("/v1/classify?model=grey&top_k=4", files={"image": COLOR}).json() != raw
+    assert client.post("/v1/classify?model=gray&top_k=4", files={"image": COLOR}).json() != raw
 
 
 def test_one_picture_of_many_whose_samples_are_larger_fails_alone(client: TestClient) -> None:
     brighter = encode(camera(14, photo("chelsea")[..., 0]), "PNG")
     files = [("image", (name, each, "image/png")) for name, each in
              (("a", GRAY), ("b", brighter), ("c", eight(12)))]  # fmt: skip
-    answer = client.post("/v1/classify/batch?model=grey&top_k=4&bits=12", files=files)
+    answer = client.post("/v1/classify/batch?model=gray&top_k=4&bits=12", files=files)
     first, second, third = answer.json()["results"]
     assert [each["status"] for each in (first, second, third)] == [200, 422, 200]
     assert first["classification"]["predictions"] == third["classification"]["predictions"]
@@ -87,7 +87,7 @@ def test_wrong_bits_are_named_with_what_is_allowed(client: TestClient, bits: str
 
 
 def test_stored_pictures_are_found_by_what_the_camera_saw(client: TestClient) -> None:
-    path = make(client, "cameras", "grey", pixel_space=True)
+    path = make(client, "cameras", "gray", pixel_space=True)
     stored = client.post(f"{path}/items?id=raw&bits=13", content=GRAY, headers=RAW)
     assert stored.status_code == 201
     assert stored.json()["image"]["bits"] == 13
@@ -112,7 +112,7 @@ def test_bits_without_a_picture_are_refused(client: TestClient) -> None:
 
 
 def test_a_key_that_was_used_with_other_bits_is_a_conflict(client: TestClient) -> None:
-    path, key = make(client, "twice", "grey"), {"Idempotency-Key": "once"}
+    path, key = make(client, "twice", "gray"), {"Idempotency-Key": "once"}
     answers = [
         client.post(f"{path}/items?bits={bits}", content=GRAY, headers=RAW | key)
         for bits in (12, 12, 13)

@@ -219,7 +219,7 @@ def test_no_answer_holds_nan(client: TestClient) -> None:
 
 @pytest.fixture
 def engine(registry: ModelRegistry) -> Engine:
-    return Engine(settings(models="tiny,grey").engine_config(), registry)
+    return Engine(settings(models="tiny,gray").engine_config(), registry)
 
 
 def test_concurrent_mixed_requests_equal_the_same_ones_alone(engine: Engine) -> None:
@@ -227,7 +227,7 @@ def test_concurrent_mixed_requests_equal_the_same_ones_alone(engine: Engine) -> 
     methods = [Saliency(), GuidedBackprop(), GradCam(), quick, SmoothGrad(samples=2),
                IntegratedGradients(steps=3), Saliency("l2"), quick]  # fmt: skip
     asked = [
-        (("chelsea", "coffee")[i % 2], methods[i % 8], ("tiny", "grey")[i // 8 % 2], str(i % 4))
+        (("chelsea", "coffee")[i % 2], methods[i % 8], ("tiny", "gray")[i // 8 % 2], str(i % 4))
         for i in range(32)
     ]
 

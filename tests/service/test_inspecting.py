@@ -96,7 +96,7 @@ def test_filters_are_the_weights(client: TestClient, lite0: LoadedModel) -> None
     assert row["norm"] == pytest.approx(np.linalg.norm(expected[5]), rel=1e-5)
 
 
-def test_filters_of_the_first_layer_are_drawn_in_colour_and_deeper_ones_in_grey(
+def test_filters_of_the_first_layer_are_drawn_in_color_and_deeper_ones_in_gray(
     client: TestClient,
 ) -> None:
     for scale in ("each", "shared"):
@@ -104,7 +104,7 @@ def test_filters_of_the_first_layer_are_drawn_in_colour_and_deeper_ones_in_grey(
         assert (drawn.max(-1) > drawn.min(-1)).mean() > 0.1
         drawn = picture(get(client, "tiny/layers/conv2/filters", format="png", scale=scale))
         assert (drawn.max(-1) == drawn.min(-1)).all()
-    accepted = client.get("/v1/models/grey/layers/conv1/filters", headers={"Accept": "image/png"})
+    accepted = client.get("/v1/models/gray/layers/conv1/filters", headers={"Accept": "image/png"})
     assert (picture(accepted).max(-1) == picture(accepted).min(-1)).all()
 
 
@@ -285,8 +285,8 @@ def test_looking_inside_leaves_no_hook_behind(client: TestClient, lite0: LoadedM
 def test_the_weights_drawn_are_those_of_the_model_named(client: TestClient) -> None:
     weights = array(get(client, "tiny/layers/conv1/filters", format="npy"))
     np.testing.assert_array_equal(weights, TinyCNN().conv1.weight.detach().numpy())
-    grey = array(get(client, "grey/layers/conv1/filters", format="npy"))
-    assert grey.shape == (8, 1, 3, 3)
+    gray = array(get(client, "gray/layers/conv1/filters", format="npy"))
+    assert gray.shape == (8, 1, 3, 3)
 
 
 def test_photos_of_any_shape_are_taken(client: TestClient) -> None:

@@ -177,7 +177,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(client: TestClient, path
     cleared = client.patch(f"{path}/items/a", json={"label": None, "metadata": {}})
     assert (cleared.json()["label"], cleared.json()["metadata"]) == (None, {})
     assert cleared.json()["sha256"] == before["sha256"]
-    assert client.patch(f"{path}/items/a", json={"colour": 1}).status_code == 422
+    assert client.patch(f"{path}/items/a", json={"color": 1}).status_code == 422
     assert client.patch(f"{path}/items/zzz", json={"label": "y"}).status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""Neighbours over HTTP, of pictures, vectors and items, in both spaces."""
+"""Neighbors over HTTP, of pictures, vectors and items, in both spaces."""
 
 import io
 from typing import Any
@@ -98,7 +98,7 @@ def test_only_a_label_or_variety(client: TestClient, photos: str) -> None:
     assert near(client, photos, jpeg("coffee"), label="nothing")["neighbors"] == []
 
 
-def test_the_picture_shows_query_and_neighbours(client: TestClient, photos: str) -> None:
+def test_the_picture_shows_query_and_neighbors(client: TestClient, photos: str) -> None:
     answer = client.post(
         f"{photos}/neighbors?k=8", content=jpeg(), headers=JPEG | {"Accept": "image/png"}
     )

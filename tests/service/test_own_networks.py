@@ -18,7 +18,7 @@ from tests.folders import TOY_CODE, toy_folder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fashion_mnist"
 
-# Four quadrants of 4, 8, 12 and 16 grey levels' sums, exact in 8 bits.
+# Four quadrants of 4, 8, 12 and 16 gray levels' sums, exact in 8 bits.
 PICTURE = np.kron([[51, 0], [102, 255]], np.ones((2, 2))).astype(np.uint8)
 SUMS = np.array([4 * 51, 0, 4 * 102, 4 * 255]) / 255
 WEIGHTS = np.array([1, 2, 3, 4])

@@ -177,7 +177,7 @@ def test_a_new_picture_falls_near_its_like(client: TestClient, path: str, method
         ({"method": "tsne", "iterations": 10**6}, "iterations"),
         ({"method": "pca", "sample": 2}, "3 to"),
         ({"method": "pca", "seed": -1}, "seed"),
-        ({"method": "pca", "colour": 1}, "colour"),
+        ({"method": "pca", "color": 1}, "color"),
     ],
 )
 def test_what_cannot_be_laid_out_says_why(

@@ -84,9 +84,9 @@ class Forward(NamedTuple):
         return np.exp(self.logits) / np.exp(self.logits).sum()
 
 
-def forward(grey: Array) -> Forward:
-    """The network on grey levels 0..255, (8, 8)."""
-    x = (grey / 255 - 0.1307) / 0.3081
+def forward(gray: Array) -> Forward:
+    """The network on gray levels 0..255, (8, 8)."""
+    x = (gray / 255 - 0.1307) / 0.3081
     convolved = np.zeros((32, 4, 4))
     for c in range(32):
         for i in range(4):
@@ -107,7 +107,7 @@ def forward(grey: Array) -> Forward:
 
 
 def back_to_picture(found: Forward, pooled: Array, guided: bool) -> Array:
-    """A gradient (32, 2, 2) of the pooled maps, carried back to the normalised picture."""
+    """A gradient (32, 2, 2) of the pooled maps, carried back to the normalized picture."""
     gradient = np.zeros((8, 8))
     for c in range(32):
         for i in range(2):

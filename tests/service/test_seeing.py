@@ -116,20 +116,20 @@ def test_probabilities_are_the_softmax_of_the_logits(client: TestClient) -> None
 
 def test_several_models_are_served_at_once(client: TestClient) -> None:
     names = [each["name"] for each in client.get("/v1/models").json()["models"]]
-    assert names == ["efficientnet-lite0", "tiny", "grey"]
+    assert names == ["efficientnet-lite0", "tiny", "gray"]
     for name in names:
         assert classify(client, jpeg(), model=name, top_k=1).json()["model"] == name
 
 
 def test_a_network_of_fewer_than_five_classes_answers_all_of_them(client: TestClient) -> None:
-    assert len(classify(client, jpeg(), model="grey").json()["predictions"]) == 4
+    assert len(classify(client, jpeg(), model="gray").json()["predictions"]) == 4
     assert len(classify(client, jpeg(), model="tiny").json()["predictions"]) == 5
-    asked = classify(client, jpeg(), model="grey", top_k=5)
+    asked = classify(client, jpeg(), model="gray", top_k=5)
     assert (asked.status_code, asked.json()["detail"]) == (
         422,
         "top_k=5 is not allowed: 1 to 4, the number of classes",
     )
-    many = client.post("/v1/classify/batch?model=grey", files={"image": jpeg()}).json()
+    many = client.post("/v1/classify/batch?model=gray", files={"image": jpeg()}).json()
     assert len(many["results"][0]["classification"]["predictions"]) == 4
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_top_k_is_named_with_what_is_allowed(client: TestClient, top_k: 
 def test_an_unknown_model_names_the_served_ones(client: TestClient) -> None:
     answer = classify(client, jpeg(), model="resnet\n50")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
-    assert "efficientnet-lite0, tiny, grey" in answer.json()["detail"]
+    assert "efficientnet-lite0, tiny, gray" in answer.json()["detail"]
     assert "\n" not in answer.json()["detail"]
 
 

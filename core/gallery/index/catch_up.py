@@ -24,7 +24,7 @@ def caught_up(
     source: VectorSource,
     too_many: Callable[[int], bool],
 ) -> Snapshot:
-    """A file's rows without those that are gone, with those that are new, labelled as now.
+    """A file's rows without those that are gone, with those that are new, labeled as now.
 
     Args:
         numbers: (n,) ascending: all that is stored.

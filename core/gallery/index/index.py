@@ -1,4 +1,4 @@
-"""Owns the nearest neighbours of one collection in one space; refuses to know items and storage.
+"""Owns the nearest neighbors of one collection in one space; refuses to know items and storage.
 
 Readers take one snapshot and never wait; the one writer puts a new one in its place. Few vectors
 are searched one by one, exactly; many in lists, approximately, made by a background thread while
@@ -147,7 +147,7 @@ class VectorIndex:
         self,
         added: tuple[Numbers, FloatArray, Sequence[str | None]],
         removed: Numbers,
-        relabelled: Iterable[tuple[int, str | None]],
+        relabeled: Iterable[tuple[int, str | None]],
         seq: int,
     ) -> None:
         """Make one change; every search that begins after this returns sees it.
@@ -156,7 +156,7 @@ class VectorIndex:
             added: (m,) numbers, ascending and greater than every number before, (m, D) float32,
                 and m labels.
             removed: numbers; those that are not here are no matter.
-            relabelled: numbers and their new labels; those that are not here are no matter.
+            relabeled: numbers and their new labels; those that are not here are no matter.
             seq: the number of the change.
 
         Raises:
@@ -164,7 +164,7 @@ class VectorIndex:
                 is changed.
         """
         numbers, rows, codes = self._checked(*added)
-        pairs = list(relabelled)
+        pairs = list(relabeled)
         with self._writing:
             now = self._snapshot
             if len(numbers):

@@ -30,7 +30,7 @@ _ASKED = 4
 """FAISS is asked for so many times more: on a short list it drops, by one bit, near rows too."""
 _NEARLY_ALL = 0.6
 """Where more rows than this share may be found, those that may not are rare enough."""
-_LABELLED_ROWS = 50_000
+_LABELED_ROWS = 50_000
 """Rows of a label that are scanned in about 5 ms."""
 _EVERYTHING = 1 << 62
 _WORTH_A_THREAD_BYTES = 1 << 20
@@ -61,10 +61,10 @@ class Setting:
     """How much is looked at, and what that was measured to find.
 
     Attributes:
-        depth: for up to so many neighbours.
+        depth: for up to so many neighbors.
         lists: lists to look into.
         fetched: rows to work out true distances for.
-        recall: share of the true neighbours found.
+        recall: share of the true neighbors found.
     """
 
     depth: int
@@ -145,10 +145,10 @@ class Lists:
         return replace(self, parts=tuple(parts))
 
     def setting(self, k: int, share: float = 1.0) -> Setting:
-        """What was measured for k neighbours; beyond the deepest, twice as much for each of k.
+        """What was measured for k neighbors; beyond the deepest, twice as much for each of k.
 
         Args:
-            k: neighbours asked for.
+            k: neighbors asked for.
             share: of the rows that may be found: the k nearest of a tenth of all rows lie about
                 as far out as the 10 k nearest of all, give or take two standard deviations.
         """
@@ -161,7 +161,7 @@ class Lists:
         if share > _NEARLY_ALL:
             return best
         # A label's rows may lie anywhere: as many lists as the time allows.
-        lists = math.ceil(self.nlist * _LABELLED_ROWS / (share * max(1, self.count)))
+        lists = math.ceil(self.nlist * _LABELED_ROWS / (share * max(1, self.count)))
         fetched = max(2 * k, math.ceil(2 * share * depth * best.fetched / best.depth))
         return replace(best, lists=max(lists, best.lists), fetched=min(fetched, best.fetched))
 

@@ -21,7 +21,7 @@ class IndexOptions:
         tail_rows: as many new rows are searched one by one before they join the lists.
         few_rows: a label of no more rows than this is always searched exactly.
         train_rows: rows that the lists are trained on, at most.
-        measured: stored vectors that the recall of 10 neighbours is measured on, outside their
+        measured: stored vectors that the recall of 10 neighbors is measured on, outside their
             own lists; half as many for 100, a fifth for 1000.
         lists: lists to be made; None = two times the root of the rows.
         dead_share: removed rows, as a share of all, that make a rebuild worth it.

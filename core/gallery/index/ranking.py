@@ -1,4 +1,4 @@
-"""Owns turning an index's hits into neighbours: items, ties by id, diversity over labels."""
+"""Owns turning an index's hits into neighbors: items, ties by id, diversity over labels."""
 
 import math
 from collections import Counter
@@ -14,7 +14,7 @@ from core.gallery.index.index import Hits, VectorIndex
 from core.gallery.queries import Neighbor, Neighbors, Query
 from core.gallery.records import Collection, Item, Metric
 
-# How far a search for diverse neighbours looks at once before it says that it is not exact.
+# How far a search for diverse neighbors looks at once before it says that it is not exact.
 _MOST_HITS: Final = 8192
 
 
@@ -90,7 +90,7 @@ def nearest(
 def _ranked(items: ItemSource, collection: Collection, hits: Hits, query: Query) -> list[Neighbor]:
     """Those hits that still exist, nearest first, ties by id, no label more often than asked."""
     metric = collection.spec.metric
-    # An item that went while we searched is no neighbour any more.
+    # An item that went while we searched is no neighbor any more.
     pairs = [
         (float(distance), item)
         for distance, item in zip(

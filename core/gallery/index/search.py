@@ -27,7 +27,7 @@ class Hits:
         numbers: (m,) int64.
         distances: (m,) float64.
         exact: whether no row can be nearer than those listed.
-        recall: of approximate answers, the share of true neighbours found when it was measured,
+        recall: of approximate answers, the share of true neighbors found when it was measured,
             on searches as deep as this one without a label; None for exact ones.
     """
 

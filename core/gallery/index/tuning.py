@@ -21,10 +21,10 @@ from core.gallery.records import Metric
 from core.types import FloatArray
 
 DEPTHS = ((10, 1), (30, 1), (100, 2), (1000, 5))
-"""Neighbours asked for, and by how much fewer queries this is measured on."""
+"""Neighbors asked for, and by how much fewer queries this is measured on."""
 
 _TIMES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-"""True distances worked out for each neighbour asked for."""
+"""True distances worked out for each neighbor asked for."""
 
 _MOST_FETCHED = 8000
 _CODE_BYTES_PER_S = 3e9
@@ -32,14 +32,14 @@ _FETCH_S = 15e-6
 
 
 class Truth:
-    """The true neighbours of some stored vectors outside their own lists.
+    """The true neighbors of some stored vectors outside their own lists.
 
     Found from all vectors as they come by in blocks.
 
     Args:
         lists: trained.
         queries: (q, D) float32.
-        depth: neighbours of each.
+        depth: neighbors of each.
     """
 
     def __init__(self, lists: Lists, queries: FloatArray, depth: int) -> None:
@@ -56,7 +56,7 @@ class Truth:
     def offer(self, numbers: Numbers, rows: FloatArray, which: Numbers) -> None:
         """Look at some rows.
 
-        By FAISS's matrix product: its last digits may change who is the last neighbour, by a
+        By FAISS's matrix product: its last digits may change who is the last neighbor, by a
         distance that makes no difference to a recall.
 
         Args:
@@ -74,11 +74,11 @@ class Truth:
 
     @property
     def wanted(self) -> Numbers:
-        """(q,) how many neighbours there are of each, `depth` at most."""
+        """(q,) how many neighbors there are of each, `depth` at most."""
         return np.asarray(np.isfinite(self._away).sum(axis=1))
 
     def radii(self, source: VectorSource) -> NDArray[np.float64]:
-        """(q,) the true distance of each query's last neighbour."""
+        """(q,) the true distance of each query's last neighbor."""
         found = np.empty(len(self.queries))
         for i, near in enumerate(self._near):
             rows = source.vectors_of(near[np.isfinite(self._away[i])])[1]
@@ -176,7 +176,7 @@ class _Trial:
         return [float(share) for share in hits / wanted] if wanted else [1.0] * len(lengths)
 
     def _judged(self, i: int, setting: Setting) -> NDArray[np.bool_]:
-        """Whether each candidate of a query is a true neighbour, most promising first."""
+        """Whether each candidate of a query is a true neighbor, most promising first."""
         own = int(self._truth.own[i])
         found = self._numbers[self._lists.candidates(self._truth.queries[i], setting, without=own)]
         fresh = np.setdiff1d(found, self._seen[i], assume_unique=True)

@@ -33,7 +33,7 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class Relabelled:
+class Relabeled:
     """A vector stays, its item has another label."""
 
     key: int
@@ -62,4 +62,4 @@ class Rebound:
     collection: Collection
 
 
-Change = Added | Removed | Relabelled | Created | Dropped | Rebound
+Change = Added | Removed | Relabeled | Created | Dropped | Rebound

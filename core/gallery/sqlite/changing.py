@@ -3,7 +3,7 @@
 from core.errors import UnknownItem
 from core.gallery.records import UNSET, Collection, Patch, Put, Remove, Write, Written
 from core.gallery.sqlite import listing, rows
-from core.gallery.sqlite.changes import Change, Relabelled
+from core.gallery.sqlite.changes import Change, Relabeled
 from core.gallery.sqlite.putting import Stored, check_version, count, find, put, take_out
 from core.gallery.sqlite.turn import Outcome, Turn
 
@@ -34,7 +34,7 @@ def _patch(turn: Turn, patch: Patch) -> Outcome[Written]:
     after = listing.item(turn.connection, patch.collection, patch.id)
     changes: tuple[Change, ...] = ()
     if label != item.label:
-        changes = (Relabelled(collection.key, item.number, label),)
+        changes = (Relabeled(collection.key, item.number, label),)
     return Outcome(Written(after, turn.seq), changes)
 
 

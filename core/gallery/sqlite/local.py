@@ -23,7 +23,7 @@ from core.gallery.sqlite.changes import (
     Created,
     Dropped,
     Rebound,
-    Relabelled,
+    Relabeled,
     Removed,
 )
 from core.gallery.sqlite.lock import FolderLock
@@ -152,7 +152,7 @@ class LocalGallery(Store):
                 case Dropped(key):
                     self._discard(key)
         touched = {
-            change.key for change in changes if isinstance(change, Added | Removed | Relabelled)
+            change.key for change in changes if isinstance(change, Added | Removed | Relabeled)
         }
         for place in list(self._indexes):
             if place[0] in touched - made:
@@ -246,14 +246,14 @@ def _feed(
     key, space = place
     added = {each.number: each for each in changes if isinstance(each, Added) and each.key == key}
     removed = [each.number for each in changes if isinstance(each, Removed) and each.key == key]
-    relabelled = [
+    relabeled = [
         (each.number, each.label)
         for each in changes
-        if isinstance(each, Relabelled) and each.key == key
+        if isinstance(each, Relabeled) and each.key == key
     ]
     # Both within one group of writes: it never was.
     gone = [number for number in removed if added.pop(number, None) is None]
-    if not (added or gone or relabelled):
+    if not (added or gone or relabeled):
         return
     points = [_point(each, space) for each in added.values()]
     index.apply(
@@ -263,7 +263,7 @@ def _feed(
             [each.label for each in added.values()],
         ),
         np.array(gone, dtype=np.int64),
-        [(number, label) for number, label in relabelled if number not in removed],
+        [(number, label) for number, label in relabeled if number not in removed],
         seq,
     )
 

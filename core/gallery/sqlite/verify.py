@@ -13,7 +13,7 @@ from core.gallery.sqlite.store import Store
 
 _K: Final = 10
 _SEED: Final = 0
-# An approximate answer may miss neighbours, but not this share of them.
+# An approximate answer may miss neighbors, but not this share of them.
 _LEAST_RECALL: Final = 0.9
 
 
@@ -27,7 +27,7 @@ def verify(
         index: of the collection in that space.
         collection: what to look at.
         space: which of its spaces.
-        queries: stored vectors whose neighbours are compared with brute force.
+        queries: stored vectors whose neighbors are compared with brute force.
     """
     name = collection.spec.name
     live, _ = store.live(collection.key)
@@ -78,7 +78,7 @@ def _compare_neighbors(
         exact = index.search(vector, _K, exact=True)
         same = np.array_equal(exact.distances, truth.distances)
         if not same or not np.array_equal(exact.numbers, truth.numbers):
-            found.append(f"the exact neighbours of vector {number} are not those of brute force")
+            found.append(f"the exact neighbors of vector {number} are not those of brute force")
     if agreed < _LEAST_RECALL:
-        found.append(f"the index finds only {agreed:.1%} of the true neighbours")
+        found.append(f"the index finds only {agreed:.1%} of the true neighbors")
     return found

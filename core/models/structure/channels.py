@@ -92,7 +92,7 @@ def _last(call: Call) -> int | None:
     return -1
 
 
-def _normalised(call: Call) -> int | None:
+def _normalized(call: Call) -> int | None:
     return -1 if len(call.given["normalized_shape"]) == 1 else _kept(call)
 
 
@@ -188,7 +188,7 @@ _RULES: Final[Mapping[Any, Rule]] = {
     **dict.fromkeys((_aten.pixel_shuffle, _aten.pixel_unshuffle), _mapped),
     **dict.fromkeys((_aten.mm, _aten.addmm, _aten.linear), _last),
     **dict.fromkeys((_aten.bmm, _aten.baddbmm), _multiplied),
-    _aten.native_layer_norm: _normalised,
+    _aten.native_layer_norm: _normalized,
     _aten.permute: _permuted,
     **dict.fromkeys((_aten.transpose, _aten.t), _transposed),
     **dict.fromkeys((_aten.view, _aten._unsafe_view, _aten._reshape_alias), _viewed),

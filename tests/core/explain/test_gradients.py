@@ -290,7 +290,7 @@ def test_explaining_leaves_no_trace(fails: bool) -> None:
         assert torch.equal(value, before[name])
 
 
-def test_randomised_weights_change_the_map() -> None:
+def test_randomized_weights_change_the_map() -> None:
     # Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing.
     model, other = tiny(), loaded(tiny().module.__class__(seed=1))  # type: ignore[call-arg]
     batch = rows(model, 1)

@@ -25,17 +25,17 @@ def test_occlusion_equals_a_naive_loop(fill: str) -> None:
     model = tiny()
     picture = view(model)
     found = exhaust(occlude(model, picture, Occlusion((8, 10), (6, 7), fill), target=3))  # type: ignore[arg-type]
-    normalise = model.spec.preprocess.normalise
-    stand_in = normalise(filled(picture, fill))  # type: ignore[arg-type]
+    normalize = model.spec.preprocess.normalize
+    stand_in = normalize(filled(picture, fill))  # type: ignore[arg-type]
     tops, lefts = [0, 6, 12, 18, 24], [0, 7, 14, 21, 22]
     assert (list(found.grid.tops), list(found.grid.lefts)) == (tops, lefts)
     for i, top in enumerate(tops):
         for j, left in enumerate(lefts):
-            row = normalise(picture).clone()
+            row = normalize(picture).clone()
             row[:, top : top + 8, left : left + 10] = stand_in[:, top : top + 8, left : left + 10]
             assert found.score_map[i, j] == pytest.approx(probability(model, row, 3), abs=1e-5)
             assert found.class_map[i, j] == int(model.module(row[None]).argmax())
-    assert found.baseline == pytest.approx(probability(model, normalise(picture), 3), abs=1e-5)
+    assert found.baseline == pytest.approx(probability(model, normalize(picture), 3), abs=1e-5)
     assert found.forwards == 26
 
 
@@ -45,15 +45,15 @@ def test_occlusion_equals_captums(name: str, request: pytest.FixtureRequest) -> 
     picture = view(model)
     size = picture.shape[1]
     window, stride = size // 4, size // 4
-    normalise = model.spec.preprocess.normalise
+    normalize = model.spec.preprocess.normalize
     found = exhaust(occlude(model, picture, Occlusion((window,) * 2, (stride,) * 2), target=7))
     oracle = captum.attr.Occlusion(lambda rows: torch.softmax(model.module(rows), 1))
     with torch.no_grad():
         theirs = oracle.attribute(
-            normalise(picture)[None],
+            normalize(picture)[None],
             sliding_window_shapes=(3, window, window),
             strides=(3, stride, stride),
-            baselines=normalise(filled(picture, "mean"))[None],
+            baselines=normalize(filled(picture, "mean"))[None],
             target=7,
         )[0, 0].numpy()
     assert np.abs(found.values - theirs).max() <= 1e-4 * np.abs(theirs).max() + 1e-7
@@ -63,7 +63,7 @@ def test_a_window_as_large_as_the_picture_gives_the_drop_to_the_fill() -> None:
     model = tiny()
     picture = view(model)
     found = exhaust(occlude(model, picture, Occlusion((32, 32), (32, 32), "black"), target=1))
-    blank = model.spec.preprocess.normalise(filled(picture, "black"))
+    blank = model.spec.preprocess.normalize(filled(picture, "black"))
     drop = found.baseline - probability(model, blank, 1)
     np.testing.assert_allclose(found.values, drop, atol=1e-5)
     assert found.score_map.shape == (1, 1)
@@ -78,7 +78,7 @@ def test_one_pixel_of_a_linear_model_by_hand() -> None:
     model = loaded(net, size=4, classes=2, channels=1)
     picture = view(model)
     found = exhaust(occlude(model, picture, Occlusion((1, 1), (1, 1), "black"), target=0))
-    row = model.spec.preprocess.normalise(picture).flatten()
+    row = model.spec.preprocess.normalize(picture).flatten()
     black = (0 - 0.5) / 0.25
     expected = torch.sigmoid(weights @ row) - torch.sigmoid(weights @ row - weights * (row - black))
     np.testing.assert_allclose(found.values.ravel(), expected.numpy(), atol=1e-5)

@@ -35,11 +35,11 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
 def test_integrated_gradients_equal_captums(name: str, request: pytest.FixtureRequest) -> None:
     model = request.getfixturevalue("lite0") if name == "lite0" else network(name)
     picture = view(model)
-    normalise = model.spec.preprocess.normalise
+    normalize = model.spec.preprocess.normalize
     found = exhaust(integrated_gradients(model, picture, IntegratedGradients(steps=6), target=7))
     theirs = captum.attr.IntegratedGradients(model.module).attribute(
-        normalise(picture)[None],
-        baselines=normalise(filled(picture, "black"))[None],
+        normalize(picture)[None],
+        baselines=normalize(filled(picture, "black"))[None],
         target=7,
         n_steps=6,
         internal_batch_size=2,
@@ -52,7 +52,7 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_change() -> Non
     model = loaded(net, size=4, classes=2, channels=1)
     picture = view(model)
     found = exhaust(integrated_gradients(model, picture, IntegratedGradients(steps=3), target=0))
-    row = model.spec.preprocess.normalise(picture).flatten()
+    row = model.spec.preprocess.normalize(picture).flatten()
     expected = net[1].weight[0].detach() * (row - (0 - 0.5) / 0.25)
     np.testing.assert_allclose(found.values.ravel(), expected.numpy(), atol=1e-5)
     assert found.completeness_error < 1e-4
@@ -90,7 +90,7 @@ def test_smoothgrad_without_noise_is_the_gradient() -> None:
     model = tiny()
     picture = view(model)
     found = exhaust(smoothgrad(model, picture, SmoothGrad(samples=3, noise=0.0), target=2))
-    row = model.spec.preprocess.normalise(picture)
+    row = model.spec.preprocess.normalize(picture)
     (plain,) = input_gradients(model, row[None], [ClassObjective(2)])
     np.testing.assert_allclose(found.gradient, plain.gradient, atol=1e-6)
 
@@ -100,7 +100,7 @@ def test_smoothgrad_is_the_mean_over_its_seeded_copies() -> None:
     picture = view(model)
     parameters = SmoothGrad(samples=5, noise=0.2, seed=9)
     found = exhaust(smoothgrad(model, picture, parameters, target=2))
-    row = model.spec.preprocess.normalise(picture)
+    row = model.spec.preprocess.normalize(picture)
     generator = torch.Generator().manual_seed(9)
     total = np.zeros_like(found.gradient)
     for count in (2, 2, 1):
@@ -178,7 +178,7 @@ def test_grad_cam_survives_an_in_place_relu_behind_its_layer() -> None:
     assert not model.module.conv1._forward_hooks  # type: ignore[union-attr]
 
 
-def test_randomised_weights_change_grad_cam() -> None:
+def test_randomized_weights_change_grad_cam() -> None:
     # Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing.
     model, other = tiny(), loaded(TinyCNN(seed=1))
     batch = rows(model, 1)
@@ -256,8 +256,8 @@ def test_faithfulness_of_a_map_by_a_naive_loop() -> None:
     picture = view(model)
     values = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
     found = exhaust(faithfulness(model, picture, values, 3))
-    normalise = model.spec.preprocess.normalise
-    row, gone = normalise(picture), normalise(filled(picture, "mean"))
+    normalize = model.spec.preprocess.normalize
+    row, gone = normalize(picture), normalize(filled(picture, "mean"))
     order = np.argsort(-values.ravel(), kind="stable")
     curve = []
     for step in range(STEPS + 1):

@@ -38,8 +38,8 @@ def test_the_map_is_the_mean_of_probability_times_mask_by_a_plain_loop() -> None
     model, parameters = tiny(), Rise(samples=20, cell=9, probability=0.4, fill="blur", seed=7)
     picture = view(model)
     found = exhaust(rise(model, picture, parameters, target=2))
-    normalise = model.spec.preprocess.normalise
-    row, stand_in = normalise(picture), normalise(filled(picture, "blur"))
+    normalize = model.spec.preprocess.normalize
+    row, stand_in = normalize(picture), normalize(filled(picture, "blur"))
     generator = torch.Generator().manual_seed(7)
     seen = []
     for _ in range(20):

@@ -63,8 +63,8 @@ class MemorySource:
 def clustered(count: int, dim: int, seed: int = 0) -> NDArray[np.float32]:
     """(n, D) float32, 40 clusters, none below zero."""
     rng = np.random.default_rng(seed)
-    centres = np.maximum(0, np.random.default_rng(99).standard_normal((40, dim)) * 2)
-    rows = centres[rng.integers(0, 40, count)] + rng.standard_normal((count, dim)) * 0.3
+    centers = np.maximum(0, np.random.default_rng(99).standard_normal((40, dim)) * 2)
+    rows = centers[rng.integers(0, 40, count)] + rng.standard_normal((count, dim)) * 0.3
     return np.maximum(0, rows).astype(np.float32)
 
 

@@ -41,7 +41,7 @@ def test_cmyk_is_converted() -> None:
     assert np.abs(image.pixels.astype(int) - (255, 0, 0)).max() < 12
 
 
-def test_grey_with_alpha_is_composited_on_white() -> None:
+def test_gray_with_alpha_is_composited_on_white() -> None:
     stored = np.zeros((1, 3, 2), np.uint8)
     stored[0, :, 1] = 0, 128, 255  # black; transparent, half, opaque
     image = decode(encode(stored, "PNG"))
@@ -49,7 +49,7 @@ def test_grey_with_alpha_is_composited_on_white() -> None:
     assert [tuple(each) for each in image.pixels[0]] == [(255,) * 3, (127,) * 3, (0,) * 3]
 
 
-def test_colour_with_alpha_is_composited_on_white() -> None:
+def test_color_with_alpha_is_composited_on_white() -> None:
     stored = np.array([[[200, 100, 0, 0], [200, 100, 0, 255], [200, 100, 0, 51]]], np.uint8)
     image = decode(encode(stored, "PNG"))
     expected = np.rint(255 + (np.array([200, 100, 0]) - 255) * 0.2)
@@ -66,18 +66,18 @@ def test_a_palettes_transparency_becomes_white(transparency: int | bytes) -> Non
     np.testing.assert_array_equal(image.pixels[0], [[255, 255, 255], [0, 0, 255]])
 
 
-def test_a_single_transparent_colour_becomes_white() -> None:
+def test_a_single_transparent_color_becomes_white() -> None:
     stored = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)
     image = decode(encode(stored, "PNG", transparency=(255, 0, 0)))
     np.testing.assert_array_equal(image.pixels[0], [[255, 255, 255], [0, 0, 255]])
 
 
-def test_black_and_white_and_grey_become_rgb() -> None:
+def test_black_and_white_and_gray_become_rgb() -> None:
     bits = Image.new("1", (2, 1))
     bits.putdata([0, 255])
     np.testing.assert_array_equal(decode(save(bits, "PNG")).pixels[0], [[0] * 3, [255] * 3])
-    grey = decode(encode(SMALL[..., 0], "PNG")).pixels
-    np.testing.assert_array_equal(grey, np.repeat(SMALL[..., :1], 3, axis=2))
+    gray = decode(encode(SMALL[..., 0], "PNG")).pixels
+    np.testing.assert_array_equal(gray, np.repeat(SMALL[..., :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -107,7 +107,7 @@ def test_floats_are_stretched_and_must_be_finite() -> None:
         decode(encode(np.array([[0.0, np.nan]], np.float32), "TIFF"))
 
 
-def grey_png(depth: int, data: bytes, transparent: int, width: int = 4) -> bytes:
+def gray_png(depth: int, data: bytes, transparent: int, width: int = 4) -> bytes:
     more = chunk(b"tRNS", struct.pack(">H", transparent))
     return png(width, 1, 0, b"\0" + data, depth, more)
 
@@ -122,17 +122,17 @@ def grey_png(depth: int, data: bytes, transparent: int, width: int = 4) -> bytes
     ],
 )
 @pytest.mark.parametrize("transparent", [0, 1])
-def test_a_transparent_grey_counts_at_every_depth(
+def test_a_transparent_gray_counts_at_every_depth(
     depth: int, data: bytes, shades: list[int], transparent: int
 ) -> None:
     shades = [255 if shade == shades[transparent] else shade for shade in shades]
     if depth == 1:
         shades = [255] * 4 if transparent == 0 else [0, 255, 0, 255]
-    pixels = decode(grey_png(depth, data, transparent)).pixels
+    pixels = decode(gray_png(depth, data, transparent)).pixels
     np.testing.assert_array_equal(pixels[0], np.repeat(np.array(shades)[:, None], 3, axis=1))
 
 
-def test_a_transparent_colour_of_sixteen_bits_becomes_white() -> None:
+def test_a_transparent_color_of_sixteen_bits_becomes_white() -> None:
     data = b"\0" + struct.pack(">6H", 1000, 20_000, 3000, 50_000, 20_000, 3000)
     more = chunk(b"tRNS", struct.pack(">3H", 1000, 20_000, 3000))
     pixels = decode(png(2, 1, 2, data, 16, more)).pixels
@@ -144,7 +144,7 @@ def test_a_transparent_colour_of_sixteen_bits_becomes_white() -> None:
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_deep_grey_tiffs_are_rescaled_and_turned(
+def test_deep_gray_tiffs_are_rescaled_and_turned(
     mode: str, compression: str, orientation: int
 ) -> None:
     values = np.array([[0, 257, 65_535], [300, 25_700, 40_000]])
@@ -153,6 +153,6 @@ def test_deep_grey_tiffs_are_rescaled_and_turned(
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     image = decode(save(stored, "TIFF", compression=compression, exif=exif))
-    grey = np.rint(values / 257).astype(np.uint8)
-    expected = grey if orientation == 1 else np.rot90(grey, -1)
+    gray = np.rint(values / 257).astype(np.uint8)
+    expected = gray if orientation == 1 else np.rot90(gray, -1)
     np.testing.assert_array_equal(image.pixels, np.repeat(expected[..., None], 3, axis=2))

@@ -107,7 +107,7 @@ def test_a_channel_that_says_nothing_is_dark_on_either_scale() -> None:
     assert found.maxima.tolist() == [0.0]
     for scale in ("each", "shared"):
         drawn = draw_activations(found, scale)  # type: ignore[arg-type]
-        assert (drawn == (0, 0, 3)).all(-1).any()  # the darkest colour of the map
+        assert (drawn == (0, 0, 3)).all(-1).any()  # the darkest color of the map
 
 
 def test_many_maps_are_drawn_in_part_the_most_active_first() -> None:

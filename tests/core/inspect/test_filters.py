@@ -20,7 +20,7 @@ def convolution(weights: Tensor, groups: int = 1) -> nn.Module:
 
 
 def colors(picture: Pixels) -> set[tuple[int, ...]]:
-    """The colours of the tiles: those of text and gaps are grey, and left out if asked for."""
+    """The colors of the tiles: those of text and gaps are gray, and left out if asked for."""
     return {tuple(map(int, color)) for color in picture.reshape(-1, 3)}
 
 
@@ -35,7 +35,7 @@ def test_figures_are_those_of_the_weights() -> None:
     assert everything.weights.dtype == np.float32
 
 
-def test_a_filter_of_three_channels_is_a_coloured_tile() -> None:
+def test_a_filter_of_three_channels_is_a_colored_tile() -> None:
     weights = torch.full((1, 3, 2, 2), -1.0)
     weights[0, 0, 0, 0] = 1  # red at the top left, black elsewhere
     weights[0, :, 1, 1] = torch.tensor([-1, 0, 1])
@@ -69,13 +69,13 @@ def test_a_constant_filter_is_drawn_without_dividing_by_its_width(
     assert (level,) * 3 in colors(drawn)
 
 
-def test_zero_is_mid_grey_in_deeper_layers() -> None:
+def test_zero_is_mid_gray_in_deeper_layers() -> None:
     weights = np.array([[[[-2.0, 0.0, 1.0]]]], np.float32)
     levels = signed_brightness(weights, np.float32([[[[2.0]]]]))
     assert levels.ravel().tolist() == [0, 128, 191]
 
 
-def test_a_deeper_filter_is_a_row_of_grey_tiles() -> None:
+def test_a_deeper_filter_is_a_row_of_gray_tiles() -> None:
     weights = torch.zeros(2, 8, 1, 1)
     weights[0, 7], weights[1, 0] = 1.0, -1.0
     drawn = draw_filters(filters(convolution(weights), "0", None))

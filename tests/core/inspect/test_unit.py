@@ -128,7 +128,7 @@ def test_the_products_written_out_add_up_to_what_the_layer_put_out(name: str) ->
 
 
 @pytest.mark.parametrize("kind", [StdConv2d, StdConv2dSame])
-def test_weights_that_a_layer_standardises_are_shown_as_it_uses_them(kind: type) -> None:
+def test_weights_that_a_layer_standardizes_are_shown_as_it_uses_them(kind: type) -> None:
     layer = kind(6, 4, 3, stride=2)
     module, batch, table = looked_into(network(layer))
     found = unit(module, batch, table, Position("2", 1, 2, 3))

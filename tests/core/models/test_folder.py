@@ -145,10 +145,10 @@ def test_a_folder_whose_name_is_taken_or_strange_is_refused(tmp_path: Path) -> N
         standard_registry(tmp_path / "nowhere")
 
 
-def test_colour_pictures_reach_a_grey_network_by_their_luminance(tmp_path: Path) -> None:
+def test_color_pictures_reach_a_gray_network_by_their_luminance(tmp_path: Path) -> None:
 
     toy_folder(tmp_path)
-    grey = standard_registry(tmp_path).load("toy", CPU)
-    colour = np.zeros((4, 4, 3), np.uint8)
-    colour[..., 0] = 255  # red: luminance 0.299
-    assert grey.spec.preprocess(colour)[0, 0, 0] == pytest.approx(76 / 255)
+    gray = standard_registry(tmp_path).load("toy", CPU)
+    color = np.zeros((4, 4, 3), np.uint8)
+    color[..., 0] = 255  # red: luminance 0.299
+    assert gray.spec.preprocess(color)[0, 0, 0] == pytest.approx(76 / 255)

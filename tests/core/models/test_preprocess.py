@@ -23,8 +23,8 @@ def test_input_equals_torchvision_on_pillow(name: str) -> None:
         ]
     )
     expected = reference(Image.fromarray(photo(name)))
-    one_grey_level = 1 / 255 / min(IMAGENET.std)
-    assert torch.allclose(IMAGENET(photo(name)), expected, atol=1.01 * one_grey_level)
+    one_gray_level = 1 / 255 / min(IMAGENET.std)
+    assert torch.allclose(IMAGENET(photo(name)), expected, atol=1.01 * one_gray_level)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (40, 1), (224, 224), (300, 451)])
@@ -49,10 +49,10 @@ def test_stretch_keeps_no_aspect_and_crops_nothing() -> None:
     assert stretch(photo("chelsea")).shape == (1, 28, 28)
 
 
-def test_grey_input_is_the_luma_pillow_computes() -> None:
-    grey = Preprocessing(1, 300, 451, STRETCH, "bilinear", (0.0,), (1.0,))
+def test_gray_input_is_the_luma_pillow_computes() -> None:
+    gray = Preprocessing(1, 300, 451, STRETCH, "bilinear", (0.0,), (1.0,))
     expected = np.asarray(Image.fromarray(photo("chelsea")).convert("L"), dtype=int)
-    assert np.abs(grey.view(photo("chelsea"))[0].numpy().astype(int) - expected).max() <= 1
+    assert np.abs(gray.view(photo("chelsea"))[0].numpy().astype(int) - expected).max() <= 1
 
 
 def test_nearest_picks_pixels_and_invents_none() -> None:

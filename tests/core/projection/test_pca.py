@@ -8,15 +8,15 @@ from tests.core.projection.clouds import gaussian
 
 def test_components_and_their_variances_equal_those_of_the_svd() -> None:
     rows = gaussian(500, 40).astype(np.float64)
-    centred = rows - rows.mean(axis=0)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    centered = rows - rows.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centered, full_matrices=False)
     basis = fit(rows.astype(np.float32), 3)
     signs = np.sign((basis.components * directions[:3]).sum(axis=1))
     np.testing.assert_allclose(basis.components, directions[:3] * signs[:, None], atol=1e-5)
     expected = singular[:3] ** 2 / (singular**2).sum()
     np.testing.assert_allclose(basis.variance_ratio, expected, rtol=1e-5)
     np.testing.assert_allclose(
-        basis.spread(rows.astype(np.float32)), centred @ directions[:3].T * signs, atol=1e-4
+        basis.spread(rows.astype(np.float32)), centered @ directions[:3].T * signs, atol=1e-4
     )
 
 

@@ -97,7 +97,7 @@ def test_progress_rises_from_zero_to_one(method: Method) -> None:
     assert fractions[-1] == 1
     if method is QUICK:
         texts = {text for _, text in told}
-        wanted = {"principal components", "nearest neighbors", "early exaggeration", "optimisation"}
+        wanted = {"principal components", "nearest neighbors", "early exaggeration", "optimization"}
         assert wanted <= texts
 
 

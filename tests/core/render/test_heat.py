@@ -31,7 +31,7 @@ def color(name, position):
 
 
 def noise(height=12, width=16, seed=0):
-    """A picture with no two equal rows or columns, and no pixel of the cut-out's grey."""
+    """A picture with no two equal rows or columns, and no pixel of the cut-out's gray."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     pixels[(pixels == 128).all(axis=2)] = 0
     return pixels
@@ -147,10 +147,10 @@ def test_map_without_values_is_an_error():
         scale_of(np.zeros((0, 4), dtype=np.float32))
 
 
-# --- colours ---
+# --- colors ---
 
 
-def test_zero_of_signed_map_has_the_middle_colour():
+def test_zero_of_signed_map_has_the_middle_color():
     values = np.array([[-1, 0, 0.5, 2]], dtype=np.float32)
     scale = scale_of(values)
     drawn = draw(values, noise(1, 4), Drawing(style="heatmap"))
@@ -179,7 +179,7 @@ def test_colorize_takes_any_shape():
     assert colorize(values, scale_of(values), "gray").shape == (2, 3, 4, 3)
 
 
-def test_shared_scale_gives_equal_values_equal_colours_across_maps():
+def test_shared_scale_gives_equal_values_equal_colors_across_maps():
     scale = Scale(low=0.0, high=4.0, percentile=99.0, signed=False)
     drawing = Drawing(style="heatmap")
     one = draw(np.array([[1.0, 2.0]]), noise(1, 2), drawing, scale=scale)
@@ -202,21 +202,21 @@ def test_overlay_with_alpha_0_is_the_picture_and_with_alpha_1_the_heat_map():
 def test_overlay_blends_by_hand():
     view = np.full((1, 3, 3), (200, 100, 50), dtype=np.uint8)
     values = np.array([[0.0, 64 / 254, 1.0]], dtype=np.float32)
-    drawing = Drawing(colormap="viridis")  # alpha 0.5: the picture is all grey
+    drawing = Drawing(colormap="viridis")  # alpha 0.5: the picture is all gray
     scale = Scale(low=0.0, high=1.0, percentile=99.0, signed=False)
-    grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    gray = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     drawn = draw(values, view, drawing, scale=scale)
     for column, value in enumerate((0.0, 64 / 254, 1.0)):
         weight = 0.25 + 0.25 * math.sqrt(value)
-        mixed = weight * np.array(color("viridis", value)) + (1 - weight) * grey
+        mixed = weight * np.array(color("viridis", value)) + (1 - weight) * gray
         np.testing.assert_allclose(drawn[0, column], mixed, atol=0.51)
 
 
-def test_overlay_keeps_half_the_picture_s_colour_at_a_quarter():
+def test_overlay_keeps_half_the_picture_s_color_at_a_quarter():
     view = np.full((1, 1, 3), (200, 100, 50), dtype=np.uint8)
     drawn = draw(np.zeros((1, 1)), view, Drawing(alpha=0.25, colormap="gray"))
-    grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-    mixed = (1 - 0.25**2) * (np.array([200, 100, 50]) + grey) / 2
+    gray = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    mixed = (1 - 0.25**2) * (np.array([200, 100, 50]) + gray) / 2
     np.testing.assert_allclose(drawn[0, 0], mixed, atol=0.51)
 
 
@@ -293,7 +293,7 @@ def test_mask_with_fewer_positive_values_than_the_fraction_shows_these():
     assert most_important(values, 1.0).tolist() == (values > 0).tolist()
 
 
-def test_cutout_shows_the_picture_in_the_mask_and_grey_around_it():
+def test_cutout_shows_the_picture_in_the_mask_and_gray_around_it():
     values = np.random.default_rng(0).normal(size=(12, 16))
     view = noise()
     chosen = (draw(values, view, Drawing(style="mask")) == 255).all(axis=2)
@@ -334,7 +334,7 @@ def test_hot_rectangle_lands_where_hand_arithmetic_puts_it(shape, resize, rectan
     placement = Placement(preprocessing(40, 40, resize).frame(*shape), *shape)
     whole = np.zeros(shape, dtype=np.float32)
     whole[placement.seen] = placement.project(values)
-    # Between the centres of two pixels a bilinear step passes one half at their common edge.
+    # Between the centers of two pixels a bilinear step passes one half at their common edge.
     hot_rows = np.flatnonzero(whole.max(axis=1) > 0.5)
     hot_columns = np.flatnonzero(whole.max(axis=0) > 0.5)
     assert hot_rows.tolist() == list(range(expected[0], expected[1]))
@@ -348,8 +348,8 @@ def test_ramp_stays_the_same_ramp_to_a_fraction_of_a_pixel(shape, resize):
     placement = Placement(frame, *shape)
     rows, columns = placement.seen
     for axis, extent in enumerate((rows, columns)):
-        centres = np.arange(40, dtype=np.float32) + 0.5
-        ramp = np.broadcast_to(centres[:, None] if axis == 0 else centres, (40, 40)).copy()
+        centers = np.arange(40, dtype=np.float32) + 0.5
+        ramp = np.broadcast_to(centers[:, None] if axis == 0 else centers, (40, 40)).copy()
         laid = placement.project(ramp)
         laid = laid[:, 0] if axis == 0 else laid[0]
         ratio = frame.scaled[axis] / shape[axis]
@@ -423,7 +423,7 @@ def test_unseen_equals_a_pixel_by_pixel_overlap(height, width, input_side, more,
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_unseen_pixels_are_dark_hatched_grey_and_do_not_depend_on_the_map(style):
+def test_unseen_pixels_are_dark_hatched_gray_and_do_not_depend_on_the_map(style):
     original = np.full((120, 200, 3), (250, 40, 90), dtype=np.uint8)
     frame = preprocessing(40, 40, 60).frame(120, 200)
     mask = unseen(frame, 120, 200)
@@ -433,7 +433,7 @@ def test_unseen_pixels_are_dark_hatched_grey_and_do_not_depend_on_the_map(style)
         for values in (np.zeros((40, 40)), np.ones((40, 40)))
     )
     marked = one[mask]
-    assert (marked == marked[:, :1]).all()  # grey
+    assert (marked == marked[:, :1]).all()  # gray
     assert marked.max() < 128
     assert len(np.unique(marked)) == 2  # two kinds of stripe
     assert (other[mask] == marked).all()
@@ -446,7 +446,7 @@ def test_hatching_runs_on_across_margins():
     drawn = draw(np.ones((40, 40)), noise(40, 40), drawing, frame=frame, original=noise(120, 200))[
         ..., 0
     ]
-    # On a diagonal from the top margin into the left one a stripe keeps its grey.
+    # On a diagonal from the top margin into the left one a stripe keeps its gray.
     diagonal = [int(drawn[y, 40 - y]) for y in range(41)]
     assert len(set(diagonal)) == 1
 

@@ -15,13 +15,13 @@ LABELS = [f"blob {of}" for of in OF]
 
 
 def has(picture: Any, color: tuple[int, int, int], within: int = 0) -> int:
-    """How many pixels have the colour."""
+    """How many pixels have the color."""
     return int((np.abs(picture.astype(int) - color).max(axis=2) <= within).sum())
 
 
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("size_px", [300, 900])
-def test_a_map_is_drawn_in_its_labels_colours(dims: int, size_px: int) -> None:
+def test_a_map_is_drawn_in_its_labels_colors(dims: int, size_px: int) -> None:
     picture = plot(ROWS[:, :dims], LABELS, size_px=size_px, title="three blobs")
     assert picture.shape == (size_px * 4 // 5, size_px, 3)
     assert picture.dtype == np.uint8
@@ -32,7 +32,7 @@ def test_a_map_is_drawn_in_its_labels_colours(dims: int, size_px: int) -> None:
         assert has(picture[:, size_px * 4 // 5 :], color) > 10
 
 
-def test_a_map_by_numbers_has_a_colour_bar_and_no_legend() -> None:
+def test_a_map_by_numbers_has_a_color_bar_and_no_legend() -> None:
     values = np.linspace(0, 1, 150)
     picture = plot(ROWS[:, :2], LABELS, values=values, value_name="kept")
     bar = picture[:, 724:744].reshape(-1, 3)

@@ -42,12 +42,12 @@ def closest(count: int, vision: str) -> float:
 
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("count", range(2, 11))
-def test_up_to_ten_labels_are_told_apart_by_colour_blind_eyes(count: int, vision: str) -> None:
+def test_up_to_ten_labels_are_told_apart_by_color_blind_eyes(count: int, vision: str) -> None:
     assert closest(count, vision) > 12
 
 
 @pytest.mark.parametrize("vision", ["normal", "deuteranopia"])
-def test_twelve_labels_are_told_apart_by_most_colour_blind_eyes(vision: str) -> None:
+def test_twelve_labels_are_told_apart_by_most_color_blind_eyes(vision: str) -> None:
     assert closest(MAX_LABELS, vision) > 10
 
 
@@ -69,7 +69,7 @@ def test_the_legend_goes_by_frequency_and_then_by_name() -> None:
     assert found.named == 3
 
 
-def test_the_rarest_of_many_labels_share_a_grey() -> None:
+def test_the_rarest_of_many_labels_share_a_gray() -> None:
     labels = [f"{number:02}" for number in range(15) for _ in range(20 - number)]
     found = colored(labels)
     assert len(found.entries) == MAX_LABELS + 1

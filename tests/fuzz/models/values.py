@@ -136,7 +136,7 @@ PATHS = (
 )
 KEYS = (
     "x",
-    "colour",
+    "color",
     '"a b"',
     '""',
     '"a\\nb"',

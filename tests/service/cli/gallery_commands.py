@@ -51,9 +51,9 @@ class Commands:
         return code
 
 
-def quadrants(*grey: int) -> bytes:
+def quadrants(*gray: int) -> bytes:
     """A PNG file of 4 x 4 pixels in four quadrants; the toy network's features are their sums."""
-    return encode(np.kron(np.reshape(grey, (2, 2)), np.ones((2, 2))).astype(np.uint8), "PNG")
+    return encode(np.kron(np.reshape(gray, (2, 2)), np.ones((2, 2))).astype(np.uint8), "PNG")
 
 
 def pictures(folder: Path, count: int = 6) -> Path:

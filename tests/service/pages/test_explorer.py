@@ -191,7 +191,7 @@ def test_inside_shows_a_network_of_ones_own(page: Page, server: LiveServer) -> N
 # ---- Gallery ----
 
 
-def test_gallery_shows_neighbours_in_both_spaces(
+def test_gallery_shows_neighbors_in_both_spaces(
     page: Page, server: LiveServer, foreign: list[str], stored: str
 ) -> None:
     see(page, server, "gallery", sample="coffee", collection=stored)
@@ -254,7 +254,7 @@ def test_map_is_made_followed_and_looked_into(
     page.mouse.up()
     page.keyboard.up("Shift")
     expect(page.locator("#status")).to_contain_text("12 pictures selected")
-    page.get_by_label("Colours").select_option("preserved")
+    page.get_by_label("Colors").select_option("preserved")
     expect(page.locator(".legend span")).to_have_count(2)
     assert [each for each in foreign if "GPU stall" not in each] == []
 

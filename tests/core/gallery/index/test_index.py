@@ -85,7 +85,7 @@ def test_fewer_rows_than_asked_for_are_all_found() -> None:
     assert sorted(index.search(rows[0], 1000).numbers.tolist()) == list(range(7))
 
 
-def test_a_thousand_neighbours_are_those_of_brute_force() -> None:
+def test_a_thousand_neighbors_are_those_of_brute_force() -> None:
     rows = clustered(5000, 16)
     index, _ = _made(rows)
     want = nearest("l2", rows[9], np.arange(5000), rows, 1000)

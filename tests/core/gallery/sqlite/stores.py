@@ -44,7 +44,7 @@ class Recorder:
                     held[number] = (label, vector)
                 case changes.Removed(number=number):
                     del held[number]
-                case changes.Relabelled(number=number, label=label):
+                case changes.Relabeled(number=number, label=label):
                     held[number] = (label, held[number][1])
         return held
 

@@ -16,7 +16,7 @@ from core.gallery.records import (
     Remove,
     StoredPrediction,
 )
-from core.gallery.sqlite.changes import Added, Created, Dropped, Relabelled, Removed
+from core.gallery.sqlite.changes import Added, Created, Dropped, Relabeled, Removed
 from core.gallery.sqlite.store import Store
 from core.types import ImageFile
 from tests.core.gallery.records import Clock, new_item, spec
@@ -118,7 +118,7 @@ def test_a_patch_keeps_the_number(
     changed = {"label": wanted, "version": written.seq, "updated_at": clock.now}
     expected = replace(old, metadata={"b": 2}, **changed)  # type: ignore[arg-type]
     assert written.item == expected == store.item("c", "a")
-    told = [] if label is UNSET else [Relabelled(store.collection("c").key, old.number, wanted)]
+    told = [] if label is UNSET else [Relabeled(store.collection("c").key, old.number, wanted)]
     assert recorder.commits[-1] == (told, store.seq)
 
 

@@ -114,7 +114,7 @@ def test_an_approximate_index_that_misses_too_much_is_named(
 
         monkeypatch.setattr(VectorIndex, "search", near_sighted)
         faults = gallery.verify()
-    assert "the index finds only 20.0% of the true neighbours" in [each.text for each in faults]
+    assert "the index finds only 20.0% of the true neighbors" in [each.text for each in faults]
 
 
 def test_an_empty_gallery_has_no_faults(tmp_path: Path) -> None:
