@@ -1,8 +1,9 @@
-"""README's commands print what README shows, up to figures; its tables are the code's."""
+"""The documents' commands print what they show, up to figures; their tables are the code's."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,19 +14,24 @@ from service.settings import PREFIX, Settings
 from tests.service.live import running
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README, TOUR, SETTINGS = (
+    (ROOT / name).read_text() for name in ("README.md", "docs/tour.md", "docs/settings.md")
+)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FIGURES = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 
 
-def commands() -> list[tuple[str, str]]:
-    """Each command of the section Use and the output shown below it."""
-    use = README.split("\n## Use\n")[1].split("\n## ")[0]
+def commands(text: str) -> list[tuple[str, str]]:
+    """Each command of a document's console blocks and the output shown below it."""
     found: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", use, re.S):
+    for block in re.findall(r"```console\n(.*?)```", text, re.S):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             command, _, output = part.partition("\n")
             found.append((command, output))
     return found
+
+
+USE = commands(README.split("\n## Use\n")[1].split("\n## ")[0])
 
 
 def shape(text: str) -> object:
@@ -63,16 +69,19 @@ def run(command: str, url: str) -> str:
     return done.stdout
 
 
-def test_every_command_prints_what_readme_shows(tmp_path: Path) -> None:
-    assert len(commands()) > 10
+@pytest.mark.parametrize("shown", [USE, commands(TOUR)], ids=["README", "tour"])
+def test_every_command_prints_what_is_shown(tmp_path: Path, shown: list[tuple[str, str]]) -> None:
+    assert len(shown) >= 5
     with (tmp_path / "log").open("w") as log, running(log) as server:
-        for command, shown in commands():
-            assert shape(run(command, server.url)) == shape(shown), command
+        for command, output in shown:
+            if "| jq" in command and shutil.which("jq") is None:
+                pytest.skip("jq is not installed")
+            assert shape(run(command, server.url)) == shape(output), command
 
 
 def test_every_endpoint_has_a_command() -> None:
     document = json.loads((ROOT / "openapi" / "openapi.json").read_text())
-    used = " ".join(command for command, _ in commands())
+    used = " ".join(command for command, _ in commands(TOUR))
     for path in document["paths"]:
         pattern = re.sub(r"\\\{.*?\\\}", "[^/ ]+", re.escape(path)) + r"(?=[\s'\"?]|$)"
         assert re.search(pattern, used), path
@@ -89,9 +98,23 @@ def settings_table() -> str:
 
 
 def test_the_settings_table_is_complete() -> None:
-    assert settings_table() in README
+    assert settings_table() in SETTINGS
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)", README))
-def test_every_link_leads_somewhere(target: str) -> None:
-    assert (ROOT / target).exists()
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 135
+
+
+def anchors(file: Path) -> set[str]:
+    """What a document's headings are called in links."""
+    heads = re.findall(r"^#+ (.+)$", file.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: str(each.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", document.read_text()):
+        name, _, anchor = target.partition("#")
+        file = document.parent / name if name else document
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
