@@ -14,10 +14,10 @@ MAX_LABELS: Final = 12
 NO_LABEL: Final = "no label"
 
 # Okabe, Ito 2008, jfly.uni-koeln.de/color; yellow late, it is faint on white.
-_EIGHT: Final = ("0072B2", "D55E00", "009E73", "CC79A7", "56B4E9", "E69F00", "000000", "F0E442")
+EIGHT: Final = ("0072B2", "D55E00", "009E73", "CC79A7", "56B4E9", "E69F00", "000000", "F0E442")
 # Krzywinski's twelve, mk.bcgsc.ca/colorblind, ordered so that each is as far as can be from those
 # before it in normal, deutan and protan vision: the last two are for those who see all colors.
-_TWELVE: Final = (
+TWELVE: Final = (
     "8400CD",
     "FFC33B",
     "009F81",
@@ -31,7 +31,7 @@ _TWELVE: Final = (
     "E20134",
     "FFB2FD",
 )
-_OTHER: Final = (180, 180, 180)
+OTHER: Final = (180, 180, 180)
 _NONE: Final = (218, 218, 218)
 
 
@@ -65,12 +65,12 @@ class Coloring:
     @property
     def named(self) -> int:
         """How many entries, from the first, are one label each."""
-        return sum(entry.color not in (_OTHER, _NONE) for entry in self.entries)
+        return sum(entry.color not in (OTHER, _NONE) for entry in self.entries)
 
 
 def colors(count: int) -> tuple[tuple[int, int, int], ...]:
     """As many colors as labels, at most MAX_LABELS."""
-    chosen = _EIGHT if count <= len(_EIGHT) else _TWELVE
+    chosen = EIGHT if count <= len(EIGHT) else TWELVE
     return tuple(_rgb(each) for each in chosen[:count])
 
 
@@ -91,7 +91,7 @@ def colored(labels: Sequence[str | None]) -> Coloring:
     if rest:
         place |= dict.fromkeys(rest, len(entries))
         text = f"other ({len(rest)} label{'s' if len(rest) > 1 else ''})"
-        entries.append(Entry(text, _OTHER, sum(counts[label] for label in rest)))
+        entries.append(Entry(text, OTHER, sum(counts[label] for label in rest)))
     without = len(labels) - counts.total()
     if without:
         place[None] = len(entries)

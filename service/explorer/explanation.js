@@ -30,7 +30,7 @@ export class Explanation {
     const query = { model: context.model, target: context.target, faithfulness: true };
     const found = await getJson(`v1/explain/${this.method}`,
       { query, body: context.picture.blob, signal: context.signal });
-    this.map = { shape: [found.map.length, found.map[0].length], values: Float32Array.from(found.map.flat()) };
+    this.map = { shape: [found.map.length, found.map[0].length], values: Float32Array.from(found.map.flat()), scale: found.scale };
     if (found.grid) {
       this.sweep = found;
       this.followCells();

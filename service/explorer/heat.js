@@ -1,22 +1,18 @@
-// Owns drawing a map of numbers over a picture; refuses to know where either comes from.
+// Owns drawing a map of numbers over a picture, as the service's PNG does; refuses to know where either comes from.
 
-import { table } from "./colormaps.js";
+import { LAST, table } from "./colormaps.js";
 
-const PERCENTILE = 0.99;
+const MIDDLE = LAST / 2;
+const BLANK = 128;
 
 /** How a map is drawn, the same for all maps of a view. */
-export const defaults = () => ({ style: "overlay", colormap: "inferno", opacity: 0.55, fraction: 0.1 });
-
-/** The value that takes the strongest color: the 99th percentile of what is not 0. */
-export function strength(values) {
-  const sizes = values.filter((value) => value !== 0).map(Math.abs).sort();
-  return sizes.length ? sizes[Math.floor(PERCENTILE * (sizes.length - 1))] : 1;
-}
+export const defaults = () => ({ style: "overlay", colormap: "inferno", opacity: 0.5, fraction: 0.1 });
 
 /**
  * Draws a map on a canvas of its size.
  * @param {HTMLCanvasElement} canvas
- * @param {{shape: number[], values: Float32Array}} map (H, W)
+ * @param {{shape: number[], values: Float32Array, scale: {low: number, high: number, signed: boolean}}} map (H, W),
+ *   and the values at the ends of its colors
  * @param {CanvasImageSource|null} under the picture the model saw, of the same size
  * @param {object} how see `defaults`
  */
@@ -28,41 +24,49 @@ export function draw(canvas, map, under, how) {
   if (under) pen.drawImage(under, 0, 0, width, height);
   const pixels = pen.getImageData(0, 0, width, height);
   const paint = { overlay: painted, mask: masked, cutout: cut }[how.style];
-  paint(pixels.data, map.values, how);
+  paint(pixels.data, map, how);
   pen.putImageData(pixels, 0, 0);
 }
 
-function painted(rgba, values, { colormap, opacity }) {
-  const top = strength(values);
-  const signed = values.some((value) => value < 0);
-  const colors = table(signed ? "red-blue" : colormap);
+/** Colors over the picture in gray; see `_overlay` of core/render/overlay.py. */
+function painted(rgba, { values, scale: { low, high, signed } }, { colormap, opacity }) {
+  const colors = table(signed ? "bwr" : colormap);
+  const faded = Math.min(1, 2 * opacity);
   values.forEach((value, index) => {
-    const share = signed ? (value / top + 1) / 2 : value / top;
-    const color = 3 * Math.round(255 * Math.min(1, Math.max(0, share)));
+    const share = Math.min(high, Math.max(low, value)) / high;
+    const level = signed ? Math.round(share * MIDDLE) + MIDDLE : Math.round(share * LAST);
+    const size = signed ? Math.abs(level / MIDDLE - 1) : level / LAST;
+    const weight = opacity * (opacity + (1 - opacity) * Math.sqrt(size));
+    const at = 4 * index;
+    const luma = 0.299 * rgba[at] + 0.587 * rgba[at + 1] + 0.114 * rgba[at + 2];
     for (let channel = 0; channel < 3; channel += 1) {
-      const at = 4 * index + channel;
-      rgba[at] += opacity * (colors[color + channel] - rgba[at]);
+      const gray = rgba[at + channel] + faded * (luma - rgba[at + channel]);
+      rgba[at + channel] = Math.round(gray * (1 - weight) + colors[3 * level + channel] * weight);
     }
-    rgba[4 * index + 3] = 255;
+    rgba[at + 3] = 255;
   });
 }
 
-function masked(rgba, values, { fraction }) {
-  chosen(values, fraction).forEach((inside, index) => {
+function masked(rgba, { values }, { fraction }) {
+  mostImportant(values, fraction).forEach((inside, index) => {
     rgba.fill(inside ? 255 : 0, 4 * index, 4 * index + 3);
     rgba[4 * index + 3] = 255;
   });
 }
 
-function cut(rgba, values, { fraction }) {
-  chosen(values, fraction).forEach((inside, index) => {
-    if (!inside) rgba[4 * index + 3] = 28;
+function cut(rgba, { values }, { fraction }) {
+  mostImportant(values, fraction).forEach((inside, index) => {
+    if (!inside) rgba.fill(BLANK, 4 * index, 4 * index + 3);
+    rgba[4 * index + 3] = 255;
   });
 }
 
-/** Which pixels are the most important share of all. */
-function chosen(values, fraction) {
-  const sorted = Float32Array.from(values).sort();
-  const limit = sorted[Math.max(0, Math.floor((1 - fraction) * (sorted.length - 1)))];
-  return Array.from(values, (value) => value > limit || (value === limit && value > 0));
+/** The largest share of the values, of those above zero; equal ones from the top, left to right. */
+function mostImportant(values, fraction) {
+  const chosen = new Array(values.length).fill(false);
+  const positive = [...values.keys()].filter((index) => values[index] > 0);
+  positive.sort((one, other) => values[other] - values[one] || one - other);
+  const wanted = Math.max(1, Math.ceil(Number((fraction * values.length).toFixed(6))));
+  for (const index of positive.slice(0, wanted)) chosen[index] = true;
+  return chosen;
 }

@@ -1,7 +1,7 @@
 // Owns the view Inside: layers, filters, feature maps, one unit's arithmetic.
 
 import { call, curl, getJson } from "./api.js";
-import { table } from "./colormaps.js";
+import { LAST, table } from "./colormaps.js";
 import { copyButton, h } from "./dom.js";
 import { parseNpy } from "./npy.js";
 import { onPicture, picture } from "./picture.js";
@@ -155,7 +155,7 @@ function paint(canvas, values) {
   const pen = canvas.getContext("2d");
   const pixels = pen.createImageData(canvas.width, canvas.height);
   values.forEach((value, index) => {
-    const at = 3 * Math.round((255 * (value - low)) / (high - low || 1));
+    const at = 3 * Math.round((LAST * (value - low)) / (high - low || 1));
     pixels.data.set([colors[at], colors[at + 1], colors[at + 2], 255], 4 * index);
   });
   pen.putImageData(pixels, 0, 0);

@@ -59,7 +59,7 @@ function controls() {
   const redraw = (change) => { Object.assign(how, change); for (const each of explanations) each.draw(how); };
   return h("div.controls", {},
     choice(["overlay", "mask", "cutout"], how.style, (style) => redraw({ style }), "Style", { cutout: "cut-out" }),
-    choice(COLORMAPS.filter((name) => name !== "red-blue"), how.colormap, (colormap) => redraw({ colormap }), "Colors"),
+    choice(COLORMAPS, how.colormap, (colormap) => redraw({ colormap }), "Colors"),
     slider("Opacity", how.opacity, (opacity) => redraw({ opacity })),
     slider("Pixels shown", how.fraction, (fraction) => redraw({ fraction: Math.max(0.01, fraction) })));
 }

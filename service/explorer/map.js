@@ -1,7 +1,7 @@
 // Owns the view Map: a collection laid out, followed while it is made, looked into.
 
 import { call, getJson } from "./api.js";
-import { OTHER, PALETTE, table } from "./colormaps.js";
+import { MOST_LABELS, OTHER, css, labelColors } from "./colormaps.js";
 import { choice, h, percent } from "./dom.js";
 import { onPicture, picture } from "./picture.js";
 import { attempt, say } from "./say.js";
@@ -166,16 +166,16 @@ function clear(text) {
 function recolor() {
   if (!points.length) return;
   if (colorBy === "preserved") {
-    const colors = table("cividis");
-    const hex = (value) => `#${Array.from(colors.subarray(3 * value, 3 * value + 3), (part) => part.toString(16).padStart(2, "0")).join("")}`;
-    plot.paint(points.map(({ preserved }) => hex(Math.round(255 * preserved))));
-    parts.legend.replaceChildren(swatch(hex(0), "no neighbor stays near"), swatch(hex(255), "all stay near"));
+    plot.paint(points.map(({ preserved }) => css("cividis", preserved)));
+    parts.legend.replaceChildren(swatch(css("cividis", 0), "no neighbor stays near"), swatch(css("cividis", 1), "all stay near"));
     return;
   }
   const counts = new Map();
   for (const point of points) if (point[colorBy]) counts.set(point[colorBy], (counts.get(point[colorBy]) ?? 0) + 1);
-  const names = [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one)).slice(0, PALETTE.length);
-  const color = new Map(names.map((name, index) => [name, PALETTE[index]]));
+  const names = [...counts.keys()]
+    .sort((one, other) => counts.get(other) - counts.get(one) || (one < other ? -1 : 1)).slice(0, MOST_LABELS);
+  const colors = labelColors(names.length);
+  const color = new Map(names.map((name, index) => [name, colors[index]]));
   plot.paint(points.map((point) => color.get(point[colorBy]) ?? OTHER));
   const rest = points.some((point) => !color.has(point[colorBy])) ? [swatch(OTHER, "other")] : [];
   parts.legend.replaceChildren(...names.map((name) => swatch(color.get(name), `${name} (${counts.get(name)})`)), ...rest);

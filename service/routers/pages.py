@@ -1,5 +1,6 @@
 """Owns the pages for people: the explorer, Swagger UI, ReDoc; every asset comes from here."""
 
+import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,10 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from core.render.heat import DIVERGING, SEQUENTIAL, colors_of
+from core.render.palette import EIGHT, OTHER, TWELVE
+
+_COLORMAPS = (SEQUENTIAL, "viridis", "cividis", "gray", DIVERGING)
 router = APIRouter(include_in_schema=False)
 
 _EXPLORER = Path(__file__).parent.parent / "explorer"
@@ -50,6 +55,7 @@ class _Fresh(StaticFiles):
 def add_pages(app: FastAPI) -> None:
     """Add the pages and what they load. Their links are relative: any path prefix works."""
     app.add_route(f"/assets/docs/{_REDOC}", _redoc_script, include_in_schema=False)
+    app.add_route("/assets/palettes.js", _palettes_script, include_in_schema=False)
     app.mount("/assets/docs", StaticFiles(directory=_DOCS_ASSETS), name="docs-assets")
     app.mount("/assets/explorer", _Fresh(directory=_EXPLORER), name="explorer-assets")
     app.include_router(router)
@@ -106,3 +112,16 @@ async def _redoc_script(_request: Request) -> Response:
 def _offline_redoc() -> bytes:
     """ReDoc's script, which would fetch a logo from a CDN, with a picture that is here."""
     return (_DOCS_ASSETS / _REDOC).read_bytes().replace(_REDOC_LOGO, _OWN_LOGO)
+
+
+async def _palettes_script(_request: Request) -> Response:
+    headers = {"Cache-Control": "no-cache"}
+    return Response(_palettes(), headers=headers, media_type="text/javascript")
+
+
+@cache
+def _palettes() -> str:
+    """The colors of the service's pictures as a module of the explorer."""
+    tables = {name: colors_of(name, False).tobytes().hex() for name in _COLORMAPS}
+    parts = {"TABLES": tables, "LABELS": (EIGHT, TWELVE), "OTHER": bytes(OTHER).hex()}
+    return "".join(f"export const {name} = {json.dumps(part)};\n" for name, part in parts.items())

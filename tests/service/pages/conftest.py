@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.pictures import jpeg
 from tests.service.live import LiveServer, running
 
 ROOT = Path(__file__).parent.parent.parent.parent
+_PATIENCE_MS = 30_000  # a busy machine draws slowly
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS = [
     "--no-sandbox",
@@ -46,6 +47,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
+    expect.set_options(timeout=_PATIENCE_MS)
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
     yield context.new_page()
     context.close()

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parent.parent.parent / "assets" / "axe.min.js"
 SLOW_MS = 60_000
+SAMPLES = Path(__file__).parents[3] / "service" / "explorer" / "samples"
+PIXELS = """canvas => Array.from(
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)"""
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,43 @@ def test_look_draws_maps_as_chosen_without_asking_again(
     assert len({before, stronger, mask}) == 3
     assert asked == []
     assert foreign == []
+
+
+def test_look_asks_for_each_map_once(page: Page, server: LiveServer) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    see(page, server, "look")
+    sample(page)
+    expect(page.locator(".figures").nth(len(METHODS) - 1)).to_contain_text(
+        "insertion", timeout=SLOW_MS
+    )
+    for name in METHODS:
+        expect(page.get_by_label(f"Download {name} as PNG")).to_be_visible(timeout=SLOW_MS)
+        assert sum(f"/v1/explain/{name}?" in url for url in asked) == 1
+    assert sum("/v1/view" in url for url in asked) == 1
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "integrated-gradients"])
+def test_look_draws_what_the_services_picture_shows(
+    page: Page, server: LiveServer, method: str
+) -> None:
+    see(page, server, "look", sample="coffee", target="504")
+    expect(page.get_by_label(f"Download {method} as PNG")).to_be_visible(timeout=SLOW_MS)
+    photo = (SAMPLES / "coffee.jpg").read_bytes()
+    canvas = page.locator("section.explanation", has=page.get_by_label(f"Download {method} as PNG"))
+    for style in ("overlay", "mask", "cutout"):
+        page.get_by_label("Style").select_option(style)
+        drawn = canvas.locator("canvas").evaluate(PIXELS)
+        query = f"target=504&format=png&style={style}"
+        request = urllib.request.Request(
+            f"{server.url}/v1/explain/{method}?{query}",
+            data=photo,
+            headers={"Content-Type": "image/jpeg"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            theirs = np.asarray(Image.open(io.BytesIO(answer.read())), dtype=int)
+        ours = np.array(drawn, dtype=int).reshape(224, 224, 4)[..., :3]
+        assert np.mean(np.abs(ours - theirs).max(2) <= 2) > 0.999, style
 
 
 def test_look_shows_what_hiding_a_part_does(page: Page, server: LiveServer) -> None:
