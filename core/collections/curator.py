@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -236,7 +237,7 @@ class Curator:
             UnknownCollection, UnknownItem, InvalidValue, VersionMismatch, StorageFull.
         """
         if isinstance(patch.label, str):
-            require_label(patch.label)
+            patch = replace(patch, label=require_label(patch.label))
         if isinstance(patch.metadata, Mapping):
             require_metadata(patch.metadata)
         return await asyncio.wrap_future(self.gallery.write(patch))

@@ -70,7 +70,6 @@ class Ticket:
         self.future: Future[Any] = Future()
         self.queue_s = 0.0
         self.run_s = 0.0
-        self.rows = 0
 
 
 class BatchWorker:
@@ -259,18 +258,17 @@ class BatchWorker:
                 self._run_split(tickets[:middle], started)
                 self._run_split(tickets[middle:], started)
                 return
-            self._end(tickets[0], started, 1)
+            self._end(tickets[0], started)
             tickets[0].future.set_exception(_ordinary(error))
             self._count("failed")
             return
         for ticket, result in zip(tickets, results, strict=True):
-            self._end(ticket, started, len(tickets))
+            self._end(ticket, started)
             self._count("answered")
             ticket.future.set_result(result)
 
-    def _end(self, ticket: Ticket, started: float, rows: int) -> None:
+    def _end(self, ticket: Ticket, started: float) -> None:
         ticket.run_s = self._clock() - started
-        ticket.rows = rows
 
     def _count(self, outcome: str) -> None:
         self._metrics.tickets.labels(outcome).inc()

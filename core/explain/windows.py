@@ -130,7 +130,7 @@ class Surface:
         """The unknown windows farthest from known ones; of these, where the scores change most.
 
         Distance before change: over 20 photos, at 74 of 169 windows, change alone gave maps with
-        a rank correlation of 0.939 to the exact ones, distance first 0.952.
+        a rank correlation of 0.939 to the exact ones, distance first 0.957.
         """
         guessed = self._guess().reshape(self._shape)
         down, across = (

@@ -28,13 +28,11 @@ class Trust:
         value: 0 to 1, 1 is best; about 0.5 for points thrown at random.
         neighbors: how many of each point.
         asked: of how many points; each was ranked against all of them.
-        sampled: whether those were drawn, because there are more than SAMPLED_ABOVE.
     """
 
     value: float
     neighbors: int
     asked: int
-    sampled: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +158,7 @@ def trustworthiness(
         ranks = _ranks(centered, asked[some], near[asked[some]])
         penalty += int(np.maximum(ranks - k, 0).sum())
     worst = len(asked) * k * (2 * n - 3 * k - 1) / 2
-    return Trust(1 - penalty / worst, k, len(asked), n > SAMPLED_ABOVE)
+    return Trust(1 - penalty / worst, k, len(asked))
 
 
 def _ranks(

@@ -100,7 +100,7 @@ async function open(layer, signal) {
 /** Of a layer with very many filters only the first. */
 function few(layer) {
   const count = layer.output_shape[0];
-  const deep = (layer.kernel?.[0] ?? 1) > 0 && layer.input_shape[0] > 3;
+  const deep = layer.input_shape[0] > 3;
   const most = deep ? 12 : 64;
   return count > most ? `0-${most - 1}` : null;
 }

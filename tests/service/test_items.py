@@ -168,6 +168,16 @@ def test_one_key_stores_one_picture_however_often_it_is_sent(client: TestClient,
     assert client.get(path).json()["count"] == 2
 
 
+def test_an_empty_label_is_none_however_it_comes(client: TestClient, path: str) -> None:
+    for write in (
+        lambda: client.put(f"{path}/items/a?label=", content=jpeg()),
+        lambda: client.patch(f"{path}/items/a", json={"label": ""}),
+    ):
+        client.put(f"{path}/items/a?label=cat", content=jpeg())
+        assert write().json()["label"] is None
+        assert client.get(f"{path}/items/a").json()["label"] is None
+
+
 def test_a_patch_changes_what_it_names_and_nothing_else(client: TestClient, path: str) -> None:
     before = add(client, path, "coffee", id="a", label="x", metadata='{"k": 1}').json()
     patched = client.patch(f"{path}/items/a", json={"label": "y"})

@@ -59,11 +59,6 @@ class Flat:
     count: int = 0
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the vectors."""
-        return self.count * self.dim * 4
-
-    @property
     def _step(self) -> int:
         return max(1, _BLOCK_BYTES // (4 * self.dim))
 

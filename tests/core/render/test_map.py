@@ -90,7 +90,10 @@ def test_one_point_or_equal_points_are_drawn_in_the_middle(n: int, dims: int) ->
 
 @pytest.mark.parametrize("label", ["$x^2$", "_hidden", "日本\n語", "", "x" * 500])
 def test_any_label_can_stand_in_the_legend(label: str) -> None:
-    plot(ROWS[:, :2], [label] * 150, title=label, size_px=300)
+    legend = plot(ROWS[:, :2], [label] * 150, title=label, size_px=300)[:, 240:]
+    without = plot(ROWS[:, :2], ["-"] * 150, title="-", size_px=300)[:, 240:]
+    assert has(legend, (0, 114, 178)) > 0  # the label's color
+    assert label == "" or not np.array_equal(legend, without)
 
 
 @pytest.mark.parametrize("size_px", [299, 4001])
