@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install install-browser check format lint types test openapi serve bench networks soak crash-test fuzz image-check
+.PHONY: help install install-browser check quick format lint types test openapi serve bench networks soak crash-test fuzz image-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,13 @@ install-browser: ## install Chromium for the tests of the pages
 
 check: SEED = 1
 check: lint types test fuzz ## all that CI runs; fuzzing repeats one seed, so that CI judges the change
+
+QUICK = tests/core/compute tests/core/images tests/core/inspect tests/core/render \
+	tests/core/explain/test_rise.py tests/core/explain/test_occlusion.py \
+	tests/core/models/structure tests/core/test_errors.py tests/test_architecture.py
+
+quick: lint types ## what is known in two minutes: style, types, tests without server, browser, database
+	$(PYTHON) -m pytest -q $(QUICK)
 
 format: ## format the code
 	$(PYTHON) -m ruff format .
