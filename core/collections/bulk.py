@@ -24,7 +24,7 @@ Fate = Literal["stored", "replaced", "unchanged", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FileOutcome:
     """What became of one file.
 
     Attributes:
@@ -57,7 +57,7 @@ async def index_folder(
     *,
     labels: bool,
     bits: int | None = None,
-) -> AsyncIterator[Outcome]:
+) -> AsyncIterator[FileOutcome]:
     """Store every file under its path within the folder, each outcome as soon as it is known.
 
     Begun again, it goes on where it stopped: a file whose bytes are stored already is left alone,
@@ -83,10 +83,10 @@ async def index_folder(
         }
     )
     left = iter(files)
-    running: set[asyncio.Task[Outcome]] = set()
-    done: set[asyncio.Task[Outcome]] = set()
+    running: set[asyncio.Task[FileOutcome]] = set()
+    done: set[asyncio.Task[FileOutcome]] = set()
 
-    async def work(file: Path) -> Outcome:
+    async def work(file: Path) -> FileOutcome:
         return await _index(curator, collection, folder, file, known, labels, bits)
 
     try:
@@ -112,7 +112,7 @@ async def _index(
     known: dict[str, tuple[str, str | None]],
     labels: bool,
     bits: int | None,
-) -> Outcome:
+) -> FileOutcome:
     path = file.relative_to(folder)
     id = path.as_posix()
     digest, label = known.get(id, (None, None))
@@ -120,7 +120,7 @@ async def _index(
     try:
         content = await curator.read(file.read_bytes)
         if (digest, label) == (hashlib.sha256(content).hexdigest(), wanted):
-            return Outcome(file, "unchanged")
+            return FileOutcome(file, "unchanged")
         metadata = {} if digest is None else await curator.read(_metadata, curator, collection, id)
         draft = Draft(id, wanted, metadata, upsert=True)
         picture = ImageFile(content, bits)
@@ -128,8 +128,8 @@ async def _index(
     except (StorageFull, GalleryUnusable):
         raise
     except (SeethroughError, OSError) as error:
-        return Outcome(file, "failed", str(error))
-    return Outcome(file, "stored" if stored.written.created else "replaced")
+        return FileOutcome(file, "failed", str(error))
+    return FileOutcome(file, "stored" if stored.written.created else "replaced")
 
 
 def _label(path: Path) -> str | None:

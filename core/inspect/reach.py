@@ -40,7 +40,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class SlidingOperation:
     """One call of a torch operator.
 
     Attributes:
@@ -64,7 +64,7 @@ def pixels(height: int, width: int) -> Reach:
     return Reach(*(np.stack([np.arange(n), np.arange(n) + 1], 1) for n in (height, width)))
 
 
-def passed(function: torch._ops.OpOverload, operation: Operation) -> Reach | None:
+def passed(function: torch._ops.OpOverload, operation: SlidingOperation) -> Reach | None:
     """The reach of an operator's output; None = it may be anything.
 
     Args:
@@ -95,7 +95,7 @@ def _per_axis(reach: Reach, change: Callable[[Spans, int], Spans]) -> Reach:
 
 
 def _windows(
-    operation: Operation, kernel: Sequence[int], stride: Any, padding: Any, dilation: Any
+    operation: SlidingOperation, kernel: Sequence[int], stride: Any, padding: Any, dilation: Any
 ) -> Reach:
     """A filter or pooling window that steps over the map."""
     kernel, stride, padding, dilation = map(pair, (kernel, stride or kernel, padding, dilation))
@@ -113,7 +113,7 @@ def pair(value: Any) -> tuple[int, int]:
     return values * 2 if len(values) == 1 else values
 
 
-def _convolved(operation: Operation) -> Reach | None:
+def _convolved(operation: SlidingOperation) -> Reach | None:
     given = operation.given
     if given["transposed"] or given["weight"].ndim != 4 or len(operation.reaches) > 1:
         return None
@@ -121,13 +121,13 @@ def _convolved(operation: Operation) -> Reach | None:
     return _windows(operation, kernel, given["stride"], given["padding"], given["dilation"])
 
 
-def _pooled(operation: Operation) -> Reach:
+def _pooled(operation: SlidingOperation) -> Reach:
     given = operation.given
     dilation = given.get("dilation", 1)
     return _windows(operation, given["kernel_size"], given["stride"], given["padding"], dilation)
 
 
-def _adaptively_pooled(operation: Operation) -> Reach:
+def _adaptively_pooled(operation: SlidingOperation) -> Reach:
     def change(spans: Spans, axis: int) -> Spans:
         n, out = len(spans), operation.shape[axis - 2]
         bounds = [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
@@ -136,7 +136,7 @@ def _adaptively_pooled(operation: Operation) -> Reach:
     return _per_axis(operation.reaches[0], change)
 
 
-def _reduced(operation: Operation) -> Reach | None:
+def _reduced(operation: SlidingOperation) -> Reach | None:
     """Mean, sum or maximum over axes that stay, of length 1."""
     given, tensor = operation.given, operation.given["self"]
     if not given["keepdim"] or given["dim"] is None:
@@ -151,7 +151,7 @@ def _reduced(operation: Operation) -> Reach | None:
 def _padded(index: Callable[[NDArray[np.int64], int], NDArray[np.int64]]) -> "Rule":
     """A rule for padding; `index` says which of n rows stands at places below 0 or above n - 1."""
 
-    def rule(operation: Operation) -> Reach | None:
+    def rule(operation: SlidingOperation) -> Reach | None:
         pad = [*operation.given.get("padding", operation.given.get("pad", ())), 0, 0][:4]
 
         def change(spans: Spans, axis: int) -> Spans:
@@ -168,7 +168,7 @@ def _reflected(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return mirrored
 
 
-def _joined(operation: Operation) -> Reach | None:
+def _joined(operation: SlidingOperation) -> Reach | None:
     """Concatenation: along channels a union, along rows or columns one after the other."""
     tensors = operation.given["tensors"]
     axis = operation.given["dim"] % tensors[0].ndim - tensors[0].ndim + 2
@@ -182,7 +182,7 @@ def _joined(operation: Operation) -> Reach | None:
     return Reach(first.rows, np.concatenate([each.cols for each in operation.reaches]))
 
 
-def _united(operation: Operation) -> Reach | None:
+def _united(operation: SlidingOperation) -> Reach | None:
     """Position by position; a map of one row or column is read by all."""
     shape = operation.shape[-2:]
 
@@ -198,23 +198,23 @@ def _united(operation: Operation) -> Reach | None:
     return Reach(rows, union([each.cols for each in operation.reaches], shape[1]))
 
 
-def _same(operation: Operation) -> Reach | None:
+def _same(operation: SlidingOperation) -> Reach | None:
     """Nothing but channels are mixed, chosen or reshaped, if the shape still fits."""
     return operation.reaches[0] if len(operation.reaches) == 1 else None
 
 
-def _viewed(operation: Operation) -> Reach | None:
+def _viewed(operation: SlidingOperation) -> Reach | None:
     """Row-major, so that rows and columns stay what they are if they keep their number."""
     return _same(operation) if len(operation.shape) >= 4 else None
 
 
-def _transposed(operation: Operation) -> Reach | None:
+def _transposed(operation: SlidingOperation) -> Reach | None:
     given, ndim = operation.given, operation.given["self"].ndim
     axes = {given["dim0"] % ndim, given["dim1"] % ndim}
     return _same(operation) if max(axes) < ndim - 2 else None
 
 
-def _sliced(operation: Operation) -> Reach | None:
+def _sliced(operation: SlidingOperation) -> Reach | None:
     given, ndim = operation.given, operation.given["self"].ndim
     cut = slice(given["start"], given["end"], given["step"])
     axis = given["dim"] % ndim - ndim + 2
@@ -223,12 +223,12 @@ def _sliced(operation: Operation) -> Reach | None:
     )
 
 
-def _split(operation: Operation) -> Reach | None:
+def _split(operation: SlidingOperation) -> Reach | None:
     ndim = operation.given["self"].ndim
     return _same(operation) if operation.given["dim"] % ndim < ndim - 2 else None
 
 
-Rule = Callable[[Operation], Reach | None]
+Rule = Callable[[SlidingOperation], Reach | None]
 
 _aten = torch.ops.aten
 _RULES: Final[Mapping[Any, Rule]] = {

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from core.inspect.reach import Operation, Reach, passed, pixels
+from core.inspect.reach import Reach, SlidingOperation, passed, pixels
 from core.models.structure.layers import removed
 
 INPUT: Final = "input"
@@ -146,7 +146,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         arguments = func._schema.arguments
         given = {each.name: kwargs.get(each.name, each.default_value) for each in arguments}
         given |= {each.name: value for each, value in zip(arguments, args, strict=False)}
-        return passed(func, Operation(given, known, tuple(first.shape)))
+        return passed(func, SlidingOperation(given, known, tuple(first.shape)))
 
 
 @dataclass(slots=True, eq=False)

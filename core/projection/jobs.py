@@ -210,7 +210,7 @@ class Jobs:
             watch.start()
             assert child.stdout is not None
             for line in child.stdout:
-                _hear(job, line)
+                _note_progress(job, line)
             code = child.wait()
         if job.stop.is_set():
             raise Cancelled
@@ -234,7 +234,7 @@ def _end_when(stop: threading.Event, child: "subprocess.Popen[bytes]") -> None:
         child.kill()
 
 
-def _hear(job: Job, line: bytes) -> None:
+def _note_progress(job: Job, line: bytes) -> None:
     try:
         said = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Owns how far a computation has come, told to whoever asked; refuses to know who that is."""
+"""Owns how far a computation has come, reported to whoever asked; refuses to know who that is."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,10 +17,10 @@ def ignored(fraction: float, text: str) -> None:
 def part(progress: Progress, start: float, end: float) -> Progress:
     """The progress of a step that takes the whole from `start` to `end`."""
 
-    def told(fraction: float, text: str) -> None:
+    def report(fraction: float, text: str) -> None:
         progress(start + (end - start) * min(1.0, max(0.0, fraction)), text)
 
-    return told
+    return report
 
 
 def blocks(n: int, size: int, progress: Progress, text: str) -> Iterator[slice]:

@@ -36,7 +36,7 @@ _NONE: Final = (218, 218, 218)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LegendEntry:
     """A line of the legend: its text, its color, how many points it stands for."""
 
     text: str
@@ -53,7 +53,7 @@ class Coloring:
         of_points: (n,) index of each point's entry.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LegendEntry, ...]
     of_points: NDArray[np.int64]
 
     @property
@@ -84,18 +84,18 @@ def colored(labels: Sequence[str | None]) -> Coloring:
     ordered = sorted(counts, key=lambda label: (-counts[label], label))
     shown, rest = ordered[:MAX_LABELS], ordered[MAX_LABELS:]
     entries = [
-        Entry(label, color, counts[label])
+        LegendEntry(label, color, counts[label])
         for label, color in zip(shown, colors(len(shown)), strict=True)
     ]
     place: dict[str | None, int] = {label: index for index, label in enumerate(shown)}
     if rest:
         place |= dict.fromkeys(rest, len(entries))
         text = f"other ({len(rest)} label{'s' if len(rest) > 1 else ''})"
-        entries.append(Entry(text, OTHER, sum(counts[label] for label in rest)))
+        entries.append(LegendEntry(text, OTHER, sum(counts[label] for label in rest)))
     without = len(labels) - counts.total()
     if without:
         place[None] = len(entries)
-        entries.append(Entry(NO_LABEL, _NONE, without))
+        entries.append(LegendEntry(NO_LABEL, _NONE, without))
     return Coloring(tuple(entries), np.array([place[each] for each in labels], dtype=np.int64))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from core.collections.bulk import Outcome, index_folder, pictures_in
+from core.collections.bulk import FileOutcome, index_folder, pictures_in
 from core.collections.finder import ImageSeed, Search
 from core.compute.call import Call
 from core.engine import Engine
@@ -82,7 +82,7 @@ def add_neighbors(commands: Any) -> None:
 async def _index(engine: Engine, options: argparse.Namespace) -> int:
     files = pictures_in(options.folder)
     await _make(engine, options)
-    outcomes: list[Outcome] = []
+    outcomes: list[FileOutcome] = []
     with tqdm(total=len(files), unit="picture", disable=None) as bar:
         async for outcome in index_folder(
             engine.curator,
@@ -111,7 +111,7 @@ async def _make(engine: Engine, options: argparse.Namespace) -> None:
             raise InvalidValue(name, value, f"{getattr(spec, name)}, as {spec.name!r} has it")
 
 
-def _report(collection: str, outcomes: list[Outcome]) -> int:
+def _report(collection: str, outcomes: list[FileOutcome]) -> int:
     fates = Counter(outcome.fate for outcome in outcomes)
     failed = sorted(
         (outcome for outcome in outcomes if outcome.fate == "failed"),

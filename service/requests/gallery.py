@@ -13,7 +13,7 @@ from core.gallery.records import IfMatch, OnDuplicate, Space
 from service.requests import grammar
 from service.requests.body import is_lines, read_images, read_seed
 from service.requests.deps import BitsQuery, CallDep, EngineDep, SettingsDep, get_engine
-from service.requests.lines import Entry, entries_of_form, entries_of_lines
+from service.requests.lines import Line, entries_of_form, entries_of_lines
 
 LabelQuery = Annotated[
     str | None, Query(max_length=200, description="Your own word for it.", examples=["cat"])
@@ -153,7 +153,7 @@ async def entries(
     call: CallDep,
     shared: SharedDraftDep,
     bits: BitsQuery = None,
-) -> AsyncIterator[Entry | SeethroughError]:
+) -> AsyncIterator[Line | SeethroughError]:
     """The pictures of a batch, sent as lines or as a form."""
     engine.bridge.check_admission()
     limit_bytes, timeout_s = settings.max_body_bytes, settings.body_timeout_s
@@ -166,5 +166,5 @@ async def entries(
 DraftDep = Annotated[Draft, Depends(draft)]
 DraftOfDep = Annotated[Draft, Depends(draft_of)]
 SearchDep = Annotated[Search, Depends(search)]
-EntriesDep = Annotated[AsyncIterator[Entry | SeethroughError], Depends(entries)]
+EntriesDep = Annotated[AsyncIterator[Line | SeethroughError], Depends(entries)]
 SeedDep = Annotated[Seed, Depends(seed)]

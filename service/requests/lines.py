@@ -26,7 +26,7 @@ _MAX_WAIT_S: Final = 1.0
 _FIELDS: Final = {"id", "label", "metadata", "image"}
 
 
-class Entry(NamedTuple):
+class Line(NamedTuple):
     """One picture of many: its file's name, what is said of it, the picture."""
 
     name: str | None
@@ -34,14 +34,14 @@ class Entry(NamedTuple):
     file: ImageFile
 
 
-class Turn:
+class Order:
     """Begins when the one before it is over: pictures are made ready together, written in order.
 
     Args:
         before: is over when this may begin; None = at once.
     """
 
-    def __init__(self, before: "Turn | None") -> None:
+    def __init__(self, before: "Order | None") -> None:
         self._before = before
         self._over = asyncio.Event()
 
@@ -58,7 +58,7 @@ class Turn:
         await self._over.wait()
 
 
-class Result(NamedTuple):
+class LineResult(NamedTuple):
     """What became of one of them."""
 
     name: str | None
@@ -67,15 +67,15 @@ class Result(NamedTuple):
 
 async def entries_of_form(
     files: Iterable[tuple[str, bytes]], shared: Draft, bits: int | None
-) -> AsyncIterator[Entry | SeethroughError]:
+) -> AsyncIterator[Line | SeethroughError]:
     """The pictures of a form; what is said of one is said of all."""
     for name, content in files:
-        yield Entry(name or None, shared, ImageFile(content, bits))
+        yield Line(name or None, shared, ImageFile(content, bits))
 
 
 async def entries_of_lines(
     request: Request, shared: Draft, limit_bytes: int, timeout_s: float, bits: int | None
-) -> AsyncIterator[Entry | SeethroughError]:
+) -> AsyncIterator[Line | SeethroughError]:
     """The pictures of a body of JSON lines, read as they are needed.
 
     Args:
@@ -107,9 +107,9 @@ async def entries_of_lines(
 async def store_all(
     curator: Curator,
     collection: str,
-    entries: AsyncIterator[Entry | SeethroughError],
+    entries: AsyncIterator[Line | SeethroughError],
     deadline_s: float,
-) -> list["asyncio.Task[Result]"]:
+) -> list["asyncio.Task[LineResult]"]:
     """Take in every picture, a few at a time; each ends on its own, as if sent one by one.
 
     Args:
@@ -126,22 +126,22 @@ async def store_all(
     """
     await curator.require_usable(collection)
     slots = asyncio.Semaphore(_AT_ONCE)
-    tasks: list[asyncio.Task[Result]] = []
+    tasks: list[asyncio.Task[LineResult]] = []
 
-    turn: Turn | None = None
+    order: Order | None = None
 
-    async def work(entry: Entry | SeethroughError, turn: Turn) -> Result:
+    async def work(entry: Line | SeethroughError, order: Order) -> LineResult:
         try:
-            return await _store(curator, collection, entry, turn, deadline_s)
+            return await _store(curator, collection, entry, order, deadline_s)
         finally:
-            async with turn:  # also of those that were never written
+            async with order:  # also of those that were never written
                 slots.release()
 
     try:
         async for entry in entries:
             await slots.acquire()
-            turn = Turn(turn)
-            tasks.append(asyncio.create_task(work(entry, turn)))
+            order = Order(order)
+            tasks.append(asyncio.create_task(work(entry, order)))
     except BaseException:
         cancel(tasks)
         raise
@@ -149,7 +149,7 @@ async def store_all(
 
 
 async def answer_lines(
-    collection: str, tasks: list["asyncio.Task[Result]"]
+    collection: str, tasks: list["asyncio.Task[LineResult]"]
 ) -> AsyncIterator[bytes]:
     """One line of JSON per picture, in the order sent."""
     try:
@@ -161,7 +161,7 @@ async def answer_lines(
         cancel(tasks)
 
 
-def cancel(tasks: Iterable["asyncio.Task[Result]"]) -> None:
+def cancel(tasks: Iterable["asyncio.Task[LineResult]"]) -> None:
     """Nobody waits for them any more; what is on disk stays there."""
     for task in tasks:
         task.cancel()
@@ -170,35 +170,35 @@ def cancel(tasks: Iterable["asyncio.Task[Result]"]) -> None:
 async def _store(
     curator: Curator,
     collection: str,
-    entry: Entry | SeethroughError,
-    turn: Turn,
+    entry: Line | SeethroughError,
+    order: Order,
     deadline_s: float,
-) -> Result:
+) -> LineResult:
     if isinstance(entry, SeethroughError):
-        return Result(None, entry)
+        return LineResult(None, entry)
     name, draft, file = entry
     call = Call.within(deadline_s)
     while True:
         try:
-            stored = await curator.add(collection, file, draft, call, Lane.BULK, turn)
-            return Result(name, stored)
+            stored = await curator.add(collection, file, draft, call, Lane.BULK, order)
+            return LineResult(name, stored)
         except QueueFull as error:
             # Others fill the queue; a batch has time.
             if call.remaining_s <= _MAX_WAIT_S:
-                return Result(name, error)
+                return LineResult(name, error)
             await asyncio.sleep(min(error.retry_after_s, _MAX_WAIT_S))
         except SeethroughError as error:
-            return Result(name, error)
+            return LineResult(name, error)
 
 
-def _entry(line: bytes, shared: Draft, bits: int | None) -> Entry | SeethroughError:
+def _entry(line: bytes, shared: Draft, bits: int | None) -> Line | SeethroughError:
     try:
         return _read_entry(parse_json(line, "this line"), shared, bits)
     except SeethroughError as error:
         return error
 
 
-def _read_entry(fields: Any, shared: Draft, bits: int | None) -> Entry:
+def _read_entry(fields: Any, shared: Draft, bits: int | None) -> Line:
     if not isinstance(fields, dict) or "image" not in fields or not set(fields) <= _FIELDS:
         found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
         allowed = 'an object {"image": "<base64>"}, with id, label and metadata if you like'
@@ -215,7 +215,7 @@ def _read_entry(fields: Any, shared: Draft, bits: int | None) -> Entry:
         label=fields.get("label") or shared.label,
         metadata=shared.metadata if metadata is None else require_metadata(metadata),
     )
-    return Entry(None, draft, ImageFile(decoded(fields["image"]), bits))
+    return Line(None, draft, ImageFile(decoded(fields["image"]), bits))
 
 
 async def _lines(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from core.gallery.index.file import FileUnusable, Stored
+from core.gallery.index.file import FileUnusable, SavedIndex
 from core.gallery.index.nearest import Numbers, VectorSource
 from core.gallery.index.snapshot import Snapshot
 
@@ -17,7 +17,7 @@ _PROBES = 32
 
 
 def caught_up(
-    stored: Stored,
+    stored: SavedIndex,
     numbers: Numbers,
     codes: NDArray[np.int32],
     seq: int,

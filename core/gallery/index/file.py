@@ -34,7 +34,7 @@ class FileUnusable(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class SavedIndex:
     """What was in a file.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stored:
     base: Lists | None
 
 
-def write(file: Path, stored: Stored) -> None:
+def write(file: Path, stored: SavedIndex) -> None:
     """Put it in place of what is there, at once, and so that it survives a power cut.
 
     Raises:
@@ -74,7 +74,7 @@ def write(file: Path, stored: Stored) -> None:
         os.close(folder)
 
 
-def read(file: Path, metric: Metric, dim: int) -> Stored:
+def read(file: Path, metric: Metric, dim: int) -> SavedIndex:
     """What `write` put there.
 
     Raises:
@@ -90,7 +90,7 @@ def read(file: Path, metric: Metric, dim: int) -> Stored:
         raise FileUnusable(f"it cannot be read: {error!r}") from error
 
 
-def _pieces(stored: Stored) -> Iterator[Any]:
+def _pieces(stored: SavedIndex) -> Iterator[Any]:
     base = stored.base
     trained = b"" if base is None else faiss.serialize_index(base.template).tobytes()
     header = {
@@ -147,7 +147,7 @@ def _check(source: BinaryIO) -> None:
     source.seek(0)
 
 
-def _parsed(source: BinaryIO, metric: Metric, dim: int) -> Stored:
+def _parsed(source: BinaryIO, metric: Metric, dim: int) -> SavedIndex:
     source.seek(len(_MAGIC))
     header = json.loads(source.read(int.from_bytes(source.read(_SIZE), "little")))
     here = {"format": _FORMAT, "faiss": faiss.__version__, "dim": dim, "metric": metric}
@@ -161,7 +161,7 @@ def _parsed(source: BinaryIO, metric: Metric, dim: int) -> Stored:
         rows = _take(source, min(left, max(1, _PIECE_BYTES // (4 * dim))) * dim, np.float32)
         tail = tail.extended(rows.reshape(-1, dim))
         left -= len(rows) // dim
-    return Stored(header["seq"], numbers, tail, base)
+    return SavedIndex(header["seq"], numbers, tail, base)
 
 
 def _take(source: BinaryIO, count: int, kind: Any) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.gallery.distances import distances
 from core.gallery.index.estimates import Estimate, scales_of
-from core.gallery.index.nearest import Found, worth_a_look
+from core.gallery.index.nearest import NearRows, worth_a_look
 from core.gallery.records import Metric
 from core.types import FloatArray
 
@@ -101,7 +101,7 @@ class Flat:
 
     def nearest(
         self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, threads: int
-    ) -> Found:
+    ) -> NearRows:
         """The k nearest rows and all as near as the k-th; their places stand for numbers.
 
         Args:
@@ -116,7 +116,7 @@ class Flat:
             estimates = self._estimates(estimate, threads)
             near = worth_a_look(estimate, estimates if allowed is None else estimates[places], k)
             places = places[near]
-        return Found(places, self._distances(query, places)).cut(k)
+        return NearRows(places, self._distances(query, places)).cut(k)
 
     def _estimates(self, estimate: Estimate, threads: int) -> FloatArray:
         jobs = [

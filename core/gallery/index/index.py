@@ -20,12 +20,12 @@ from core.gallery.gallery import Tick, go_on
 from core.gallery.index import file as index_file
 from core.gallery.index.build import flat_of, lists_of
 from core.gallery.index.catch_up import caught_up
-from core.gallery.index.file import FileUnusable, Stored
+from core.gallery.index.file import FileUnusable, SavedIndex
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists
 from core.gallery.index.nearest import Numbers, VectorSource
 from core.gallery.index.options import IndexOptions
-from core.gallery.index.search import Hits, Question, Search
+from core.gallery.index.search import Hits, Question, SnapshotSearch
 from core.gallery.index.snapshot import Snapshot
 from core.gallery.index.upkeep import Job, Upkeep
 from core.gallery.records import Metric
@@ -65,7 +65,7 @@ class VectorIndex:
         self._metric: Metric = metric
         self._source = source
         self._options = options
-        self._search = Search(metric, source, options)
+        self._search = SnapshotSearch(metric, source, options)
         self._codes: dict[str | None, int] = {}
         self._writing = threading.Lock()
         self._saving = threading.Lock()
@@ -221,7 +221,7 @@ class VectorIndex:
         if now.base is None and now.start:
             return  # the rows are in the source only: nothing to save yet
         with self._saving:
-            stored = Stored(now.seq, now.numbers.values, now.tail, now.base)
+            stored = SavedIndex(now.seq, now.numbers.values, now.tail, now.base)
             index_file.write(file, stored)
             self._kept = (now.seq, _template(now))
 

@@ -29,7 +29,7 @@ class VectorSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class NearRows:
     """Rows and their distances, nearest first, equal ones by number.
 
     Attributes:
@@ -40,22 +40,22 @@ class Found:
     numbers: Numbers
     distances: Doubles
 
-    def cut(self, k: int) -> "Found":
+    def cut(self, k: int) -> "NearRows":
         """The k nearest, and all that are as near as the k-th."""
         order = np.lexsort((self.numbers, self.distances))
         if len(order) > k:
             kth = self.distances[order[k - 1]]
             order = order[: np.searchsorted(self.distances[order], kth, side="right")]
-        return Found(self.numbers[order], self.distances[order])
+        return NearRows(self.numbers[order], self.distances[order])
 
-    def __add__(self, other: "Found") -> "Found":
-        return Found(
+    def __add__(self, other: "NearRows") -> "NearRows":
+        return NearRows(
             np.concatenate([self.numbers, other.numbers]),
             np.concatenate([self.distances, other.distances]),
         )
 
 
-NOTHING = Found(np.empty(0, dtype=np.int64), np.empty(0))
+NOTHING = NearRows(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 def worth_a_look(estimate: Estimate, estimates: FloatArray, k: int) -> NDArray[np.intp]:
@@ -89,5 +89,5 @@ class Nearest:
             farthest = float(self.found.distances[-1])
             near = near[~(estimates[near] > self._estimate.above(farthest))]
         if len(near):
-            exact = Found(numbers[near], distances(self._metric, self._query, rows[near]))
+            exact = NearRows(numbers[near], distances(self._metric, self._query, rows[near]))
             self.found = (self.found + exact).cut(self._k)

@@ -9,7 +9,7 @@ from core.gallery.distances import Doubles, distances
 from core.gallery.gallery import Tick
 from core.gallery.index.build import blocks_of
 from core.gallery.index.lists import Lists, Setting
-from core.gallery.index.nearest import NOTHING, Found, Nearest, Numbers, VectorSource
+from core.gallery.index.nearest import NOTHING, Nearest, NearRows, Numbers, VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.snapshot import Snapshot
 from core.gallery.records import Metric
@@ -56,7 +56,7 @@ class Question:
     tick: Tick
 
 
-class Search:
+class SnapshotSearch:
     """Base and tail together: the tail exactly, the base as it can be.
 
     Args:
@@ -86,14 +86,14 @@ class Search:
         numbers = now.numbers.values if allowed is None else now.numbers.values[allowed]
         return Hits(numbers.copy(), np.ones(len(numbers)), True, None)
 
-    def _in_tail(self, now: Snapshot, asked: Question) -> Found:
+    def _in_tail(self, now: Snapshot, asked: Question) -> NearRows:
         if not now.tail.count:
             return NOTHING
         there = None if asked.allowed is None else asked.allowed[now.start :]
         found = now.tail.nearest(asked.query, asked.k, there, self._threads)
-        return Found(now.numbers.values[now.start + found.numbers], found.distances)
+        return NearRows(now.numbers.values[now.start + found.numbers], found.distances)
 
-    def _in_base(self, now: Snapshot, asked: Question) -> tuple[Found, float | None]:
+    def _in_base(self, now: Snapshot, asked: Question) -> tuple[NearRows, float | None]:
         """What is near among the rows before the tail, and the recall; None if none is missed."""
         if not now.start:
             return NOTHING, None
@@ -118,20 +118,20 @@ class Search:
         asked: Question,
         setting: Setting,
         there: NDArray[np.bool_] | None,
-    ) -> Found:
+    ) -> NearRows:
         places = base.candidates(asked.query, setting, there, self._threads)
         return self._fetched(asked, now.numbers.values[places])
 
-    def _fetched(self, asked: Question, numbers: Numbers) -> Found:
+    def _fetched(self, asked: Question, numbers: Numbers) -> NearRows:
         """All of these that there are, in no order, by the vectors the source has."""
         found = NOTHING
         for start in range(0, len(numbers), _FETCH):
             asked.tick()
             got, rows = self._source.vectors_of(numbers[start : start + _FETCH])
-            found = found + Found(got, distances(self._metric, asked.query, rows))
+            found = found + NearRows(got, distances(self._metric, asked.query, rows))
         return found
 
-    def _scanned(self, now: Snapshot, asked: Question, there: NDArray[np.bool_] | None) -> Found:
+    def _scanned(self, now: Snapshot, asked: Question, there: NDArray[np.bool_] | None) -> NearRows:
         """The nearest of all, by reading every vector the source has."""
         numbers = now.numbers.values[: now.start]
         nearest = Nearest(self._metric, asked.query, asked.k)

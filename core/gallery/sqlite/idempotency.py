@@ -8,7 +8,7 @@ from core.errors import Conflict, shown
 from core.gallery.records import Collection, Idempotency, Written
 from core.gallery.sqlite.listing import row_at
 from core.gallery.sqlite.rows import from_time, item_of
-from core.gallery.sqlite.turn import Turn
+from core.gallery.sqlite.transaction import Transaction
 
 KEPT = timedelta(hours=24)
 """So long a repeated request gets the answer of the first."""
@@ -39,17 +39,17 @@ def answered(
 
 
 def remember(
-    turn: Turn, collection: Collection, promise: Idempotency, ordinal: int, written: Written
+    tx: Transaction, collection: Collection, promise: Idempotency, ordinal: int, written: Written
 ) -> None:
-    """Keep an answer, and forget what is too old; both with the turn's write or not at all."""
-    turn.connection.execute("DELETE FROM idempotency WHERE at <= ?", (from_time(turn.now - KEPT),))
-    answer = json.dumps(row_at(turn.connection, ordinal))
-    turn.connection.execute(
+    """Keep an answer, and forget what is too old; both with the write or not at all."""
+    tx.connection.execute("DELETE FROM idempotency WHERE at <= ?", (from_time(tx.now - KEPT),))
+    answer = json.dumps(row_at(tx.connection, ordinal))
+    tx.connection.execute(
         "INSERT INTO idempotency "
         "(collection, key, fingerprint, ordinal, answer, seq, created, at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             collection.key, promise.key, promise.fingerprint, ordinal, answer, written.seq,
-            int(written.created), from_time(turn.now),
+            int(written.created), from_time(tx.now),
         ),
     )  # fmt: skip

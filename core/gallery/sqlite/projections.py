@@ -8,7 +8,7 @@ from core.errors import UnknownProjection
 from core.gallery.records import ENDED, Collection, StoredProjection
 from core.gallery.sqlite import listing
 from core.gallery.sqlite.rows import from_time, to_time
-from core.gallery.sqlite.turn import Outcome, Turn
+from core.gallery.sqlite.transaction import Effect, Transaction
 
 _COLUMNS = (
     "id, collections.name, parameters, status, reason, projections.count, projections.seq, "
@@ -68,16 +68,16 @@ def kept(
 
 
 def keep(
-    turn: Turn, projection: StoredProjection, result: bytes | None, placement: bytes | None
-) -> Outcome[None]:
+    tx: Transaction, projection: StoredProjection, result: bytes | None, placement: bytes | None
+) -> Effect[None]:
     """Store one, in place of what is known of that id.
 
     Raises:
         UnknownCollection: there is none of that name.
     """
-    collection = listing.collection(turn.connection, projection.collection)
+    collection = listing.collection(tx.connection, projection.collection)
     ended = projection.ended_at
-    turn.connection.execute(
+    tx.connection.execute(
         "INSERT OR REPLACE INTO projections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             projection.id, collection.key, json.dumps(projection.parameters), projection.status,
@@ -86,18 +86,18 @@ def keep(
             result, placement,
         ),
     )  # fmt: skip
-    return Outcome(None, counts=False)
+    return Effect(None, counts=False)
 
 
-def remove(turn: Turn, collection: str, id: str) -> Outcome[None]:
+def remove(tx: Transaction, collection: str, id: str) -> Effect[None]:
     """Take one away.
 
     Raises:
         UnknownCollection, UnknownProjection: there is none of that name or id.
     """
-    found = one(turn.connection, listing.collection(turn.connection, collection), id)
-    turn.connection.execute("DELETE FROM projections WHERE id = ?", (found.id,))
-    return Outcome(None, counts=False)
+    found = one(tx.connection, listing.collection(tx.connection, collection), id)
+    tx.connection.execute("DELETE FROM projections WHERE id = ?", (found.id,))
+    return Effect(None, counts=False)
 
 
 def _projection(row: tuple[Any, ...]) -> StoredProjection:

@@ -7,12 +7,12 @@ from core.errors import Conflict, InvalidValue, UnknownItem, VersionMismatch, sh
 from core.gallery.records import ANY_VERSION, Collection, IfMatch, Item, NewItem, Put, Written
 from core.gallery.sqlite import idempotency, listing, rows
 from core.gallery.sqlite.changes import Added, Change, Removed
-from core.gallery.sqlite.turn import Outcome, Turn
+from core.gallery.sqlite.transaction import Effect, Transaction
 from core.types import FloatArray, Pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredItem:
     """An item and its place in the listing."""
 
     ordinal: int
@@ -27,24 +27,24 @@ class _Arrays:
     pixels: Pixels | None
 
 
-def put(turn: Turn, write: Put) -> Outcome[Written]:
+def put(tx: Transaction, write: Put) -> Effect[Written]:
     """Store a picture; what may happen instead is said by `Gallery.write`."""
-    collection = listing.collection(turn.connection, write.collection)
+    collection = listing.collection(tx.connection, write.collection)
     promise = write.idempotency
     if promise is not None:
-        earlier = idempotency.answered(turn.connection, collection, promise, turn.now)
+        earlier = idempotency.answered(tx.connection, collection, promise, tx.now)
         if earlier is not None:
-            return Outcome(earlier, counts=False)
-    stored, changes, created = _put(turn, collection, write)
-    written = Written(stored.item, turn.seq, created)
+            return Effect(earlier, counts=False)
+    stored, changes, created = _put(tx, collection, write)
+    written = Written(stored.item, tx.seq, created)
     if promise is not None:
-        idempotency.remember(turn, collection, promise, stored.ordinal, written)
-    return Outcome(written, changes)
+        idempotency.remember(tx, collection, promise, stored.ordinal, written)
+    return Effect(written, changes)
 
 
-def find(turn: Turn, collection: Collection, id: str) -> Stored | None:
+def find(tx: Transaction, collection: Collection, id: str) -> StoredItem | None:
     """The item of this id."""
-    row = listing.row_or_none(turn.connection, collection.key, id)
+    row = listing.row_or_none(tx.connection, collection.key, id)
     return _stored(row)
 
 
@@ -60,36 +60,38 @@ def check_version(item: Item, if_match: IfMatch | None) -> None:
     raise VersionMismatch(f"the item {shown(item.id)} has version {item.version}, not {wanted}")
 
 
-def take_out(turn: Turn, collection: Collection, stored: Stored) -> Removed:
+def take_out(tx: Transaction, collection: Collection, stored: StoredItem) -> Removed:
     """Delete an item and all that hangs on it."""
-    turn.connection.execute("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
-    turn.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
-    count(turn, collection, -1)
+    tx.connection.execute("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
+    tx.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
+    count(tx, collection, -1)
     return Removed(collection.key, stored.item.number)
 
 
-def count(turn: Turn, collection: Collection, more: int) -> None:
+def count(tx: Transaction, collection: Collection, more: int) -> None:
     """Keep the collection's number of items and of its last change."""
-    turn.connection.execute(
+    tx.connection.execute(
         "UPDATE collections SET count = count + ?, seq = ? WHERE key = ?",
-        (more, turn.seq, collection.key),
+        (more, tx.seq, collection.key),
     )
 
 
-def _put(turn: Turn, collection: Collection, write: Put) -> tuple[Stored, tuple[Change, ...], bool]:
+def _put(
+    tx: Transaction, collection: Collection, write: Put
+) -> tuple[StoredItem, tuple[Change, ...], bool]:
     arrays = _checked(write.item, collection)
-    own = _own(turn, collection, write)
-    twin = _twin(turn, collection, write, own)
+    own = _own(tx, collection, write)
+    twin = _twin(tx, collection, write, own)
     gone: tuple[Change, ...] = ()
     if twin is not None and write.item.id is None:
         own = twin
     elif twin is not None:
-        gone = (take_out(turn, collection, twin),)
+        gone = (take_out(tx, collection, twin),)
     if own is None:
-        stored = _insert(turn, collection, write.item, arrays)
+        stored = _insert(tx, collection, write.item, arrays)
     else:
         gone = (*gone, Removed(collection.key, own.item.number))
-        stored = _replace(turn, collection, own, write.item, arrays)
+        stored = _replace(tx, collection, own, write.item, arrays)
     item = stored.item
     added = Added(collection.key, item.number, item.label, arrays.vector, arrays.pixels)
     return stored, (*gone, added), own is None
@@ -101,10 +103,10 @@ def _checked(new: NewItem, collection: Collection) -> _Arrays:
     return _Arrays(vector, pixels)
 
 
-def _own(turn: Turn, collection: Collection, write: Put) -> Stored | None:
+def _own(tx: Transaction, collection: Collection, write: Put) -> StoredItem | None:
     """The item that has the id already, if it may be replaced."""
     id = write.item.id
-    own = None if id is None else find(turn, collection, id)
+    own = None if id is None else find(tx, collection, id)
     if own is None:
         if write.if_match is not None:
             raise _nothing_to_match(write)
@@ -121,12 +123,14 @@ def _nothing_to_match(write: Put) -> Exception:
     return UnknownItem(write.item.id, write.collection)
 
 
-def _twin(turn: Turn, collection: Collection, write: Put, own: Stored | None) -> Stored | None:
+def _twin(
+    tx: Transaction, collection: Collection, write: Put, own: StoredItem | None
+) -> StoredItem | None:
     """The oldest other item with the same bytes, if it is to be replaced."""
     sha256 = write.item.sha256
     if write.on_duplicate == "keep" or (own is not None and own.item.sha256 == sha256):
         return None
-    row = turn.connection.execute(
+    row = tx.connection.execute(
         f"SELECT {rows.ITEM_COLUMNS} FROM items WHERE collection = ? AND sha256 = ? "
         "ORDER BY ordinal LIMIT 1",
         (collection.key, sha256),
@@ -137,62 +141,62 @@ def _twin(turn: Turn, collection: Collection, write: Put, own: Stored | None) ->
     return twin
 
 
-def _insert(turn: Turn, collection: Collection, new: NewItem, arrays: _Arrays) -> Stored:
-    id = _free_id(turn, collection) if new.id is None else new.id
-    number = _insert_arrays(turn, collection, arrays)
-    created_at = rows.from_time(new.created_at or turn.now)
+def _insert(tx: Transaction, collection: Collection, new: NewItem, arrays: _Arrays) -> StoredItem:
+    id = _free_id(tx, collection) if new.id is None else new.id
+    number = _insert_arrays(tx, collection, arrays)
+    created_at = rows.from_time(new.created_at or tx.now)
     values = {
-        **_values(turn, id, number, new),
+        **_values(tx, id, number, new),
         "collection": collection.key,
         "created_at": created_at,
     }
     names = ", ".join(values)
     marks = ", ".join("?" * len(values))
-    ordinal = turn.connection.execute(
+    ordinal = tx.connection.execute(
         f"INSERT INTO items ({names}) VALUES ({marks})", tuple(values.values())
     ).lastrowid
-    turn.connection.execute(
+    tx.connection.execute(
         "INSERT INTO pictures (ordinal, thumbnail, original, bits) VALUES (?, ?, ?, ?)",
         (ordinal, new.thumbnail, *_original(new, collection)),
     )
-    count(turn, collection, +1)
-    return _read_back(turn, ordinal)
+    count(tx, collection, +1)
+    return _read_back(tx, ordinal)
 
 
 def _replace(
-    turn: Turn, collection: Collection, own: Stored, new: NewItem, arrays: _Arrays
-) -> Stored:
+    tx: Transaction, collection: Collection, own: StoredItem, new: NewItem, arrays: _Arrays
+) -> StoredItem:
     """The item keeps its id, its place and when it was created."""
-    number = _insert_arrays(turn, collection, arrays)
-    values = _values(turn, own.item.id, number, new)
+    number = _insert_arrays(tx, collection, arrays)
+    values = _values(tx, own.item.id, number, new)
     names = ", ".join(f"{name} = ?" for name in values)
-    turn.connection.execute(
+    tx.connection.execute(
         f"UPDATE items SET {names} WHERE ordinal = ?",
         (*values.values(), own.ordinal),
     )
-    turn.connection.execute(
+    tx.connection.execute(
         "UPDATE pictures SET thumbnail = ?, original = ?, bits = ? WHERE ordinal = ?",
         (new.thumbnail, *_original(new, collection), own.ordinal),
     )
-    turn.connection.execute("DELETE FROM vectors WHERE number = ?", (own.item.number,))
-    count(turn, collection, 0)
-    return _read_back(turn, own.ordinal)
+    tx.connection.execute("DELETE FROM vectors WHERE number = ?", (own.item.number,))
+    count(tx, collection, 0)
+    return _read_back(tx, own.ordinal)
 
 
-def _insert_arrays(turn: Turn, collection: Collection, arrays: _Arrays) -> int:
-    number = turn.connection.execute(
+def _insert_arrays(tx: Transaction, collection: Collection, arrays: _Arrays) -> int:
+    number = tx.connection.execute(
         "INSERT INTO vectors (collection, features) VALUES (?, ?)",
         (collection.key, arrays.vector.data),
     ).lastrowid
     if arrays.pixels is not None:
-        turn.connection.execute(
+        tx.connection.execute(
             "INSERT INTO pixels (number, collection, pixels) VALUES (?, ?, ?)",
             (number, collection.key, arrays.pixels.data),
         )
     return int(number or 0)
 
 
-def _values(turn: Turn, id: str, number: int, new: NewItem) -> dict[str, Any]:
+def _values(tx: Transaction, id: str, number: int, new: NewItem) -> dict[str, Any]:
     """Columns of `items` that every new picture sets."""
     prediction = new.prediction
     return {
@@ -206,8 +210,8 @@ def _values(turn: Turn, id: str, number: int, new: NewItem) -> dict[str, Any]:
         "class_index": int(prediction.class_index),
         "class_label": prediction.label,
         "probability": float(prediction.probability),
-        "updated_at": rows.from_time(turn.now),
-        "version": turn.seq,
+        "updated_at": rows.from_time(tx.now),
+        "version": tx.seq,
         "metadata": rows.from_metadata(new.metadata),
     }
 
@@ -219,19 +223,19 @@ def _original(new: NewItem, collection: Collection) -> tuple[bytes | None, int |
     return new.original.content, new.original.bits
 
 
-def _free_id(turn: Turn, collection: Collection) -> str:
-    id = rows.new_id(turn.now)
-    while listing.row_or_none(turn.connection, collection.key, id) is not None:
-        id = rows.new_id(turn.now)
+def _free_id(tx: Transaction, collection: Collection) -> str:
+    id = rows.new_id(tx.now)
+    while listing.row_or_none(tx.connection, collection.key, id) is not None:
+        id = rows.new_id(tx.now)
     return id
 
 
-def _read_back(turn: Turn, ordinal: int | None) -> Stored:
-    stored = _stored(listing.row_at(turn.connection, int(ordinal or 0)))
+def _read_back(tx: Transaction, ordinal: int | None) -> StoredItem:
+    stored = _stored(listing.row_at(tx.connection, int(ordinal or 0)))
     if stored is None:
         raise RuntimeError("the item that was just written is not there")
     return stored
 
 
-def _stored(row: listing.Row | None) -> Stored | None:
-    return None if row is None else Stored(row[0], rows.item_of(row))
+def _stored(row: listing.Row | None) -> StoredItem | None:
+    return None if row is None else StoredItem(row[0], rows.item_of(row))

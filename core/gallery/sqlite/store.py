@@ -173,16 +173,16 @@ class Store:
             Draining: the gallery is closed.
         """
         return self._writer.submit(
-            lambda turn: changing.write(turn, write), size_bytes=_size_bytes(write)
+            lambda tx: changing.write(tx, write), size_bytes=_size_bytes(write)
         )
 
     def create(self, spec: CollectionSpec) -> "Future[Collection]":
         """Make an empty collection; see `Gallery.create`."""
-        return self._writer.submit(lambda turn: binding.create(turn, spec))
+        return self._writer.submit(lambda tx: binding.create(tx, spec))
 
     def drop(self, name: str) -> "Future[Collection]":
         """Take a collection away with all that is in it; see `Gallery.drop`."""
-        return self._writer.submit(lambda turn: binding.drop(turn, name))
+        return self._writer.submit(lambda tx: binding.drop(tx, name))
 
     def rebind(self, spec: CollectionSpec, anew: Iterable[Reembedded]) -> None:
         """New vectors for all items of a collection, or nothing changes; see `Gallery.rebind`.
@@ -192,7 +192,7 @@ class Store:
             anew: what the network makes of each item. Taken on the writer's thread while every
                 other write waits, so that no item can change meanwhile: it must not write.
         """
-        self._writer.submit(lambda turn: binding.rebind(turn, spec, anew), alone=True).result()
+        self._writer.submit(lambda tx: binding.rebind(tx, spec, anew), alone=True).result()
 
     def projections(self, collection: str) -> list[StoredProjection]:
         """Every projection of a collection, newest first."""
@@ -222,13 +222,13 @@ class Store:
     ) -> "Future[None]":
         """Store a projection; see `Gallery.keep_projection`."""
         return self._writer.submit(
-            lambda turn: projections.keep(turn, projection, result, placement),
+            lambda tx: projections.keep(tx, projection, result, placement),
             size_bytes=len(result or b"") + len(placement or b""),
         )
 
     def remove_projection(self, collection: str, id: str) -> "Future[None]":
         """Take a projection away; see `Gallery.remove_projection`."""
-        return self._writer.submit(lambda turn: projections.remove(turn, collection, id))
+        return self._writer.submit(lambda tx: projections.remove(tx, collection, id))
 
     def backup(self, file: Path) -> None:
         """A copy of all that is committed, while everything goes on; see `back_up`."""

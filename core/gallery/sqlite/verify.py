@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.gallery.distances import distances
 from core.gallery.index.index import VectorIndex
-from core.gallery.index.nearest import NOTHING, Found
+from core.gallery.index.nearest import NOTHING, NearRows
 from core.gallery.records import Collection, Fault, Space
 from core.gallery.sqlite.store import Store
 
@@ -67,7 +67,7 @@ def _compare_neighbors(
     best = [NOTHING for _ in asked]
     for numbers, block in store.scan(collection.key, space):
         for row, vector in enumerate(asked):
-            near = Found(numbers, distances(collection.spec.metric, vector, block))
+            near = NearRows(numbers, distances(collection.spec.metric, vector, block))
             best[row] = (best[row] + near).cut(_K)
     found = []
     agreed = 0.0

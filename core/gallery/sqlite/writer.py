@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import Draining, InvalidValue, QueueFull
 from core.gallery.sqlite.changes import Change
 from core.gallery.sqlite.database import is_full, translated
-from core.gallery.sqlite.turn import Outcome, T, Turn
+from core.gallery.sqlite.transaction import Effect, T, Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _FIRST_GUESS_S = 0.005
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    apply: Callable[[Turn], Outcome[Any]]
+    apply: Callable[[Transaction], Effect[Any]]
     size_bytes: int
     alone: bool
     future: "Future[Any]" = field(default_factory=Future)
@@ -50,7 +50,7 @@ class _Group:
     errors: list[tuple[_Job, BaseException]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
-    def add(self, job: _Job, outcome: Outcome[Any]) -> None:
+    def add(self, job: _Job, outcome: Effect[Any]) -> None:
         self.answers.append((job, outcome.answer))
         self.changes.extend(outcome.changes)
         self.seq += outcome.counts
@@ -91,7 +91,7 @@ class Writer:
 
     def submit(
         self,
-        apply: Callable[[Turn], Outcome[T]],
+        apply: Callable[[Transaction], Effect[T]],
         *,
         size_bytes: int = 0,
         alone: bool = False,
@@ -208,7 +208,7 @@ class Writer:
     def _apply(self, job: _Job, group: _Group) -> None:
         self._connection.execute("SAVEPOINT job")
         try:
-            outcome = job.apply(Turn(self._connection, group.seq + 1, self._clock()))
+            outcome = job.apply(Transaction(self._connection, group.seq + 1, self._clock()))
         except sqlite3.OperationalError:  # of the disk, not of this write
             raise
         except Exception as error:  # whatever is wrong with this write, only it must pay

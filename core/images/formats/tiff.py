@@ -20,7 +20,7 @@ _MAX_VALUES: Final = 64
 """Values of one tag that are read; those that describe a pixel have as many as it has samples."""
 
 
-class Entry(NamedTuple):
+class TagEntry(NamedTuple):
     """One entry of a directory.
 
     Attributes:
@@ -81,12 +81,12 @@ def tiff_pieces(content: bytes) -> int:
     return max(counts, default=0)
 
 
-def tiff_tags(content: bytes) -> dict[int, Entry]:
+def tiff_tags(content: bytes) -> dict[int, TagEntry]:
     """The entries of the first picture by their tags; empty if there are none."""
     return {each.tag: each for each in _entries(content)}
 
 
-def values(content: bytes, entry: Entry) -> bytes:
+def values(content: bytes, entry: TagEntry) -> bytes:
     """The bytes of an entry's whole numbers; empty if they are no such numbers or not there."""
     code = _ITEMS.get(entry.type)
     if code is None:
@@ -99,7 +99,7 @@ def values(content: bytes, entry: Entry) -> bytes:
     return content[at : at + size] if at + size <= len(content) else b""
 
 
-def numbers(content: bytes, entry: Entry | None, default: tuple[int, ...]) -> tuple[int, ...]:
+def numbers(content: bytes, entry: TagEntry | None, default: tuple[int, ...]) -> tuple[int, ...]:
     """An entry's whole numbers, no more than a pixel may have; the default if there are none."""
     if entry is None or not 1 <= entry.length <= _MAX_VALUES or entry.type not in _ITEMS:
         return default
@@ -109,19 +109,19 @@ def numbers(content: bytes, entry: Entry | None, default: tuple[int, ...]) -> tu
     return struct.unpack(f"{layout(content).order}{entry.length}{_ITEMS[entry.type]}", data)
 
 
-def item_bytes(entry: Entry) -> int:
+def item_bytes(entry: TagEntry) -> int:
     """How long one of an entry's whole numbers is; 0 if they are none."""
     code = _ITEMS.get(entry.type)
     return struct.calcsize(code) if code else 0
 
 
-def _entries(content: bytes) -> Iterator[Entry]:
+def _entries(content: bytes) -> Iterator[TagEntry]:
     """What the first directory holds, no more than a classic TIFF's may."""
     form = layout(content).entry_form
     tags = next(_directories(content), b"")
     entries = min(len(tags) // form.size, _MAX_ENTRIES)
     for entry in form.iter_unpack(tags[: entries * form.size]):
-        yield Entry(*entry)
+        yield TagEntry(*entry)
 
 
 def _directories(content: bytes) -> Iterator[bytes]:

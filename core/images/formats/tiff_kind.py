@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from core.images.formats.tiff import Entry, layout, numbers, tiff_tags
+from core.images.formats.tiff import TagEntry, layout, numbers, tiff_tags
 
 SUBFILE_TYPE: Final = 254
 WIDTH: Final = 256
@@ -284,7 +284,7 @@ def tiff_kind(content: bytes) -> TiffKind | None:
     )
 
 
-def _is_raw(tags: dict[int, Entry], photometric: int, subfile: int, content: bytes) -> bool:
+def _is_raw(tags: dict[int, TagEntry], photometric: int, subfile: int, content: bytes) -> bool:
     """Whether it is a camera's own file: CR2, NEF, ARW, DNG and others are TIFFs outside."""
     is_preview = bool(subfile & 1) and SUB_PICTURES in tags
     is_cr2 = content[8:10] == b"CR"

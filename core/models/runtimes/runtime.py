@@ -116,11 +116,11 @@ class Compiled:
 
         self._queue.set_callback(keep)
         rounds = -(-len(rows) // (at_once * self.streams))
-        hands = np.array_split(rows, min(len(rows), rounds * self.streams))
-        for number, hand in enumerate(hands):
-            self._queue.start_async([hand], number, share_inputs=True)
+        pieces = np.array_split(rows, min(len(rows), rounds * self.streams))
+        for number, piece in enumerate(pieces):
+            self._queue.start_async([piece], number, share_inputs=True)
         self._queue.wait_all()
-        ordered = [done[number] for number in range(len(hands))]
+        ordered = [done[number] for number in range(len(pieces))]
         return [np.concatenate(parts) for parts in zip(*ordered, strict=True)]
 
     def _outputs(self, request: openvino.InferRequest) -> list[FloatArray]:

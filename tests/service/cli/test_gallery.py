@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.collections.bulk import Outcome, index_folder
+from core.collections.bulk import FileOutcome, index_folder
 from core.errors import StorageFull
 from core.gallery.records import Item, Patch
 from core.gallery.sqlite.local import LocalGallery
@@ -98,7 +98,7 @@ def test_index_lists_the_files_that_cannot_be_read_and_stores_the_others(
 def test_index_goes_on_where_it_was_interrupted(
     run: Commands, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def interrupted(*given: Any, **named: Any) -> AsyncIterator[Outcome]:
+    async def interrupted(*given: Any, **named: Any) -> AsyncIterator[FileOutcome]:
         count = 0
         async for outcome in index_folder(*given, **named):
             yield outcome

@@ -1,4 +1,4 @@
-"""Owns `Turn`, one write's place in a transaction; refuses to know what is written."""
+"""Owns what one write works with inside a transaction; refuses to know what is written."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Turn:
+class Transaction:
     """What a write works with.
 
     Attributes:
@@ -26,13 +26,13 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome(Generic[T]):
+class Effect(Generic[T]):
     """What became of a write.
 
     Attributes:
         answer: what its future will hold.
         changes: what an index needs to know; empty where only metadata changed.
-        counts: whether the turn's `seq` is used up; not if nothing was written.
+        counts: whether the transaction's `seq` is used up; not if nothing was written.
     """
 
     answer: T
