@@ -57,16 +57,19 @@ def probes(preprocess: Preprocessing) -> Tensor:
     return preprocess.normalise(255 * torch.stack(rows))
 
 
-def observe(runtime: Runtime, rows: Tensor) -> Behavior:
+def observe(runtime: Runtime, rows: Tensor, why_alone: str = "") -> Behavior:
     """Run pictures twice together, two by two, and one by one.
 
     Args:
         runtime: runs the torch module, in eval mode.
         rows: (B, C, H, W) float32 on the CPU, as `probes` gives.
+        why_alone: what is already known to need each picture run by itself, a sentence.
 
     Raises:
         ModelUnusable: the same picture gets different answers.
     """
+    if why_alone:
+        runtime = Alone(runtime)
     together = runtime(rows)
     again, reads = _watched(runtime, rows)
     if (found := relative_difference(again, together)) > _SAME:
@@ -74,11 +77,11 @@ def observe(runtime: Runtime, rows: Tensor) -> Behavior:
             f"the same pictures get answers that differ by {found:.1e}: something random stays on "
             "in eval mode, such as F.dropout(x) without training=self.training"
         )
-    alone, reads_alone = _watched(Alone(runtime), rows)
+    apart, reads_alone = _watched(Alone(runtime), rows)
     reads = reads or reads_alone
     pair = Outputs(*(each[:2] for each in together))
-    mixes = max(relative_difference(alone, together), relative_difference(runtime(rows[:2]), pair))
-    notes = []
+    mixes = max(relative_difference(apart, together), relative_difference(runtime(rows[:2]), pair))
+    notes = [why_alone] if why_alone else []
     if mixes > _SAME:
         notes.append(
             f"an answer differs by {mixes:.1e} with the other pictures of its batch, as batch "
@@ -89,11 +92,12 @@ def observe(runtime: Runtime, rows: Tensor) -> Behavior:
             "the way through the network depends on values in it (an `if` on a tensor, .item()): "
             "torch runs each picture alone"
         )
-    if not np.isfinite(alone.logits).all():
+    if not np.isfinite(apart.logits).all():
         notes.append("it answers NaN or infinity for a black, white, flat or noisy picture")
-    if alone.logits.shape[1] == 1:
+    if apart.logits.shape[1] == 1:
         notes.append("it puts out one number, whose probability is always 1: give it two labels")
-    return Behavior(mixes > _SAME or reads, not reads, tuple(notes))
+    alone = bool(why_alone) or mixes > _SAME or reads
+    return Behavior(alone, not reads, tuple(notes))
 
 
 def _watched(runtime: Runtime, rows: Tensor) -> tuple[Outputs, bool]:

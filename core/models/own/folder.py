@@ -26,7 +26,10 @@ from core.models.own.importing import import_file
 from core.models.own.manifest import Manifest, read_manifest, require_name
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
-from core.models.structure.layers import find_layer, last_seen
+from core.models.structure.axes import Axes
+from core.models.structure.batch import batching
+from core.models.structure.layers import find_layer
+from core.models.structure.layout import Layout
 from core.models.structure.ports import Port
 
 _LIBRARIES = {"torchvision": torchvision_model, "timm": timm_model}
@@ -159,12 +162,6 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
             find_layer(module, spec.feature_layer)
         except UnknownLayer as error:
             raise manifest.unusable("[features] layer", str(error)) from error
-        with Port(spec.feature_layer, "input").captured(module) as seen:
-            _logits(module, spec, manifest, rows=2)
-        try:
-            last_seen(seen, spec.feature_layer, 2)
-        except MethodUnsupported as error:
-            raise manifest.unusable("[features] layer", str(error)) from error
     for rows in _PROBE_ROWS:
         logits = _logits(module, spec, manifest, rows)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != rows:
@@ -175,11 +172,24 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
                 f"for B = {rows} it gave {found}"
             )
             raise manifest.unusable("[model] source", problem)
+    if spec.feature_layer is not None:
+        _check_features(module, spec, manifest, Port(spec.feature_layer, spec.feature_at))
     if logits.is_complex():
         raise manifest.unusable("[model] source", f"its logits are complex: {logits.dtype}")
     if logits.shape[1] != len(spec.labels) and (logits.shape[1], len(spec.labels)) != _ONE_FOR_TWO:
         problem = f"{len(spec.labels)} labels, and the network puts out {logits.shape[1]} classes"
         raise manifest.unusable("[classes] labels", problem)
+
+
+def _check_features(module: nn.Module, spec: ModelSpec, manifest: Manifest, port: Port) -> None:
+    found = batching(module, torch.zeros(3, *spec.input_shape))
+    with port.captured(module) as seen:
+        _logits(module, spec, manifest, rows=1)
+    axes = {each: Axes(-1, None, batch=axis) for each, axis in found.axes.items()}
+    try:
+        Layout(axes, found.problems).taken(port, seen, 1)
+    except MethodUnsupported as error:
+        raise manifest.unusable("[features] layer", str(error)) from error
 
 
 def _logits(module: nn.Module, spec: ModelSpec, manifest: Manifest, rows: int) -> Any:

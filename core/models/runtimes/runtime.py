@@ -8,6 +8,7 @@ import openvino
 import torch
 from torch import Tensor, nn
 
+from core.errors import MethodUnsupported
 from core.models.structure.axes import Axes
 from core.models.structure.layers import last_seen
 from core.models.structure.ports import Operand, Port
@@ -52,7 +53,13 @@ class LogitsAndFeatures(nn.Module):
         """(B, C, H, W) -> logits (B, K), features (B, D)."""
         with self.features.captured(self.module) as seen:
             logits = self.module(batch)
-        return logits, self.axes.pooled(last_seen(seen, self.features.layer, len(batch)), "avg")
+        found = last_seen(seen, self.features.layer)
+        if not self.axes.holds(found, len(batch)):
+            raise MethodUnsupported(
+                f"the features, at layer {self.features.layer!r}, have the shape "
+                f"{tuple(found.shape)} for {len(batch)} pictures"
+            )
+        return logits, self.axes.pooled(self.axes.batch_first(found), "avg")
 
 
 class TorchRuntime:

@@ -1,13 +1,13 @@
 """Owns which axis of an activation is what; refuses to know where activations come from.
 
-Axes are counted from the end, so that windows of one picture, which make more rows, change
-nothing: -3 are the channels of maps (B, C, h, w), -1 those of maps (B, h, w, C), of tokens
-(B, T, D) and of vectors (B, D).
+Channels are counted from the end, with the batch axis first, so that windows of one picture, which
+make more rows, change nothing: -3 are those of maps (B, C, h, w), -1 those of maps (B, h, w, C), of
+tokens (B, T, D) and of vectors (B, D).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from torch import Tensor
@@ -26,17 +26,30 @@ _SQUARE_EXTRA_TOKENS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """The axes of an activation with its batch axis first.
+    """The axes of an activation; but for `batch`, as they are once its batch axis is first.
 
     Attributes:
         channels: from the end; None = it has none.
         grid: (h, w) of its positions; None = they form no grid.
         extra: tokens before the first of the grid, such as a class token.
+        batch: where the pictures are in the activation as the layer has it; None = nowhere: all of
+            it is of one picture, which ran alone.
     """
 
     channels: int
     grid: Size | None
     extra: int = 0
+    batch: int | None = 0
+
+    def batch_first(self, activation: Tensor) -> Tensor:
+        """(B, ...), a view, of an activation as the layer has it."""
+        return activation[None] if self.batch is None else activation.movedim(self.batch, 0)
+
+    def holds(self, activation: Tensor, rows: int) -> bool:
+        """Whether an activation as the layer has it is of so many pictures."""
+        if self.batch is None:
+            return rows == 1
+        return activation.ndim > self.batch and activation.shape[self.batch] == rows
 
     def pooled(self, activation: Tensor, pool: Pool) -> Tensor:
         """One vector per row.
@@ -73,14 +86,27 @@ class Axes:
         return activation.ndim + self.channels
 
 
-def axes_of(shape: Sequence[int], channels: int | None, grids: Sequence[Size]) -> Axes:
+def axes_of(
+    shape: Sequence[int], channels: int | None, grids: Sequence[Size], batch: int = 0
+) -> Axes:
     """What the axes of an activation are.
 
     Args:
-        shape: (B, ...).
-        channels: where the channels are, from the end; None = not known: as the convention is.
+        shape: as the layer has it.
+        channels: where the channels are in it, from the end; None = not known: as the convention
+            is.
         grids: (h, w) of feature maps of the same network: tokens may come from one of them.
+        batch: which axis the pictures are.
     """
+    order = [batch, *(axis for axis in range(len(shape)) if axis != batch)]
+    if channels is not None:
+        channels = order.index(channels % len(shape)) - len(shape)
+        channels = None if channels == -len(shape) else channels  # the pictures' axis is none
+    found = _first(tuple(shape[axis] for axis in order), channels, grids)
+    return replace(found, batch=batch)
+
+
+def _first(shape: Sequence[int], channels: int | None, grids: Sequence[Size]) -> Axes:
     ndim = len(shape)
     if channels is None:
         channels = -max(ndim - 1, 1) if ndim > 3 else -1
