@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ANY_FAILURE, MethodUnsupported, ModelUnusable, first_line, told
+from core.models.memory import require_no_memory
 from core.models.outputs import make_logits
 from core.models.probing import observe, probes
 from core.models.runtimes.incremental import Incremental
@@ -81,9 +82,11 @@ class LoadedModel:
         guesses = make_logits(module, probe, spec.labels, spec.activation)
         for each in guesses:
             _log.warning("%s: %s", spec.name, each)
+        require_no_memory(module, probe)
         self._chart = chart(module, probe, _said(spec))
         self.features = self._chart.features
-        network = LogitsAndFeatures(module, self.features, self._chart.features_axes)
+        found = self._chart
+        network = LogitsAndFeatures(module, found.features, found.features_axes, found.width)
         network.eval()
         compiled, self.runtime_note = _compiled(network, probe, device, threads)
         self._memory_format = _memory_format(module.to(device), probe[:2].to(device))

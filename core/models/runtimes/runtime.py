@@ -41,10 +41,20 @@ class Runtime(Protocol):
 
 
 class LogitsAndFeatures(nn.Module):
-    """A classifier that also answers its features, from one forward."""
+    """A classifier that also answers its features, from one forward.
 
-    def __init__(self, module: nn.Module, features: Port | Operand, axes: Axes) -> None:
+    Args:
+        module: the classifier.
+        features: where they are.
+        axes: theirs.
+        width: how many there are; NaN where a picture takes a way past their layer.
+    """
+
+    def __init__(
+        self, module: nn.Module, features: Port | Operand, axes: Axes, width: int | None = None
+    ) -> None:
         super().__init__()
+        self.width = width
         self.module = module
         self.features = features
         self.axes = axes
@@ -53,6 +63,8 @@ class LogitsAndFeatures(nn.Module):
         """(B, C, H, W) -> logits (B, K), features (B, D)."""
         with self.features.captured(self.module) as seen:
             logits = self.module(batch)
+        if not seen and self.width is not None:
+            return logits, logits.new_full((len(batch), self.width), float("nan"))
         found = last_seen(seen, self.features.layer)
         if not self.axes.holds(found, len(batch)):
             raise MethodUnsupported(

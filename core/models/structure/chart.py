@@ -24,6 +24,7 @@ class Chart:
     Attributes:
         features: where the feature vector is taken.
         features_axes: its axes.
+        width: how many features there are.
         maps: see `core.models.structure.anatomy.Anatomy`.
         layout: the axes of what enters and leaves each layer that runs.
         why_alone: what is only right where each picture runs by itself, a sentence; empty if
@@ -32,6 +33,7 @@ class Chart:
 
     features: Port | Operand
     features_axes: Axes
+    width: int
     maps: tuple[Ports, ...]
     layout: Layout
     why_alone: str
@@ -59,18 +61,22 @@ def chart(module: nn.Module, rows: Tensor, said: Port | None) -> Chart:
         features: Port | Operand = said or found.features
     else:
         features = said or Port(classifier_layer(module, rows), "input")
-    axes = layout.readable(features) if isinstance(features, Port) else None
-    if axes is None:
-        axes = _axes(module, rows, features, found)
-        if said:  # as it was said, or not at all
-            layout.taken(said, _captured(module, rows[:1], said), 1)
+    axes = _axes(module, rows, features, found, layout)
+    seen = _captured(module, rows, features)
+    activation = last_seen(seen, features.layer)
     why_alone = ""
+    if axes is None:
+        if said:  # as it was said, or not at all
+            layout.taken(said, seen, 1)
+        axes = _alone(activation, features, found)
+        why_alone = (
+            "its features are not known to be a row for each picture: each picture is run alone"
+        )
     if batch.loops:
         why_alone = "layers run more often for more pictures: each picture is run alone"
-    elif axes.batch is None:
-        why_alone = "its features are not one row for each picture: each picture is run alone"
     maps = [each for each in (found.maps if found else ()) if all(map(layout.readable, each))]
-    return Chart(features, axes, tuple(maps), layout, why_alone)
+    vectors = axes.pooled(axes.batch_first(activation), "avg")
+    return Chart(features, axes, vectors.shape[1], tuple(maps), layout, why_alone)
 
 
 def _anatomy(module: nn.Module, rows: Tensor, batch: Batching) -> Anatomy | None:
@@ -95,18 +101,36 @@ def _with_parts(batch: Batching) -> dict[Port, int]:
     return {**batch.axes, **{port: 0 for port, problem in batch.problems.items() if not problem}}
 
 
-def _axes(module: nn.Module, rows: Tensor, features: Port | Operand, found: Anatomy | None) -> Axes:
-    """Of features that no layer has a row of for each picture."""
-    axis = operand_axis(module, rows, features) if isinstance(features, Operand) else None
-    activation = last_seen(_captured(module, rows[:1], features), features.layer)
+def _axes(
+    module: nn.Module,
+    rows: Tensor,
+    features: Port | Operand,
+    found: Anatomy | None,
+    layout: Layout,
+) -> Axes | None:
+    """Of features that have a row for each picture; None = they are not known to."""
+    if isinstance(features, Port):
+        return layout.readable(features)
+    axis = operand_axis(module, rows, features)
+    if axis is None or found is None:
+        return None
+    return replace(found.features_axes, batch=axis)
+
+
+def _alone(activation: Tensor, features: Port | Operand, found: Anatomy | None) -> Axes:
+    """Of features of one picture that runs alone: all there is, is of it."""
     known = found.features_axes if found and features == found.features else None
     channels = known.channels if known else None
-    if axis is None:
-        return replace(axes_of((1, *activation.shape), channels, ()), batch=None)
-    return axes_of(activation.shape, channels, (), axis)
+    if len(activation) == 1:
+        return axes_of(activation.shape, channels, ())
+    return replace(axes_of((1, *activation.shape), channels, ()), batch=None)
 
 
 def _captured(module: nn.Module, rows: Tensor, port: Port | Operand) -> list[Tensor]:
+    """Of the first picture, alone, whose way leads there."""
     with torch.no_grad(), port.captured(module) as seen:
-        module(rows.clone())
+        for row in rows:
+            module(row[None].clone())
+            if seen:
+                break
     return seen
