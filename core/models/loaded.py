@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ANY_FAILURE, MethodUnsupported, ModelUnusable, first_line, told
-from core.models.memory import require_no_memory
+from core.models.memory import require_no_memory, seen
 from core.models.outputs import make_logits
 from core.models.probing import observe, probes
 from core.models.runtimes.incremental import Incremental
-from core.models.runtimes.norms import ContiguousNorms
+from core.models.runtimes.memory_format import ContiguousNorms, memory_format
 from core.models.runtimes.runtime import (
     MAX_RELATIVE_DIFFERENCE,
     Alone,
@@ -73,7 +73,10 @@ class LoadedModel:
         self.device = device
         self._threads = threads
         self._mixing: dict[Port, bool] = {}
-        self.module = module.eval().requires_grad_(False)
+        module.eval()  # of one's own it may give nothing back
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+        self.module = module
         # A backward pass of eager torch on two cores: 1 -> 39, 2 -> 28, 4 -> 26, 8 -> 33 ms a row;
         # on an H100: 1 -> 10, 4 -> 3.4, 32 -> 0.6 ms.
         self.rows_at_once = 32 if device.type == "cuda" else 4
@@ -89,7 +92,7 @@ class LoadedModel:
         network = LogitsAndFeatures(module, found.features, found.features_axes, found.width)
         network.eval()
         compiled, self.runtime_note = _compiled(network, probe, device, threads)
-        self._memory_format = _memory_format(module.to(device), probe[:2].to(device))
+        self._memory_format = memory_format(module.to(device), probe[:2].to(device))
         self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
         behavior = observe(self.runtime, probe, self._chart.why_alone)
         self.notes = spec.notes + guesses + behavior.notes
@@ -265,34 +268,13 @@ def _difference(compiled: OpenVinoRuntime, reference: Runtime, probe: Tensor) ->
     return note
 
 
-def _memory_format(module: nn.Module, probe: Tensor) -> torch.memory_format:
-    """Channels last, which is faster, unless the network only runs on contiguous rows.
-
-    `x.view(x.size(0), -1)` after a convolution is the usual reason. The module is left in it.
-    """
-    try:
-        module.to(memory_format=torch.channels_last)
-        for rows in (probe, probe[:1]):
-            _run_both_ways(module, rows.to(memory_format=torch.channels_last))
-    except Exception as error:  # the network's own, or torch's about its layout
-        _log.info("runs on contiguous rows: %s", first_line(error))
-        module.to(memory_format=torch.contiguous_format)
-        return torch.contiguous_format
-    return torch.channels_last
-
-
-def _run_both_ways(module: nn.Module, rows: Tensor) -> None:
-    inputs = rows.clone().requires_grad_(True)
-    with torch.enable_grad():
-        logits = module(inputs.clone())
-        if logits.requires_grad:
-            torch.autograd.grad(logits.sum(), inputs, allow_unused=True)
-
-
 def _digest(module: nn.Module) -> str:
     """sha256 over the names, types and bytes of all weights and buffers, in order."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
+        if not isinstance(tensor, Tensor):  # what a module says of itself beside its tensors
+            digest.update(f"{name} {seen(tensor)}\n".encode())
+            continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return f"sha256:{digest.hexdigest()}"

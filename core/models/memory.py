@@ -99,13 +99,14 @@ def _held(module: nn.Module) -> dict[str, object]:
         start = f"{name}." if name else ""
         for key, value in vars(each).items():
             if key in ("_parameters", "_buffers"):
-                found |= {f"{start}{at}": _seen(tensor, 0) for at, tensor in value.items()}
+                found |= {f"{start}{at}": seen(tensor) for at, tensor in value.items()}
             elif key not in _TORCH:
-                found[f"{start}{key}"] = _seen(value, 0)
+                found[f"{start}{key}"] = seen(value)
     return found
 
 
-def _seen(value: Any, depth: int) -> object:
+def seen(value: Any, depth: int = 0) -> object:
+    """A value as something to compare, of plain types; of an object only its kind."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
     if isinstance(value, np.ndarray):
@@ -115,7 +116,7 @@ def _seen(value: Any, depth: int) -> object:
     if depth == _DEEP:
         return type(value).__name__
     if isinstance(value, Mapping):
-        return [(repr(key), _seen(each, depth + 1)) for key, each in value.items()]
+        return [(repr(key), seen(each, depth + 1)) for key, each in value.items()]
     if isinstance(value, list | tuple):
-        return [_seen(each, depth + 1) for each in value]
+        return [seen(each, depth + 1) for each in value]
     return type(value).__name__

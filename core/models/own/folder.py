@@ -68,7 +68,8 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
         feature_at=manifest.feature_at,
         activation=manifest.activation,
     )
-    _materialise(module.eval(), spec, manifest)
+    module.eval()
+    _materialise(module, spec, manifest)
     if pretrained and manifest.weights is not None:
         spec = replace(spec, notes=_load_weights(module, manifest, manifest.weights))
     _check(module, spec, manifest)
@@ -111,6 +112,24 @@ def _of_file(manifest: Manifest) -> nn.Module:
     if not isinstance(module, nn.Module):
         problem = f"{name}(...) gave {type(module).__name__}, not a torch.nn.Module"
         raise manifest.unusable("[model] source", problem)
+    module = _unwrapped(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        problem = f"{name}(...) gave a TorchScript program, whose layers cannot be watched: give "
+        raise manifest.unusable("[model] source", f"{problem}the module it is made of")
+    return module
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network itself, without what deals it out to GPUs or compiles it when it first runs."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)  # of torch.compile
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            break
+        module = inner
+    for each in module.modules():
+        each._compiled_call_impl = None  # of `module.compile()`
     return module
 
 
