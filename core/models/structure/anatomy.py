@@ -12,6 +12,7 @@ from core.models.structure.axes import Axes, Size, axes_of
 from core.models.structure.channels import POOLINGS, PRODUCTS, RESHAPES
 from core.models.structure.flow import Flow, Node, Run, watch
 from core.models.structure.ports import PRODUCT_FUNCTIONS, Operand, Port, flat_arguments
+from core.models.structure.tokens import grid_tokens
 
 _aten = torch.ops.aten
 # What comes between maps and the feature vector that is their average.
@@ -53,7 +54,7 @@ def anatomy(
     product = flow.output and _product(flow.output)
     if not flow.output or not product:
         return None
-    grids = _grids(flow)
+    grids = grid_tokens(flow.joins, _grids(flow))
     features = _features(flow, product) or _operand(module, rows, product)
     if features is None:
         return None
@@ -240,6 +241,6 @@ def _ancestors(node: Node) -> set[Node]:
 def _grids(flow: Flow) -> Sequence[Size]:
     """Sizes of feature maps, the last first."""
     nodes = [node for run in flow.runs for node in (run.input, run.output) if node]
-    found = [axes_of(node.shape, node.channels, ()).grid for node in nodes if len(node.shape) == 4
+    found = [axes_of(node.shape, node.channels).grid for node in nodes if len(node.shape) == 4
              and node.channels is not None]  # fmt: skip
     return list(dict.fromkeys(grid for grid in reversed(found) if grid and min(grid) > 1))

@@ -90,7 +90,7 @@ def _anatomy(module: nn.Module, rows: Tensor, batch: Batching) -> Anatomy | None
 def _layout(batch: Batching, found: Anatomy | None) -> Layout:
     known = found.axes if found else {}
     axes = {
-        port: known.get(port) or axes_of(batch.shapes[port], None, (), axis)
+        port: known.get(port) or axes_of(batch.shapes[port], None, batch=axis)
         for port, axis in _with_parts(batch).items()
     }
     return Layout(axes, batch.problems)
@@ -122,8 +122,8 @@ def _alone(activation: Tensor, features: Port | Operand, found: Anatomy | None) 
     known = found.features_axes if found and features == found.features else None
     channels = known.channels if known else None
     if len(activation) == 1:
-        return axes_of(activation.shape, channels, ())
-    return replace(axes_of((1, *activation.shape), channels, ()), batch=None)
+        return axes_of(activation.shape, channels)
+    return replace(axes_of((1, *activation.shape), channels), batch=None)
 
 
 def _captured(module: nn.Module, rows: Tensor, port: Port | Operand) -> list[Tensor]:

@@ -34,7 +34,7 @@ class Layout(Mapping[Port, Axes]):
 
     def of(self, port: Port, activation: Tensor) -> Axes:
         """The axes at a port; of one that never ran before, as the convention is."""
-        return self.get(port) or axes_of(activation.shape, None, ())
+        return self.get(port) or axes_of(activation.shape, None)
 
     def readable(self, port: Port) -> Axes | None:
         """The axes at a port that has a row for each picture; None = it is not known to."""
