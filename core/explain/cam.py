@@ -15,7 +15,7 @@ from core.explain.objective import NO_GRADIENT, require_class
 from core.fields import Meaning, as_mapping, check_fields
 from core.models.loaded import LoadedModel
 from core.models.structure.anatomy import Ports
-from core.models.structure.layers import find_layer, last_seen
+from core.models.structure.layers import find_layer
 from core.models.structure.ports import At, Port
 from core.types import FloatArray
 
@@ -96,12 +96,15 @@ def grad_cam(
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, section 3.
     """
+    for port in ports:
+        model.require_apart(port)
     with torch.enable_grad(), ExitStack() as hooks:
         seen = [hooks.enter_context(port.tapped(model.module)) for port in ports]
         logits = model.module(model.to_device(rows))
         chosen = [_chosen(row, target) for row, target in zip(logits, targets, strict=True)]
         activations = [
-            last_seen(each, port.layer, len(rows)) for each, port in zip(seen, ports, strict=True)
+            model.known_axes.taken(port, each, len(rows))
+            for each, port in zip(seen, ports, strict=True)
         ]
         for port, activation in zip(ports, activations, strict=True):
             _maps(model, port, activation)  # refused before the backward pass
@@ -144,9 +147,10 @@ def _weighed(model: LoadedModel, port: Port, activation: Tensor, gradient: Tenso
 
 
 def _maps(model: LoadedModel, port: Port, activation: Tensor) -> Tensor:
-    maps = model.axes(port, activation).maps(activation)
+    axes = model.axes(port, activation)
+    maps = axes.maps(axes.batch_first(activation))
     if maps is None or min(maps.shape[2:]) < 1 or max(maps.shape[2:]) == 1:
-        found = " x ".join(map(str, activation.shape[1:]))
+        found = " x ".join(map(str, axes.batch_first(activation).shape[1:]))
         raise MethodUnsupported(
             "Grad-CAM needs feature maps of more than one cell, or tokens in a grid; at layer "
             f"{port.layer!r} there are {found} values"

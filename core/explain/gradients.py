@@ -17,7 +17,7 @@ from core.explain.objective import (
 )
 from core.explain.relu import Coverage, GuidedRelu, Rule, coverage
 from core.models.loaded import LoadedModel
-from core.models.structure.layers import last_seen
+from core.models.structure.axes import Axes
 from core.models.structure.ports import Port
 from core.types import FloatArray
 
@@ -89,10 +89,12 @@ def backward(
         InvalidValue: the layer has no such channel or position.
         UnknownLayer: no such layer.
         MethodUnsupported: a rule was asked for and found nothing to guide; or nothing between
-            picture and objective can be differentiated.
+            picture and objective can be differentiated; or the layer has no part for each picture.
     """
     inputs = model.to_device(rows).detach().requires_grad_(True)
     ports = {each.port for each in objectives if isinstance(each, LayerObjective)}
+    for port in ports:
+        model.require_apart(port)
     with torch.enable_grad(), ExitStack() as hooks:
         seen = {port: hooks.enter_context(port.captured(model.module)) for port in ports}
         logits = model.module(inputs.clone())  # which the network may change in place
@@ -154,15 +156,16 @@ def _values(
             values.append(logits[number, target])
             targets.append(target)
         else:
-            activation = last_seen(seen[objective.port], objective.layer, len(logits))
-            values.append(_part(model, activation[number, None], objective))
+            port = objective.port
+            activation = model.known_axes.taken(port, seen[port], len(logits))
+            axes = model.axes(port, activation)
+            values.append(_part(axes, axes.batch_first(activation)[number, None], objective))
             targets.append(None)
     return values, targets
 
 
-def _part(model: LoadedModel, activation: Tensor, objective: LayerObjective) -> Tensor:
+def _part(axes: Axes, activation: Tensor, objective: LayerObjective) -> Tensor:
     """The sum of the part of an activation (1, ...) that is explained."""
-    axes = model.axes(objective.port, activation)
     if objective.channel is None:
         return activation.sum()
     channels = activation.movedim(axes.channels, 1)[0]  # (1, ..., C, ...) -> (C, ...)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from core.errors import InvalidValue
 from core.inspect.selection import Selection
 from core.models.predictions import require_finite
-from core.models.structure.axes import Axes, axes_of
-from core.models.structure.layers import last_seen
+from core.models.structure.axes import Axes
+from core.models.structure.layout import Layout
 from core.models.structure.ports import Port
 from core.types import FloatArray
 
@@ -108,9 +108,10 @@ def activations(
     """
     with torch.no_grad(), port.captured(module) as seen:
         module(batch)
-    activation = last_seen(seen, port.layer, len(batch))
-    known = axes.get(port) or axes_of(activation.shape, None, ())
-    found = activation[0]
+    layout = axes if isinstance(axes, Layout) else Layout(axes, {})
+    activation = layout.taken(port, seen, len(batch))
+    known = layout.of(port, activation)
+    found = known.batch_first(activation)[0]
     if found.ndim == 3 and known.grid:
         found = found.movedim(known.channels, 0)  # (h, w, C) -> (C, h, w)
         known = replace(known, channels=-3)

@@ -105,12 +105,12 @@ def layer_table(
     Args:
         module: in eval mode; left as it is.
         example: (1, C, H, W) float32, where the module is.
-        axes: of what leaves its layers, where that is known.
+        axes: of what enters and leaves its layers, where that is known.
     """
     known = axes or {}
     runs = trace(module, example)
     layers = [run for run in runs if run.leaf and run.name]
-    rows = tuple(_row(run, known.get(Port(run.name))) for run in layers)
+    rows = tuple(_row(run, known) for run in layers)
     totals = Totals(_parameters([module]), sum(run.macs for run in runs))
     listed = Totals(_parameters([run.module for run in layers]), sum(run.macs for run in layers))
     elsewhere = Totals(totals.parameters - listed.parameters, totals.macs - listed.macs)
@@ -134,14 +134,16 @@ def find_convolution(module: nn.Module, name: str) -> nn.Conv2d:
     raise InvalidValue("layer", name, allowed)
 
 
-def _row(run: Run, axes: Axes | None) -> LayerRow:
+def _row(run: Run, known: Mapping[Port, Axes]) -> LayerRow:
     module = run.module
-    axis = axes.channel(run.output_shape) if axes else -1
+    axes = known.get(Port(run.name))
+    output_shape = _of_one(run.output_shape, axes)
+    axis = axes.channel(output_shape) if axes else -1
     return LayerRow(
         name=run.name,
         type=type(module).__name__,
-        input_shape=run.input_shape,
-        output_shape=run.output_shape,
+        input_shape=_of_one(run.input_shape, known.get(Port(run.name, "input"))),
+        output_shape=output_shape,
         parameters=_parameters([module]),
         macs=run.macs,
         has_filters=isinstance(module, nn.Conv2d),
@@ -154,6 +156,13 @@ def _row(run: Run, axes: Axes | None) -> LayerRow:
         groups=getattr(module, "groups", None) if hasattr(module, "kernel_size") else None,
         channel_axis=axis if axis >= 0 else None,
     )
+
+
+def _of_one(shape: tuple[int, ...], axes: Axes | None) -> tuple[int, ...]:
+    """Without the batch axis of one picture; its windows are an axis of their own."""
+    batch = axes.batch if axes and axes.batch is not None else 0
+    one = len(shape) > batch and shape[batch] == 1
+    return shape[:batch] + shape[batch + 1 :] if one else shape
 
 
 def _extent(reach: Reach) -> tuple[int, int]:

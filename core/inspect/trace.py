@@ -27,8 +27,8 @@ class Run:
 
     Attributes:
         name: dotted; empty for the network itself.
-        input_shape: of its first tensor, without the batch axis; () if it took none.
-        output_shape: of its first tensor, without the batch axis; () if it gave none.
+        input_shape: of its first tensor, with its batch axis; () if it took none.
+        output_shape: of its first tensor, with its batch axis; () if it gave none.
         macs: multiply-adds of operators that ran in this module and in no module inside it.
         follows: names of the leaves whose output reached it past no other leaf.
         reach: what its output's positions depend on; None = perhaps everything.
@@ -197,11 +197,8 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _shape(tensors: Sequence[Tensor]) -> tuple[int, ...]:
-    """Of the first, without the batch axis: windows of one picture are an axis of their own."""
-    if not tensors:
-        return ()
-    shape = tuple(tensors[0].shape)
-    return shape[1:] if shape and shape[0] == 1 else shape
+    """Of the first."""
+    return tuple(tensors[0].shape) if tensors else ()
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Owns weights files: what one is, which of its tensors are a network's; nothing in it is run."""
+"""Owns weights files: what one is, and which state dicts are in it; nothing in it is run."""
 
 import argparse
 import codecs
@@ -6,8 +6,7 @@ import pathlib
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
@@ -18,10 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.errors import ModelUnusable, first_line, shown
+from core.models.fitting import Weights, candidates, distinct, fitted, is_extra, listed
 
 _HEAD_BYTES: Final = 512
 _MAX_DEPTH: Final = 3
-_MAX_LISTED: Final = 3
 
 _STATE_DICT: Final = "save module.state_dict(), best with safetensors.torch.save_file"
 _SCALAR: Final = np.float64(0).__reduce__()[0]
@@ -37,19 +36,6 @@ _PLAIN: Final[list[Any]] = [
 ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
-    """A network's tensors, found in a file.
-
-    Attributes:
-        state: by the network's own names, all of them.
-        notes: what was done to find them, a sentence each.
-    """
-
-    state: Mapping[str, Tensor]
-    notes: tuple[str, ...]
-
-
 def weights_of(module: nn.Module, file: Path, key: str | None = None) -> Weights:
     """The tensors of a network in a file, on the CPU.
 
@@ -59,32 +45,37 @@ def weights_of(module: nn.Module, file: Path, key: str | None = None) -> Weights
     Args:
         module: whose names and shapes they have.
         file: a state dict or checkpoint of torch, or of safetensors, whatever its name ends in.
-        key: where in the checkpoint they are; None = wherever they fit.
+        key: where in the checkpoint they are, a prefix of their names included; None = wherever
+            they fit.
 
     Raises:
         ModelUnusable: one sentence that names the file and what was found in it.
     """
-    own = module.state_dict()
     states = dict(_states(_content(file), {}))
     if not states:
         raise ModelUnusable(f"{file.name} holds no state dict, that is tensors by name")
+    own = module.state_dict()
+    found = [each for name, state in states.items() for each in candidates(own, name, state)]
     if key is not None:
-        if key not in states:
-            raise ModelUnusable(f"{file.name} has no state dict {shown(key)}: {_listed(states)}")
-        states = {key: states[key]}
-    fitting = {name: _fitted(own, state) for name, state in states.items()}
-    found = {name: fit for name, fit in fitting.items() if isinstance(fit, Weights)}
-    if len(found) > 1:
+        chosen = [each for each in found if each.answers(key)]
+        if not chosen:
+            names = listed(list(dict.fromkeys(each.name for each in found)))
+            raise ModelUnusable(f"{file.name} has no state dict {shown(key)}: {names}")
+        found = chosen
+    fits = [(each, fitted(module, own, each)) for each in found]
+    fitting = distinct([(each, fit) for each, fit in fits if isinstance(fit, Weights)])
+    if len(fitting) > 1:
+        names = listed([each.name for each, _ in fitting])
         raise ModelUnusable(
-            f"{file.name} has more than one state dict for this network: {_listed(found)}; "
-            f'name one: weights_key = "{next(iter(found))}"'
+            f"{file.name} has more than one state dict for this network: {names}; "
+            f'name one: weights_key = "{fitting[0][0].name}"'
         )
-    if not found:
-        nearest = max(states, key=lambda name: len(own.keys() & states[name].keys()))
-        below = f" below {shown(nearest)}" if nearest else ""
-        raise ModelUnusable(f"{file.name}{below} {fitting[nearest]}")
-    ((name, weights),) = found.items()
-    notes = [f"the weights lie below {shown(name)}"] if name and not key else []
+    if not fitting:
+        nearest, problem = max(fits, key=lambda fit: fit[0].met)
+        below = f" below {shown(nearest.key)}" if nearest.key else ""
+        raise ModelUnusable(f"{file.name}{below} {problem}")
+    ((taken, weights),) = fitting
+    notes = [f"the weights lie below {shown(taken.key)}"] if taken.key and not key else []
     notes += weights.notes
     return Weights(weights.state, tuple(f"{file.name}: {each}" for each in notes))
 
@@ -162,7 +153,7 @@ def _of_archive(file: Path) -> str:
         return "" if stored else f"is compressed, as torch leaves no file: {_STATE_DICT}"
     if all(name.endswith(".npy") for name in names):
         return f"is a NumPy archive, and no state dict: {_STATE_DICT}"
-    return f"is a ZIP archive of {_listed(names)}, and no weights of torch"
+    return f"is a ZIP archive of {listed(names)}, and no weights of torch"
 
 
 def _text(head: bytes) -> str:
@@ -173,13 +164,13 @@ def _text(head: bytes) -> str:
     return "" if re.search(r"[\x00-\x08\x0e-\x1f]", text) else text
 
 
-# ---- which of its tensors ----
+# ---- what is in it ----
 
 
 def _states(
     content: Any, seen: dict[int, int], key: str = "", depth: int = 0
-) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Every mapping of names to tensors in there, under its dotted key.
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping of names to tensors in there, under its dotted key; with the extra state.
 
     A mapping inside itself has no end, and a few of them have one that nobody lives to see: none
     is searched again unless it was met further down.
@@ -187,86 +178,14 @@ def _states(
     if not isinstance(content, Mapping) or depth >= seen.get(id(content), _MAX_DEPTH + 1):
         return
     seen[id(content)] = depth
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    if tensors and all(isinstance(name, str) for name in tensors):
-        yield key, tensors
+    state = {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, Tensor) or (isinstance(name, str) and is_extra(name))
+    }
+    tensors = [name for name, value in state.items() if isinstance(value, Tensor)]
+    if tensors and all(isinstance(name, str) for name in state):
+        yield key, state
     for name, value in content.items():
         if isinstance(name, str):
             yield from _states(value, seen, f"{key}.{name}" if key else name, depth + 1)
-
-
-def _fitted(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Weights | str:
-    """The state under the network's own names, or what keeps it from being the network's."""
-    notes = []
-    prefix = _prefix(own, state)
-    if prefix:
-        beside = [name for name in state if not name.startswith(prefix)]
-        left = f", and {_listed(beside)} left out" if beside else ""
-        notes.append(f"{shown(prefix)} taken off the names{left}")
-        state = {n.removeprefix(prefix): each for n, each in state.items() if n.startswith(prefix)}
-    filled = dict(state) | _implied(own, state)
-    for problem, names in (
-        ("lacks", [name for name in own if name not in filled]),
-        ("has more than the network:", [name for name in filled if name not in own]),
-    ):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            return f"{problem} {shown(names[0])}{more}"
-    for name, tensor in filled.items():
-        if problem := _unlike(own[name], tensor):
-            return f"has {shown(name)} {problem}"
-        filled[name] = tensor.to(own[name].dtype)  # 1e300 is infinite as float32
-        if not bool(filled[name].isfinite().all()):
-            return f"has NaN or infinity in {shown(name)}"
-    return Weights(filled, tuple(notes))
-
-
-def _unlike(own: Tensor, tensor: Tensor) -> str:
-    """What keeps a tensor from becoming one of the network's; empty if nothing does."""
-    for odd, is_odd in (
-        ("without values, as the device meta has it", tensor.is_meta),
-        ("quantized", tensor.is_quantized),
-        ("nested", tensor.is_nested),
-        ("sparse", tensor.layout != torch.strided),
-    ):
-        if is_odd:
-            return f"{odd}: save it as a plain tensor"
-    if tensor.shape != own.shape:
-        return f"of shape {tuple(tensor.shape)}, the network's is {tuple(own.shape)}"
-    if tensor.is_complex() and not own.is_complex():
-        return f"of {tensor.dtype}, the network's is {own.dtype}"
-    return ""
-
-
-def _prefix(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """What stands before every name of the network: `module.` of DataParallel, `_orig_mod.`."""
-    if not own or own.keys() & state.keys():
-        return ""
-    counters = ".num_batches_tracked"
-    first = next((name for name in own if not name.endswith(counters)), next(iter(own)))
-    for name in state:
-        prefix = name.removesuffix(first)
-        if prefix.endswith(".") and prefix != name and f"{prefix}{first}" == name:
-            return prefix
-    return ""
-
-
-def _implied(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a state need not say: counters that nothing reads in eval mode, and shared tensors."""
-    at = {(own[n].data_ptr(), own[n].shape): state[n] for n in own if n in state}
-    implied = {}
-    for name, tensor in own.items():
-        if name in state:
-            continue
-        shared = at.get((tensor.data_ptr(), tensor.shape)) if tensor.numel() else None
-        if shared is not None:
-            implied[name] = shared
-        elif name.rpartition(".")[2] == "num_batches_tracked":
-            implied[name] = tensor
-    return implied
-
-
-def _listed(names: Mapping[str, object] | Sequence[str]) -> str:
-    some = ", ".join(shown(name) for name in list(names)[:_MAX_LISTED])
-    more = len(names) - _MAX_LISTED
-    return f"{some} and {more} more" if more > 0 else some

@@ -26,7 +26,10 @@ from core.models.importing import import_file
 from core.models.manifest import Manifest, read_manifest, require_name
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
-from core.models.structure.layers import find_layer, last_seen
+from core.models.structure.axes import Axes
+from core.models.structure.batch import batching
+from core.models.structure.layers import find_layer
+from core.models.structure.layout import Layout
 from core.models.structure.ports import Port
 
 _LIBRARIES = {"torchvision": torchvision_model, "timm": timm_model}
@@ -65,7 +68,8 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
         feature_at=manifest.feature_at,
         activation=manifest.activation,
     )
-    _materialise(module.eval(), spec, manifest)
+    module.eval()
+    _materialise(module, spec, manifest)
     if pretrained and manifest.weights is not None:
         spec = replace(spec, notes=_load_weights(module, manifest, manifest.weights))
     _check(module, spec, manifest)
@@ -108,6 +112,24 @@ def _of_file(manifest: Manifest) -> nn.Module:
     if not isinstance(module, nn.Module):
         problem = f"{name}(...) gave {type(module).__name__}, not a torch.nn.Module"
         raise manifest.unusable("[model] source", problem)
+    module = _unwrapped(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        problem = f"{name}(...) gave a TorchScript program, whose layers cannot be watched: give "
+        raise manifest.unusable("[model] source", f"{problem}the module it is made of")
+    return module
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network itself, without what deals it out to GPUs or compiles it when it first runs."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)  # of torch.compile
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            break
+        module = inner
+    for each in module.modules():
+        each._compiled_call_impl = None  # of `module.compile()`
     return module
 
 
@@ -159,12 +181,6 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
             find_layer(module, spec.feature_layer)
         except UnknownLayer as error:
             raise manifest.unusable("[features] layer", str(error)) from error
-        with Port(spec.feature_layer, "input").captured(module) as seen:
-            _logits(module, spec, manifest, rows=2)
-        try:
-            last_seen(seen, spec.feature_layer, 2)
-        except MethodUnsupported as error:
-            raise manifest.unusable("[features] layer", str(error)) from error
     for rows in _PROBE_ROWS:
         logits = _logits(module, spec, manifest, rows)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != rows:
@@ -175,11 +191,24 @@ def _check(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
                 f"for B = {rows} it gave {found}"
             )
             raise manifest.unusable("[model] source", problem)
+    if spec.feature_layer is not None:
+        _check_features(module, spec, manifest, Port(spec.feature_layer, spec.feature_at))
     if logits.is_complex():
         raise manifest.unusable("[model] source", f"its logits are complex: {logits.dtype}")
     if logits.shape[1] != len(spec.labels) and (logits.shape[1], len(spec.labels)) != _ONE_FOR_TWO:
         problem = f"{len(spec.labels)} labels, and the network puts out {logits.shape[1]} classes"
         raise manifest.unusable("[classes] labels", problem)
+
+
+def _check_features(module: nn.Module, spec: ModelSpec, manifest: Manifest, port: Port) -> None:
+    found = batching(module, torch.zeros(3, *spec.input_shape))
+    with port.captured(module) as seen:
+        _logits(module, spec, manifest, rows=1)
+    axes = {each: Axes(-1, None, batch=axis) for each, axis in found.axes.items()}
+    try:
+        Layout(axes, found.problems).taken(port, seen, 1)
+    except MethodUnsupported as error:
+        raise manifest.unusable("[features] layer", str(error)) from error
 
 
 def _logits(module: nn.Module, spec: ModelSpec, manifest: Manifest, rows: int) -> Any:

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from typing import cast
@@ -10,11 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.errors import ANY_FAILURE, ModelUnusable, first_line, told
+from core.errors import ANY_FAILURE, MethodUnsupported, ModelUnusable, first_line, told
+from core.models.memory import require_no_memory, seen
 from core.models.outputs import make_logits
 from core.models.probing import observe, probes
 from core.models.runtimes.incremental import Incremental
-from core.models.runtimes.norms import ContiguousNorms
+from core.models.runtimes.memory_format import ContiguousNorms, memory_format
 from core.models.runtimes.runtime import (
     MAX_RELATIVE_DIFFERENCE,
     Alone,
@@ -26,13 +26,18 @@ from core.models.runtimes.runtime import (
     relative_difference,
 )
 from core.models.spec import ModelSpec
-from core.models.structure.anatomy import Anatomy, Ports, anatomy
-from core.models.structure.axes import Axes, Pool, axes_of
-from core.models.structure.layers import classifier_layer, find_layer, last_seen
-from core.models.structure.ports import Operand, Port
+from core.models.structure.anatomy import Ports
+from core.models.structure.axes import Axes, Pool
+from core.models.structure.batch import mixes
+from core.models.structure.chart import chart
+from core.models.structure.layout import Layout
+from core.models.structure.ports import Port
 from core.types import FloatArray
 
 _log = logging.getLogger(__name__)
+
+_ONE_AMONG_OTHERS = ([4, 5, 0], [4, 0, 1])
+"""Which of the made-up pictures: the first is the same, among others."""
 
 
 class LoadedModel:
@@ -67,7 +72,11 @@ class LoadedModel:
         self.spec = spec
         self.device = device
         self._threads = threads
-        self.module = module.eval().requires_grad_(False)
+        self._mixing: dict[Port, bool] = {}
+        module.eval()  # of one's own it may give nothing back
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+        self.module = module
         # A backward pass of eager torch on two cores: 1 -> 39, 2 -> 28, 4 -> 26, 8 -> 33 ms a row;
         # on an H100: 1 -> 10, 4 -> 3.4, 32 -> 0.6 ms.
         self.rows_at_once = 32 if device.type == "cuda" else 4
@@ -76,13 +85,16 @@ class LoadedModel:
         guesses = make_logits(module, probe, spec.labels, spec.activation)
         for each in guesses:
             _log.warning("%s: %s", spec.name, each)
-        self._anatomy = _anatomy(module, probe[:2])
-        self.features = self._features(probe)
-        network = LogitsAndFeatures(module, self.features, self._feature_axes(probe)).eval()
+        require_no_memory(module, probe)
+        self._chart = chart(module, probe, _said(spec))
+        self.features = self._chart.features
+        found = self._chart
+        network = LogitsAndFeatures(module, found.features, found.features_axes, found.width)
+        network.eval()
         compiled, self.runtime_note = _compiled(network, probe, device, threads)
-        self._memory_format = _memory_format(module.to(device), probe[:2].to(device))
+        self._memory_format = memory_format(module.to(device), probe[:2].to(device))
         self.runtime: Runtime = TorchRuntime(network, device, self._memory_format)
-        behavior = observe(self.runtime, probe)
+        behavior = observe(self.runtime, probe, self._chart.why_alone)
         self.notes = spec.notes + guesses + behavior.notes
         if behavior.alone:
             self.rows_at_once = 1
@@ -124,24 +136,48 @@ class LoadedModel:
             MethodUnsupported: the layer did not run, or not on whole pictures.
             ModelUnusable: its output is not a tensor.
         """
+        self.require_apart(port)
         with torch.no_grad(), port.captured(self.module) as seen:
             self.module(self.to_device(batch))
-        activation = last_seen(seen, port.layer, len(batch))
-        vectors = self.axes(port, activation).pooled(activation, pool)
+        activation = self.known_axes.taken(port, seen, len(batch))
+        axes = self.axes(port, activation)
+        vectors = axes.pooled(axes.batch_first(activation), pool)
         return cast(FloatArray, vectors.float().cpu().numpy())
 
     def axes(self, port: Port, activation: Tensor) -> Axes:
         """The axes of what was captured at a layer.
 
         Args:
-            activation: (B, ...).
+            activation: as the layer has it.
         """
-        return self.known_axes.get(port) or axes_of(activation.shape, None, ())
+        return self.known_axes.of(port, activation)
+
+    def require_apart(self, port: Port) -> None:
+        """Refuse a layer that mixes the pictures of a batch; not to be called while one runs.
+
+        Two forwards when a layer is first asked for, none after that.
+
+        Raises:
+            UnknownLayer: no such layer.
+            MethodUnsupported: what is there for one picture depends on the others.
+        """
+        if isinstance(self.runtime, Alone):
+            return
+        if port not in self._mixing:
+            axes, probe = self.known_axes.readable(port), probes(self.spec.preprocess)
+            batches = [self.to_device(probe[rows]) for rows in _ONE_AMONG_OTHERS]
+            mixing = axes is not None and mixes(self.module, port, axes.batch or 0, batches)
+            self._mixing[port] = mixing
+        if self._mixing[port]:
+            raise MethodUnsupported(
+                f"what is at layer {port.layer!r} for one picture depends on the others of its "
+                "batch, though the network's answer does not"
+            )
 
     @property
-    def known_axes(self) -> Mapping[Port, Axes]:
-        """The axes of what enters and leaves each layer that runs, as far as they are known."""
-        return self._anatomy.axes if self._anatomy else {}
+    def known_axes(self) -> Layout:
+        """The axes of what enters and leaves each layer that runs."""
+        return self._chart.layout
 
     @cached_property
     def maps(self) -> Ports:
@@ -150,7 +186,7 @@ class LoadedModel:
         All that the logits depend on passes through there, and the logits depend on more than one
         position of them: of a transformer's last block only the class token counts.
         """
-        found = self._anatomy.maps if self._anatomy else ()
+        found = self._chart.maps
         row = probes(self.spec.preprocess)[-1:]
         try:
             return next((ports for ports in found if self._counts(ports, row)), ())
@@ -163,29 +199,19 @@ class LoadedModel:
         with torch.enable_grad(), ExitStack() as hooks:
             seen = [hooks.enter_context(port.tapped(self.module)) for port in ports]
             logits = self.module(self.to_device(row))
-            activations = [each[-1] for each in seen if each and len(each[-1]) == len(row)]
-            if len(activations) < len(ports) or not logits.requires_grad:
+            if not logits.requires_grad:
                 return False
+            activations = [
+                self.known_axes.taken(*each, len(row)) for each in zip(ports, seen, strict=True)
+            ]
             weights = torch.linspace(-1, 1, logits.shape[1], device=logits.device)
             gradients = torch.autograd.grad((logits * weights).sum(), activations)
-        maps = [self.axes(*each).maps(each[1]) for each in zip(ports, gradients, strict=True)]
-        return all(each is not None and (each != 0).any(1).sum() > 1 for each in maps)
-
-    def _features(self, probe: Tensor) -> Port | Operand:
-        if self.spec.feature_layer:
-            find_layer(self.module, self.spec.feature_layer)
-            return Port(self.spec.feature_layer, self.spec.feature_at)
-        if self._anatomy:
-            return self._anatomy.features
-        return Port(classifier_layer(self.module, probe), "input")
-
-    def _feature_axes(self, probe: Tensor) -> Axes:
-        if self._anatomy and self.features == self._anatomy.features:
-            return self._anatomy.features_axes
-        assert isinstance(self.features, Port)  # an operand is only found with its axes
-        with torch.no_grad(), self.features.captured(self.module) as seen:
-            self.module(probe.clone())
-        return self.axes(self.features, last_seen(seen, self.features.layer, len(probe)))
+        for port, gradient in zip(ports, gradients, strict=True):
+            axes = self.known_axes[port]
+            maps = axes.maps(axes.batch_first(gradient))
+            if maps is None or (maps != 0).any(1).sum() <= 1:
+                return False
+        return True
 
     @cached_property
     def incremental(self) -> Incremental | None:
@@ -209,6 +235,10 @@ class LoadedModel:
     def to_device(self, batch: Tensor) -> Tensor:
         """A copy of the batch where the torch module is, in its memory format."""
         return batch.to(self.device, copy=True, memory_format=self._memory_format)
+
+
+def _said(spec: ModelSpec) -> Port | None:
+    return Port(spec.feature_layer, spec.feature_at) if spec.feature_layer else None
 
 
 def _compiled(
@@ -238,42 +268,13 @@ def _difference(compiled: OpenVinoRuntime, reference: Runtime, probe: Tensor) ->
     return note
 
 
-def _anatomy(module: nn.Module, rows: Tensor) -> Anatomy | None:
-    try:
-        return anatomy(module, rows)
-    except Exception as error:  # the network's own, or torch's: it may run where it is not watched
-        _log.info("cannot be watched operator by operator: %s", first_line(error))
-        return None
-
-
-def _memory_format(module: nn.Module, probe: Tensor) -> torch.memory_format:
-    """Channels last, which is faster, unless the network only runs on contiguous rows.
-
-    `x.view(x.size(0), -1)` after a convolution is the usual reason. The module is left in it.
-    """
-    try:
-        module.to(memory_format=torch.channels_last)
-        for rows in (probe, probe[:1]):
-            _run_both_ways(module, rows.to(memory_format=torch.channels_last))
-    except Exception as error:  # the network's own, or torch's about its layout
-        _log.info("runs on contiguous rows: %s", first_line(error))
-        module.to(memory_format=torch.contiguous_format)
-        return torch.contiguous_format
-    return torch.channels_last
-
-
-def _run_both_ways(module: nn.Module, rows: Tensor) -> None:
-    inputs = rows.clone().requires_grad_(True)
-    with torch.enable_grad():
-        logits = module(inputs.clone())
-        if logits.requires_grad:
-            torch.autograd.grad(logits.sum(), inputs, allow_unused=True)
-
-
 def _digest(module: nn.Module) -> str:
     """sha256 over the names, types and bytes of all weights and buffers, in order."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
+        if not isinstance(tensor, Tensor):  # what a module says of itself beside its tensors
+            digest.update(f"{name} {seen(tensor)}\n".encode())
+            continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return f"sha256:{digest.hexdigest()}"

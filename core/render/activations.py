@@ -1,5 +1,6 @@
 """Owns the picture of what a layer puts out: maps as tiles, a vector as cells."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -61,7 +62,8 @@ def _tiles(found: Activations) -> FloatArray | None:
         return None
     if values.ndim == 3:
         return values if found.axis == 0 else None
-    return values[found.extra :].T.reshape(-1, *found.grid)  # (T, n) -> (n, h, w)
+    cells = values[found.extra : found.extra + math.prod(found.grid)]
+    return cells.T.reshape(-1, *found.grid)  # (T, n) -> (n, h, w)
 
 
 def _cells(found: Activations) -> Pixels:

@@ -8,6 +8,7 @@ import openvino
 import torch
 from torch import Tensor, nn
 
+from core.errors import MethodUnsupported
 from core.models.structure.axes import Axes
 from core.models.structure.layers import last_seen
 from core.models.structure.ports import Operand, Port
@@ -40,10 +41,20 @@ class Runtime(Protocol):
 
 
 class LogitsAndFeatures(nn.Module):
-    """A classifier that also answers its features, from one forward."""
+    """A classifier that also answers its features, from one forward.
 
-    def __init__(self, module: nn.Module, features: Port | Operand, axes: Axes) -> None:
+    Args:
+        module: the classifier.
+        features: where they are.
+        axes: theirs.
+        width: how many there are; NaN where a picture takes a way past their layer.
+    """
+
+    def __init__(
+        self, module: nn.Module, features: Port | Operand, axes: Axes, width: int | None = None
+    ) -> None:
         super().__init__()
+        self.width = width
         self.module = module
         self.features = features
         self.axes = axes
@@ -52,7 +63,15 @@ class LogitsAndFeatures(nn.Module):
         """(B, C, H, W) -> logits (B, K), features (B, D)."""
         with self.features.captured(self.module) as seen:
             logits = self.module(batch)
-        return logits, self.axes.pooled(last_seen(seen, self.features.layer, len(batch)), "avg")
+        if not seen and self.width is not None:
+            return logits, logits.new_full((len(batch), self.width), float("nan"))
+        found = last_seen(seen, self.features.layer)
+        if not self.axes.holds(found, len(batch)):
+            raise MethodUnsupported(
+                f"the features, at layer {self.features.layer!r}, have the shape "
+                f"{tuple(found.shape)} for {len(batch)} pictures"
+            )
+        return logits, self.axes.pooled(self.axes.batch_first(found), "avg")
 
 
 class TorchRuntime:

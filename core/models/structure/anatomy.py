@@ -12,6 +12,7 @@ from core.models.structure.axes import Axes, Size, axes_of
 from core.models.structure.channels import POOLINGS, PRODUCTS, RESHAPES
 from core.models.structure.flow import Flow, Node, Run, watch
 from core.models.structure.ports import PRODUCT_FUNCTIONS, Operand, Port, flat_arguments
+from core.models.structure.tokens import grid_tokens
 
 _aten = torch.ops.aten
 # What comes between maps and the feature vector that is their average.
@@ -39,29 +40,32 @@ class Anatomy:
     axes: Mapping[Port, Axes]
 
 
-def anatomy(module: nn.Module, rows: Tensor) -> Anatomy | None:
+def anatomy(
+    module: nn.Module, rows: Tensor, batch: Mapping[Port, int] | None = None
+) -> Anatomy | None:
     """Watch one forward; None where the logits come of no product that could be followed.
 
     Args:
         module: in eval mode; left as it is.
         rows: (B, C, H, W) float32, where the module is; they may be changed in place.
+        batch: which axis the pictures are, at each port that has one; None = the first, at all.
     """
     flow = watch(module, rows.clone())
     product = flow.output and _product(flow.output)
     if not flow.output or not product:
         return None
-    grids = _grids(flow)
+    grids = grid_tokens(flow.joins, _grids(flow))
     features = _features(flow, product) or _operand(module, rows, product)
     if features is None:
         return None
     axes = {
-        port: axes_of(node.shape, node.channels, grids)
+        port: axes_of(node.shape, node.channels, grids, 0 if batch is None else batch[port])
         for run in flow.runs
         for port, node in (
             (Port(run.name, "input"), run.input),
             (Port(run.name, "output"), run.output),
         )
-        if run.final and run.name and node is not None
+        if run.final and run.name and node is not None and (batch is None or port in batch)
     }
     operand = product.inputs[0]
     features_axes = axes.get(features) if isinstance(features, Port) else None
@@ -167,7 +171,7 @@ def _maps(flow: Flow, product: Node, axes: Mapping[Port, Axes]) -> Iterator[Port
         if node.number >= product.number or not node.learned or node.function in POOLINGS:
             continue
         ports = _ports(flow, node)
-        if ports and all(_is_map(axes[port]) for port in ports):
+        if ports and all(port in axes and _is_map(axes[port]) for port in ports):
             yield ports
 
 
@@ -237,6 +241,6 @@ def _ancestors(node: Node) -> set[Node]:
 def _grids(flow: Flow) -> Sequence[Size]:
     """Sizes of feature maps, the last first."""
     nodes = [node for run in flow.runs for node in (run.input, run.output) if node]
-    found = [axes_of(node.shape, node.channels, ()).grid for node in nodes if len(node.shape) == 4
+    found = [axes_of(node.shape, node.channels).grid for node in nodes if len(node.shape) == 4
              and node.channels is not None]  # fmt: skip
     return list(dict.fromkeys(grid for grid in reversed(found) if grid and min(grid) > 1))

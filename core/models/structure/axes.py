@@ -1,14 +1,14 @@
 """Owns which axis of an activation is what; refuses to know where activations come from.
 
-Axes are counted from the end, so that windows of one picture, which make more rows, change
-nothing: -3 are the channels of maps (B, C, h, w), -1 those of maps (B, h, w, C), of tokens
-(B, T, D) and of vectors (B, D).
+Channels are counted from the end, with the batch axis first, so that windows of one picture, which
+make more rows, change nothing: -3 are those of maps (B, C, h, w), -1 those of maps (B, h, w, C), of
+tokens (B, T, D) and of vectors (B, D).
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -19,24 +19,36 @@ POOLS: tuple[str, ...] = get_args(Pool)
 
 Size = tuple[int, int]
 
-_MAX_EXTRA_TOKENS: Final = 8
-"""Class token, distillation token, registers."""
-_SQUARE_EXTRA_TOKENS: Final = 2
+Grids = Mapping[int, tuple[int, Size]]
+"""By how many tokens there are: where the first of a grid is, and the grid, (h, w)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """The axes of an activation with its batch axis first.
+    """The axes of an activation; but for `batch`, as they are once its batch axis is first.
 
     Attributes:
         channels: from the end; None = it has none.
         grid: (h, w) of its positions; None = they form no grid.
         extra: tokens before the first of the grid, such as a class token.
+        batch: where the pictures are in the activation as the layer has it; None = nowhere: all of
+            it is of one picture, which ran alone.
     """
 
     channels: int
     grid: Size | None
     extra: int = 0
+    batch: int | None = 0
+
+    def batch_first(self, activation: Tensor) -> Tensor:
+        """(B, ...), a view, of an activation as the layer has it."""
+        return activation[None] if self.batch is None else activation.movedim(self.batch, 0)
+
+    def holds(self, activation: Tensor, rows: int) -> bool:
+        """Whether an activation as the layer has it is of so many pictures."""
+        if self.batch is None:
+            return rows == 1
+        return activation.ndim > self.batch and activation.shape[self.batch] == rows
 
     def pooled(self, activation: Tensor, pool: Pool) -> Tensor:
         """One vector per row.
@@ -58,11 +70,11 @@ class Axes:
         return activation.mean(axes) if pool == "avg" else activation.amax(axes)
 
     def maps(self, activation: Tensor) -> Tensor | None:
-        """(B, C, h, w), a view, without the extra tokens; None = its positions form no grid."""
+        """(B, C, h, w), a view, without other tokens; None = its positions form no grid."""
         if self.grid is None:
             return None
         first = activation.movedim(self._at(activation), 1)  # (B, ..., C, ...) -> (B, C, ...)
-        cells = first.flatten(2)[:, :, self.extra :]
+        cells = first.flatten(2)[:, :, self.extra : self.extra + math.prod(self.grid)]
         return cells.reshape(*cells.shape[:2], *self.grid)
 
     def channel(self, shape: Sequence[int]) -> int:
@@ -73,14 +85,27 @@ class Axes:
         return activation.ndim + self.channels
 
 
-def axes_of(shape: Sequence[int], channels: int | None, grids: Sequence[Size]) -> Axes:
+def axes_of(
+    shape: Sequence[int], channels: int | None, grids: Grids | None = None, batch: int = 0
+) -> Axes:
     """What the axes of an activation are.
 
     Args:
-        shape: (B, ...).
-        channels: where the channels are, from the end; None = not known: as the convention is.
-        grids: (h, w) of feature maps of the same network: tokens may come from one of them.
+        shape: as the layer has it.
+        channels: where the channels are in it, from the end; None = not known: as the convention
+            is.
+        grids: what is known of the network's tokens; of others only a square is a grid.
+        batch: which axis the pictures are.
     """
+    order = [batch, *(axis for axis in range(len(shape)) if axis != batch)]
+    if channels is not None:
+        channels = order.index(channels % len(shape)) - len(shape)
+        channels = None if channels == -len(shape) else channels  # the pictures' axis is none
+    found = _first(tuple(shape[axis] for axis in order), channels, grids or {})
+    return replace(found, batch=batch)
+
+
+def _first(shape: Sequence[int], channels: int | None, grids: Grids) -> Axes:
     ndim = len(shape)
     if channels is None:
         channels = -max(ndim - 1, 1) if ndim > 3 else -1
@@ -89,13 +114,11 @@ def axes_of(shape: Sequence[int], channels: int | None, grids: Sequence[Size]) -
         return Axes(channels, (positions[0], positions[1]))
     if len(positions) != 1 or channels != -1:
         return Axes(channels, None)
-    for extra in range(_MAX_EXTRA_TOKENS + 1):
-        rest = positions[0] - extra
-        for grid in grids:
-            if math.prod(grid) == rest:
-                return Axes(channels, grid, extra)
-    for extra in range(_SQUARE_EXTRA_TOKENS + 1):
-        side = math.isqrt(max(positions[0] - extra, 0))
-        if side > 1 and side * side == positions[0] - extra:
-            return Axes(channels, (side, side), extra)
-    return Axes(channels, None)
+    extra, grid = grids.get(positions[0]) or (0, square(positions[0]))
+    return Axes(channels, grid, extra)
+
+
+def square(length: int) -> Size | None:
+    """The square of so many cells; None = there is none of more than one."""
+    side = math.isqrt(length)
+    return (side, side) if side > 1 and side * side == length else None

@@ -89,7 +89,8 @@ def _mapped(call: Call) -> int | None:
 
 
 def _last(call: Call) -> int | None:
-    return -1
+    """Products with weights: what they mix along the last axis is channels, unless others are."""
+    return call.channels[0] if call.channels[0] is not None else -1
 
 
 def _normalized(call: Call) -> int | None:
@@ -98,7 +99,7 @@ def _normalized(call: Call) -> int | None:
 
 def _multiplied(call: Call) -> int | None:
     """A batch of products: of activations with weights, not of activations with one another."""
-    return -1 if len(call.shapes) == 1 else None
+    return _last(call) if len(call.shapes) == 1 else None
 
 
 def _permuted(call: Call) -> int | None:

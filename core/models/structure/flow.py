@@ -6,7 +6,7 @@ Refuses to know what is read out of the graph.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.models.structure.channels import PRODUCTS, RESHAPES, Call, passed, wanted
 from core.models.structure.layers import removed
+from core.models.structure.tokens import Join, joins
+
+_LAYER_NORM: Final = torch.ops.aten.native_layer_norm
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +54,8 @@ class Node:
         channels: which axis has the channels, counted from the end; None = not known.
         owner: the innermost module that ran it.
         learned: whether weights had a part in it.
+        mixed: for rows (B T, n): the activation (B, T, m) whose last axis, which is not that of its
+            channels, was multiplied with weights: tokens were mixed, and not channels.
     """
 
     number: int
@@ -60,6 +65,7 @@ class Node:
     channels: int | None
     owner: Run | None
     learned: bool
+    mixed: "Node | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +75,12 @@ class Flow:
     Attributes:
         runs: of all modules, in the order in which they ended.
         output: what the network put out; None where that does not depend on the picture.
+        joins: what became of the lengths of its sequences, in order.
     """
 
     runs: list[Run] = field(default_factory=list)
     output: Node | None = None
+    joins: list[Join] = field(default_factory=list)
 
 
 def watch(
@@ -113,6 +121,7 @@ def watch(
             hooks.enter_context(removed(each.register_forward_hook(leave)))
         with ledger, beside(ledger):
             flow.output = ledger.first_node(module(rows))
+    flow.joins = ledger.joins
     latest = {run.name: run for run in flow.runs}
     for run in flow.runs:
         run.final = latest[run.name] is run
@@ -129,6 +138,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, rows: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
+        self.joins: list[Join] = []
         self.owner: Run | None = None
         self._views: dict[int, dict[_View, Node]] = {}
         self._newest: dict[int, Node] = {}
@@ -145,7 +155,9 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run the operator, then book what it put out."""
         kwargs = kwargs or {}
-        inputs = tuple(filter(None, map(self._node, _tensors((args, kwargs)))))
+        tensors = list(_tensors((args, kwargs)))
+        nodes = [self._node(each) for each in tensors]
+        inputs = tuple(filter(None, nodes))
         out = func(*args, **kwargs)
         if not inputs:
             return out
@@ -154,13 +166,21 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given |= {each.name: value for each, value in zip(arguments, args, strict=False)}
         function = func.overloadpacket
         shapes = [each.shape for each in inputs]
+        channels = {number: node.channels for number, node in enumerate(nodes) if node}
+        self.joins += joins(function, given, [tuple(each.shape) for each in tensors], channels)
         self._want(function, inputs, Call(given, shapes, (), ()))
         for tensor in _tensors(out):
             call = Call(given, shapes, [each.channels for each in inputs], tuple(tensor.shape))
             if func._schema.is_mutable:
                 self._views.pop(_storage(tensor), None)
                 self._newest.pop(_storage(tensor), None)
-            self._book(tensor, function, inputs, passed(function, call))
+            mixed = _mixed(function, inputs[0], call.shape)
+            channels_axis = passed(function, call)
+            if mixed is not None:
+                whole = call.shape[:-1] == mixed.shape[:-1]
+                channels_axis = mixed.channels if whole else None
+                mixed = None if whole else mixed
+            self._book(tensor, function, inputs, channels_axis).mixed = mixed
         return out
 
     def first_node(self, value: Any) -> Node | None:
@@ -190,10 +210,22 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _want(self, function: Any, inputs: tuple[Node, ...], call: Call) -> None:
         """What takes an activation says where its channels are, if nothing else does."""
         first, channels = inputs[0], wanted(function, call)
-        if first.channels is None and channels is not None:
+        sure = function is _LAYER_NORM  # its weights are by channel
+        if channels is not None and (first.channels is None or sure):
             first.channels = channels
         if function in PRODUCTS and len(first.shape) == 2:
             _want_last(first)
+
+
+def _mixed(function: Any, first: Node, shape: tuple[int, ...]) -> Node | None:
+    """What an operator's output, rows or the whole again, is the mixed tokens of."""
+    if function not in PRODUCTS:
+        return first.mixed if function in RESHAPES or shape == first.shape else None
+    rows = first
+    while len(rows.shape) == 2 and rows.function in RESHAPES and rows.inputs:
+        (rows,) = rows.inputs
+    tokens = len(first.shape) == 2 < len(rows.shape) and rows.shape[-1] == first.shape[-1]
+    return rows if tokens and rows.channels not in (None, -1) else None
 
 
 def _want_last(rows: Node) -> None:

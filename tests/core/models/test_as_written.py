@@ -5,14 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from core.errors import MethodUnsupported
 from core.explain.cam import grad_cam
 from core.explain.gradients import input_gradients
 from core.explain.methods import prepare
 from core.explain.objective import ClassObjective
+from core.models.registry import standard_registry
 from core.models.structure.ports import Port
-from tests.core.models.folders import VIEW, loaded, net, pictures, refused, written
+from tests.core.models.folders import (
+    CPU,
+    MANIFEST,
+    VIEW,
+    loaded,
+    net,
+    pictures,
+    refused,
+    written,
+)
 
 
 def test_the_net_of_every_tutorial_is_right_by_hand(tmp_path: Path) -> None:
@@ -145,3 +156,49 @@ def test_a_network_that_fails_with_gradients_is_served_without_them(
 def test_a_usual_network_has_nothing_to_note(tmp_path: Path) -> None:
     model = loaded(tmp_path, net(VIEW))
     assert (model.notes, model.runtime_note, model.runtime.name) == ((), "", "openvino")
+
+
+METHODS = {
+    "train gives nothing back": "    def train(self, mode=True):\n        super().train(mode)\n",
+    "eval gives nothing back": "    def eval(self):\n        super().eval()\n",
+    "says more than its tensors": "    def get_extra_state(self):\n        return {'scale': 2}\n\n"
+    "    def set_extra_state(self, state):\n        self.scale = state['scale']\n",
+}
+
+
+@pytest.mark.parametrize("what", METHODS)
+def test_a_network_with_methods_of_its_own_is_loaded(tmp_path: Path, what: str) -> None:
+    folder = written(tmp_path, net(VIEW))
+    (folder / "net.py").write_text(net(VIEW) + "\n" + METHODS[what])
+    model = standard_registry(tmp_path).load("seed", CPU)
+    assert not any(each.training for each in model.module.modules())
+    assert not any(each.requires_grad for each in model.module.parameters())
+    assert model.notes == ()
+
+
+@pytest.mark.parametrize(
+    "wrap", ["nn.DataParallel({})", "torch.compile({})", "nn.DataParallel(torch.compile({}))"]
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_what_wraps_a_network_is_taken_off(tmp_path: Path, wrap: str, prefix: str) -> None:
+    folder = written(tmp_path, net(VIEW))
+    expected = standard_registry(tmp_path).load("seed", CPU).forward(pictures()).logits
+    (folder / "net.py").write_text(
+        net(VIEW) + f"\ndef make():\n    return {wrap.format('Net()')}\n"
+    )
+    (folder / "model.toml").write_text(MANIFEST.replace("net.py:Net", "net.py:make"))
+    state = load_file(folder / "weights.safetensors")
+    save_file({f"{prefix}{n}": t for n, t in state.items()}, folder / "weights.safetensors")
+    model = standard_registry(tmp_path).load("seed", CPU)
+    assert type(model.module).__name__ == "Net"
+    np.testing.assert_allclose(model.forward(pictures()).logits, expected, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+def test_a_scripted_network_is_one_sentence(tmp_path: Path) -> None:
+    folder = written(tmp_path, net(VIEW))
+    (folder / "net.py").write_text(
+        net(VIEW) + "\ndef make():\n    return torch.jit.script(Net())\n"
+    )
+    (folder / "model.toml").write_text(MANIFEST.replace("net.py:Net", "net.py:make"))
+    assert "gave a TorchScript program" in refused(folder)

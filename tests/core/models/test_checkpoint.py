@@ -233,3 +233,70 @@ def test_a_file_that_is_something_else_says_what_it_is(
     else:
         made(file)
     assert words in refused(file)
+
+
+def test_two_prefixes_that_fit_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
+    averaged = {f"ema_model.module.{name}": each * 0 for name, each in state().items()}
+    torch.save({"state_dict": averaged | state("model.")}, tmp_path / "w.pth")
+    message = refused(tmp_path / "w.pth")
+    assert "'state_dict.ema_model.module', 'state_dict.model'" in message
+    assert 'weights_key = "state_dict.ema_model.module"' in message
+    for key in ("model", "model.", "state_dict.model"):
+        assert "'model.' taken off" in assert_taken(tmp_path / "w.pth", key)
+    with pytest.raises(ModelUnusable, match="more than one"):
+        weights_of(Net(), tmp_path / "w.pth", "state_dict")
+    with pytest.raises(ModelUnusable, match="no state dict 'teacher': 'state_dict"):
+        weights_of(Net(), tmp_path / "w.pth", "teacher")
+
+
+def test_of_two_prefixes_the_one_that_fits_is_taken(tmp_path: Path) -> None:
+    other = {name: each[:1] for name, each in state("student.").items() if each.ndim}
+    torch.save(other | state("teacher."), tmp_path / "w.pth")
+    assert "'teacher.' taken off" in assert_taken(tmp_path / "w.pth")
+
+
+def test_a_network_that_two_modules_hold_is_one(tmp_path: Path) -> None:
+    torch.save(state("model.") | state("loss.model."), tmp_path / "w.pth")
+    assert "'model.' taken off" in assert_taken(tmp_path / "w.pth")
+
+
+class Normed(nn.Module):
+    """Weights that are made of others, and something beside weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 3))
+        self.scale = 1
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"scale": self.scale}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.scale = state["scale"]
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_names_that_a_layer_had_once_are_taken(tmp_path: Path, prefix: str) -> None:
+    today = Normed().state_dict()
+    before = {
+        "conv.weight_g": today["conv.parametrizations.weight.original0"],
+        "conv.weight_v": today["conv.parametrizations.weight.original1"],
+        "conv.bias": today["conv.bias"],
+    }
+    torch.save({f"{prefix}{name}": each for name, each in before.items()}, tmp_path / "w.pth")
+    found = weights_of(Normed(), tmp_path / "w.pth").state
+    assert found.keys() == today.keys()
+    assert torch.equal(found["conv.parametrizations.weight.original1"], before["conv.weight_v"])
+
+
+@pytest.mark.parametrize("scale", [None, 3])
+def test_what_a_network_says_beside_its_tensors_is_taken_where_it_is_there(
+    tmp_path: Path, scale: int | None
+) -> None:
+    saved = Normed()
+    saved.scale = scale or 7
+    kept = {n: each for n, each in saved.state_dict().items() if scale or n != "_extra_state"}
+    torch.save({"model": kept}, tmp_path / "w.pth")
+    module = Normed()
+    module.load_state_dict(weights_of(module, tmp_path / "w.pth").state)
+    assert module.scale == (scale or 1)
