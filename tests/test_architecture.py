@@ -23,7 +23,7 @@ MAY_USE: Mapping[str, str] = {
     "core.gallery.sqlite": "errors types gallery gallery.index",
     "core.projection": "errors checks types",
     "core.models.structure": "errors checks",
-    "core.models.runtimes": "types models.structure",
+    "core.models.runtimes": "errors types models.structure",
     "core.models": "errors types models.structure models.runtimes",
     "core.config": "errors images models",
     "core.explain": "errors checks types fields models models.structure models.runtimes",
