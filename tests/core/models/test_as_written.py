@@ -150,7 +150,7 @@ def test_a_network_that_fails_with_gradients_is_served_without_them(
     body = f"{first}\n{VIEW}"
     model = loaded(tmp_path, net(body))
     assert model.forward(pictures()).logits.shape == (3, 10)
-    assert prepare(model) == ("occlusion",)
+    assert prepare(model) == ("occlusion", "rise")
 
 
 def test_a_usual_network_has_nothing_to_note(tmp_path: Path) -> None:
