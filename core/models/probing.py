@@ -93,7 +93,8 @@ def observe(runtime: Runtime, rows: Tensor, why_alone: str = "") -> Behavior:
             "the way through the network depends on values in it (an `if` on a tensor, .item(), "
             f".tolist()), at {' and '.join(reads[:_MAX_LISTED])}: torch runs each picture alone"
         )
-    if without := int(np.isnan(apart.features).all(1).sum()):
+    past = np.isnan(apart.features).all(1) & np.isfinite(apart.logits).all(1)
+    if without := int(past.sum()):
         notes.append(
             f"{without} of {len(rows)} made-up pictures take a way past the layer of its features: "
             "such a picture has no feature vector"
