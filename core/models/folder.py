@@ -22,7 +22,7 @@ from core.errors import (
     told,
 )
 from core.models.checkpoint import weights_of
-from core.models.importing import import_file
+from core.models.importing import import_file, neighbors, package_name
 from core.models.manifest import Manifest, read_manifest, require_name
 from core.models.sources import timm_model, torchvision_model
 from core.models.spec import ModelSpec
@@ -225,12 +225,14 @@ def _logits(module: nn.Module, spec: ModelSpec, manifest: Manifest, rows: int) -
 
 def _failure(error: BaseException, manifest: Manifest) -> str:
     """What the folder's own code raised, and where in it."""
-    text = told(error)
+    folder = manifest.file.parent
+    text = told(error).replace(f"{package_name(folder)}.", "")
     if isinstance(error, ModuleNotFoundError):
-        text += "; it is neither installed nor a file of the folder"
+        missing = (error.name or "").removeprefix(f"{package_name(folder)}.").partition(".")[0]
+        if missing not in neighbors(folder):
+            text += "; it is neither installed nor a file of the folder"
     if isinstance(error, SyntaxError):  # which says so itself
         return text
-    folder = manifest.file.parent
     places = [
         f" ({Path(frame.filename).name}, line {frame.lineno})"
         for frame in extract_tb(error.__traceback__)

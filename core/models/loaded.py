@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.errors import ANY_FAILURE, MethodUnsupported, ModelUnusable, first_line, told
 from core.models.memory import require_no_memory, seen
 from core.models.outputs import make_logits
-from core.models.probing import observe, probes
+from core.models.probing import ONE_AMONG_OTHERS, observe, probes
 from core.models.runtimes.incremental import Incremental
 from core.models.runtimes.memory_format import ContiguousNorms, memory_format
 from core.models.runtimes.runtime import (
@@ -35,9 +35,6 @@ from core.models.structure.ports import Port
 from core.types import FloatArray
 
 _log = logging.getLogger(__name__)
-
-_ONE_AMONG_OTHERS = ([4, 5, 0], [4, 0, 1])
-"""Which of the made-up pictures: the first is the same, among others."""
 
 
 class LoadedModel:
@@ -165,7 +162,7 @@ class LoadedModel:
             return
         if port not in self._mixing:
             axes, probe = self.known_axes.readable(port), probes(self.spec.preprocess)
-            batches = [self.to_device(probe[rows]) for rows in _ONE_AMONG_OTHERS]
+            batches = [self.to_device(probe[rows]) for rows in ONE_AMONG_OTHERS]
             mixing = axes is not None and mixes(self.module, port, axes.batch or 0, batches)
             self._mixing[port] = mixing
         if self._mixing[port]:

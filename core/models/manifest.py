@@ -195,7 +195,7 @@ def _labels_of_file(table: "_Table", name: str) -> list[Any]:
             return [line.strip() for line in text.splitlines() if line.strip()]
         found = json.loads(text)
     except UnicodeDecodeError as error:
-        raise table.wrong("labels", f"{name!r} is not UTF-8 text") from error
+        raise table.wrong("labels", f"{name!r} is not UTF-8 text: save it as UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise table.wrong("labels", f"{name!r} is not JSON: {first_line(error)}") from error
     if isinstance(found, dict):

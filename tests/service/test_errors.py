@@ -5,6 +5,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core import errors as core_errors
+from core.compute.served import Served
 from core.engine import Engine
 from core.errors import InvalidValue, QueueFull, SeethroughError, UnknownModel
 from core.models.registry import ModelRegistry
@@ -105,10 +106,10 @@ def test_server_timing_names_the_stages(client: TestClient) -> None:
 def test_an_unexpected_error_is_a_500_with_an_id_and_no_details(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def explode(_self: Engine) -> None:
+    def explode(_self: Served) -> None:
         raise RuntimeError("/etc/secret")
 
-    monkeypatch.setattr(Engine, "models", explode)
+    monkeypatch.setattr(Served, "cards", explode)
     answer = client.get("/v1/models", headers={"X-Request-ID": "trace-me"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "trace-me"

@@ -101,6 +101,7 @@ def test_made_up_pictures_are_what_they_are_called() -> None:
     "body",
     [
         "x = x - x.mean((0, 2, 3), keepdim=True)\n" + VIEW,
+        "x = x - 0.001 * x.mean((0, 2, 3), keepdim=True)\n" + VIEW,
         "x = F.batch_norm(x, None, None, training=True)\n" + VIEW,
         "x = x if len(x) == 1 else -x\n" + VIEW,
     ],
