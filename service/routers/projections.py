@@ -57,7 +57,9 @@ async def plot(
     ] = "label",
     thumbnails: Annotated[
         bool,
-        Query(description="Also the pictures, where they do not cover each other."),
+        Query(
+            description="Also the pictures, where they do not cover each other.", examples=[True]
+        ),
     ] = False,
     size_px: Annotated[
         int, Query(description="Width of the picture, 300 to 4000.", examples=[900])

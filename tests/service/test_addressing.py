@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from core.compute.served import Served
 from core.engine import Engine
 from core.models.registry import ModelRegistry
 from service.addressing import clean_prefix
@@ -195,7 +196,7 @@ def test_an_unexpected_error_is_a_problem_that_the_page_may_read(
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(Engine, "models", fail)
+    monkeypatch.setattr(Served, "cards", fail)
     answer = behind.get("/v1/models", headers={"Origin": ORIGIN})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "secret" not in answer.text

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from core.compute.thumbnails import reduce
+from core.gallery.distances import PIXEL_SIDE
 from core.images.decode import decode
 from tests.pictures import NAMES, encode, jpeg, photo
 from tests.service.gallery_client import JPEG, add, make
@@ -67,7 +68,7 @@ def test_a_vector_is_searched_as_it_is(client: TestClient, photos: str) -> None:
 def test_pixel_space_compares_pixels(client: TestClient, photos: str) -> None:
     found = near(client, photos, {"item": "rocket"}, space="pixels", k=17)["neighbors"]
     tiny = {
-        name: reduce(decode(jpeg(name)).pixels, pixel_space=True).pixels / 255.0  # type: ignore[operator]
+        name: reduce(decode(jpeg(name)).pixels, PIXEL_SIDE).tiny / 255.0  # type: ignore[operator]
         for name in ("rocket", "china")
     }
     expected = np.linalg.norm((tiny["rocket"] - tiny["china"]).ravel())
