@@ -71,7 +71,7 @@ class Rise:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampled:
-    """The map is the target's mean probability over masks, by how visible they leave a pixel."""
+    """The map is RISE's less the mean probability over the masks: above 0, seeing a pixel helps."""
 
     standard_error: Annotated[
         float, Meaning("Of the values of the map, their mean: fewer masks, larger.", 0.011)
@@ -116,7 +116,9 @@ def masks(rise: Rise, count: int, size: tuple[int, int], generator: torch.Genera
 def rise(
     model: LoadedModel, view: Tensor, parameters: Rise, target: int | None = None
 ) -> Steps[_Estimate]:
-    """The mean over masks of the target's probability times the mask, over the share left visible.
+    """The mean over masks of the target's probability times (mask / share left visible - 1).
+
+    The paper's map is this and the mean probability, a constant; without it, zero has a meaning.
 
     Args:
         model: whose compiled forward is run; nothing in it is looked at.
@@ -145,7 +147,7 @@ def rise(
         found = model.forward(mask * row + (1 - mask) * hidden).logits
         require_finite(found)
         scores = probabilities(found)[:, target].astype(np.float64)
-        visible = mask[:, 0].double().numpy() / parameters.probability  # (n, H, W)
+        visible = mask[:, 0].double().numpy() / parameters.probability - 1  # (n, H, W)
         total += np.einsum("n,nhw->hw", scores, visible)
         squares += np.einsum("n,nhw->hw", scores**2, visible**2)
     n = parameters.samples

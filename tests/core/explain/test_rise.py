@@ -34,7 +34,7 @@ def test_masks_are_cells_enlarged_smoothly_and_shifted() -> None:
     assert len({tuple(each.flatten().tolist()) for each in drawn}) == 400
 
 
-def test_the_map_is_the_mean_of_probability_times_mask_by_a_plain_loop() -> None:
+def test_the_map_is_the_mean_of_probability_times_centered_mask_by_a_plain_loop() -> None:
     model, parameters = tiny(), Rise(samples=20, cell=9, probability=0.4, fill="blur", seed=7)
     picture = view(model)
     found = exhaust(rise(model, picture, parameters, target=2))
@@ -45,7 +45,8 @@ def test_the_map_is_the_mean_of_probability_times_mask_by_a_plain_loop() -> None
     for _ in range(20):
         mask = masks(parameters, 1, (32, 32), generator)[0]
         logits = model.module((row * mask + stand_in * (1 - mask))[None])
-        seen.append(float(logits.softmax(1)[0, 2].detach()) * mask[0].double().numpy() / 0.4)
+        score = float(logits.softmax(1)[0, 2].detach())
+        seen.append(score * (mask[0].double().numpy() / 0.4 - 1))
     assert np.allclose(found.values, np.mean(seen, 0), atol=1e-5)
     error = np.std(seen, 0, ddof=1) / np.sqrt(20)
     assert np.allclose(found.error, error, atol=1e-5)
