@@ -64,8 +64,9 @@ def _reading(each: Described) -> dict[str, Any]:
         return {"choices": each.choices}
     if each.hint is bool:
         return {"action": argparse.BooleanOptionalAction}
-    kind = each.hint if each.hint in (int, float) else str
-    return {"type": kind, "metavar": "VALUE"}
+    kinds = {each.hint, *get_args(each.hint)}  # of `int | None`, too
+    kind = next((kind for kind in (int, float) if kind in kinds), str)
+    return {"type": str if each.meaning.parse else kind, "metavar": "VALUE"}
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -8,6 +8,14 @@ import pytest
 from PIL import Image
 
 from core import __version__
+from core.compute.explainer import Explainer
+from core.engine import Engine
+from core.errors import UnknownModel
+from core.explain.cam import GradCam
+from core.explain.occlusion import Occlusion
+from core.explain.rise import Rise
+from core.explain.saliency import Saliency
+from core.explain.smoothgrad import SmoothGrad
 from service.cli.main import main
 from tests.pictures import jpeg
 
@@ -23,6 +31,39 @@ def test_every_command_has_help_with_an_example(
         main([*command.split(), "--help"])
     assert ended.value.code == 0
     assert "example:\n  seethrough" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        (["rise", "--cell", "16", "--samples", "9"], Rise(samples=9, cell=16)),
+        (["occlusion", "--window", "24x48", "--stride", "8"], Occlusion((24, 48), (8, 8))),
+        (["smoothgrad", "--noise", "0.2", "--signed"], SmoothGrad(noise=0.2, signed=True)),
+        (["grad-cam", "--layer", "bn1", "--at", "input"], GradCam("bn1", "input")),
+        (["saliency", "--reduce", "l2"], Saliency("l2")),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_each_methods_own_options_are_its_parameters(
+    options: list[str], parameters: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[object] = []
+
+    async def noted(_self: Explainer, _file: object, parameters: object, **_: object) -> None:
+        asked.append(parameters)
+        raise UnknownModel("noted", ())
+
+    monkeypatch.setattr(Explainer, "explain", noted)
+    monkeypatch.setattr(Engine, "start", _at_once)
+    file = tmp_path / "cup.jpg"
+    file.write_bytes(jpeg("coffee"))
+    method, *rest = options
+    assert main(["explain", method, str(file), "-o", str(tmp_path / "why.png"), *rest]) == 1
+    assert asked == [parameters]
+
+
+async def _at_once(_self: Engine) -> None:
+    """Nothing is loaded."""
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
