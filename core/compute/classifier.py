@@ -20,7 +20,8 @@ from core.models.structure.ports import Port
 from core.render.heat import png
 from core.types import Classification, FeatureVector, FloatArray, ImageFile, View
 
-_USUAL: Final = 5
+USUAL_CLASSES: Final = 5
+"""How many are answered where no number is asked for, if there are so many."""
 
 
 class Classifier:
@@ -56,7 +57,7 @@ class Classifier:
             DeadlinePassed: the deadline came first.
         """
         loaded = self._models.model(model)
-        top_k = min(_USUAL, loaded.num_classes) if top_k is None else top_k
+        top_k = min(USUAL_CLASSES, loaded.num_classes) if top_k is None else top_k
         require_top_k(top_k, loaded.num_classes)
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(file, loaded.spec.preprocess, call)

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from core.inspect.reach import Reach, SlidingOperation, passed, pixels
-from core.models.structure.layers import removed
+from core.models.structure.layers import removed, storage_of, tensors_in
 
 INPUT: Final = "input"
 """What the picture is called among the sources of a layer."""
@@ -107,18 +107,18 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **kwargs)
         if count := flop_registry.get(func.overloadpacket):
             self.running[-1].macs += int(count(*args, **kwargs, out_val=out)) // 2
-        inputs = list(_tensors((args, kwargs)))
+        inputs = list(tensors_in((args, kwargs)))
         sources = self.sources(inputs)
         reach = self._passed(func, args, kwargs, inputs, out) if sources else None
-        for each in _tensors(out):
+        for each in tensors_in(out):
             if func._schema.is_mutable:
-                self._reaches.pop(_storage(each), None)
+                self._reaches.pop(storage_of(each), None)
             self.book(each, sources, reach)
         return out
 
     def book(self, tensor: Tensor, sources: dict[str, None], reach: Reach | None = None) -> None:
         """Note what a tensor comes from, and what its positions depend on, where it is known."""
-        key = _storage(tensor)
+        key = storage_of(tensor)
         self._storages[key] = tensor.untyped_storage()
         self._sources[key] = sources
         if reach is not None and reach.shape == tensor.shape[-2:]:
@@ -128,19 +128,19 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Names that reach these tensors, in the order met; a dict because it keeps order."""
         found: dict[str, None] = {}
         for each in tensors:
-            found |= self._sources.get(_storage(each), {})
+            found |= self._sources.get(storage_of(each), {})
         return found
 
     def reach(self, tensor: Tensor) -> Reach | None:
         """What the tensor's positions depend on; None = perhaps everything."""
-        return self._reaches.get(_storage(tensor), {}).get(_view(tensor))
+        return self._reaches.get(storage_of(tensor), {}).get(_view(tensor))
 
     def _passed(
         self, func: Any, args: Any, kwargs: Any, inputs: Sequence[Tensor], out: Any
     ) -> Reach | None:
         reaches = [self.reach(each) for each in inputs if self.sources([each])]
         known = [each for each in reaches if each is not None]
-        first = next(_tensors(out), None)
+        first = next(tensors_in(out), None)
         if first is None or first.ndim < 2 or len(known) < len(reaches):
             return None
         arguments = func._schema.arguments
@@ -158,13 +158,13 @@ class _Watcher:
     versions: list[dict[int, int]] = field(default_factory=list)
 
     def enters(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        inputs = list(_tensors((args, kwargs)))
+        inputs = list(tensors_in((args, kwargs)))
         run = Run(self.name, module, follows=tuple(self.ledger.sources(inputs)))
         run.input_shape = _shape(inputs)
         if self.ledger.running:
             self.ledger.running[-1].leaf = False
         self.ledger.running.append(run)
-        self.versions.append({_storage(each): each._version for each in inputs})
+        self.versions.append({storage_of(each): each._version for each in inputs})
 
     def leaves(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         run = self.ledger.running.pop()
@@ -172,10 +172,10 @@ class _Watcher:
         # A leaf that hands on its input (identity, flatten) gets a copy of its own to put its name
         # on: the input may go another way as well. One that wrote in place does not.
         handed_on = isinstance(output, Tensor) and (
-            versions.get(_storage(output)) == output._version
+            versions.get(storage_of(output)) == output._version
         )
         output = output.clone() if run.leaf and handed_on else output
-        outputs = list(_tensors(output))
+        outputs = list(tensors_in(output))
         run.output_shape = _shape(outputs)
         run.reach = self.ledger.reach(outputs[0]) if outputs else None
         if run.leaf and self.name:
@@ -192,21 +192,6 @@ def _view(tensor: Tensor) -> _View:
     return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
 
 
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
 def _shape(tensors: Sequence[Tensor]) -> tuple[int, ...]:
     """Of the first."""
     return tuple(tensors[0].shape) if tensors else ()
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)

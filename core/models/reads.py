@@ -1,7 +1,7 @@
 """Owns noticing where Python reads values out of what a network makes of a picture."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from core.models.structure.layers import storage_of, tensors_in
 
 _aten = torch.ops.aten
 
@@ -55,7 +57,7 @@ class Reads:
 
     def depends(self, value: Any) -> bool:
         """Whether a tensor in it depends on the pictures."""
-        return any(_storage(each) in self._known for each in _tensors(value))
+        return any(storage_of(each) in self._known for each in tensors_in(value))
 
     def met(self, func: Any, given: Any, out: Any) -> None:
         """Book an operator that has run."""
@@ -63,7 +65,7 @@ class Reads:
             return
         if _hands_out(func, given, out):
             self.found()
-        for tensor in _tensors(out):
+        for tensor in tensors_in(out):
             self._know(tensor)
 
     def found(self) -> None:
@@ -74,7 +76,7 @@ class Reads:
     def _know(self, tensor: Tensor) -> None:
         # While a storage is referred to, even weakly, no other has its address.
         reference = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
-        self._known.setdefault(_storage(tensor), reference)
+        self._known.setdefault(storage_of(tensor), reference)
 
 
 class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -118,7 +120,7 @@ def _hands_out(func: Any, given: Any, out: Any) -> bool:
         return False
     masks = (torch.bool, torch.uint8)
     picked = func.overloadpacket is _aten.index
-    return not picked or any(each.dtype in masks for each in list(_tensors(given))[1:])
+    return not picked or any(each.dtype in masks for each in list(tensors_in(given))[1:])
 
 
 def _place() -> str:
@@ -135,18 +137,3 @@ def _place() -> str:
             return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
         frame = frame.f_back
     return ""
-
-
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)

@@ -1,10 +1,11 @@
 """Owns what a network sees in a picture: its classes and its features."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from core.compute.classifier import USUAL_CLASSES
 from core.models.structure.axes import Pool
 from service.answers import json_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ImagesDep, ModelQuery, offers
@@ -20,8 +21,6 @@ from service.schemas.uploads import image_body, images_body
 
 router = APIRouter(prefix="/v1", tags=["Seeing"])
 
-_USUAL: Final = 5
-
 
 async def classes_wanted(
     request: Request,
@@ -31,9 +30,9 @@ async def classes_wanted(
             ge=1,
             description="How many classes, at most the model's number; all of them where it has "
             "fewer than 5 and this is left out.",
-            examples=[_USUAL],
+            examples=[USUAL_CLASSES],
         ),
-    ] = _USUAL,
+    ] = USUAL_CLASSES,
 ) -> int | None:
     """How many classes were asked for; None = it was left out."""
     return top_k if "top_k" in request.query_params else None

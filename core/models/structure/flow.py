@@ -3,7 +3,7 @@
 Refuses to know what is read out of the graph.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +14,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.models.structure.channels import PRODUCTS, RESHAPES, Call, passed, wanted
-from core.models.structure.layers import removed
+from core.models.structure.layers import removed, storage_of, tensors_in
 from core.models.structure.tokens import Join, joins
 
 _LAYER_NORM: Final = torch.ops.aten.native_layer_norm
@@ -155,7 +155,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run the operator, then book what it put out."""
         kwargs = kwargs or {}
-        tensors = list(_tensors((args, kwargs)))
+        tensors = list(tensors_in((args, kwargs)))
         nodes = [self._node(each) for each in tensors]
         inputs = tuple(filter(None, nodes))
         out = func(*args, **kwargs)
@@ -169,11 +169,11 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         channels = {number: node.channels for number, node in enumerate(nodes) if node}
         self.joins += joins(function, given, [tuple(each.shape) for each in tensors], channels)
         self._want(function, inputs, Call(given, shapes, (), ()))
-        for tensor in _tensors(out):
+        for tensor in tensors_in(out):
             call = Call(given, shapes, [each.channels for each in inputs], tuple(tensor.shape))
             if func._schema.is_mutable:
-                self._views.pop(_storage(tensor), None)
-                self._newest.pop(_storage(tensor), None)
+                self._views.pop(storage_of(tensor), None)
+                self._newest.pop(storage_of(tensor), None)
             mixed = _mixed(function, inputs[0], call.shape)
             channels_axis = passed(function, call)
             if mixed is not None:
@@ -185,7 +185,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def first_node(self, value: Any) -> Node | None:
         """Of the first tensor in it that depends on the picture."""
-        return next(filter(None, map(self._node, _tensors(value))), None)
+        return next(filter(None, map(self._node, tensors_in(value))), None)
 
     def _book(
         self, tensor: Tensor, function: Any, inputs: tuple[Node, ...], channels: int | None
@@ -194,14 +194,14 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shape = tuple(tensor.shape)
         node = Node(self.count, function, inputs, shape, channels, self.owner, learned)
         self.count += 1
-        key = _storage(tensor)
+        key = storage_of(tensor)
         self._storages.setdefault(key, StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
         self._views.setdefault(key, {})[_view(tensor)] = node
         self._newest.setdefault(key, node)
         return node
 
     def _node(self, tensor: Tensor) -> Node | None:
-        key = _storage(tensor)
+        key = storage_of(tensor)
         found = self._views.get(key, {}).get(_view(tensor))
         if found is None and (newest := self._newest.get(key)) is not None:
             found = self._book(tensor, None, (newest,), None)
@@ -243,18 +243,3 @@ _View = tuple[tuple[int, ...], tuple[int, ...], int]
 
 def _view(tensor: Tensor) -> _View:
     return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
-
-
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)

@@ -88,6 +88,22 @@ def first_tensor(output: object) -> Tensor:
     raise ModelUnusable(f"a layer answered {type(output).__name__}, not a tensor")
 
 
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """The tensors in nested lists, tuples and dicts, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from tensors_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from tensors_in(each)
+
+
+def storage_of(tensor: Tensor) -> int:
+    """What tells its memory from others' while that is referred to; views have the same."""
+    return int(tensor.untyped_storage()._cdata)
+
+
 @contextmanager
 def removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
     """Take the hook away after the block, also after an error."""
