@@ -16,8 +16,7 @@ check: SEED = 1
 check: lint types test fuzz ## all that CI runs; fuzzing repeats one seed, so that CI judges the change
 
 QUICK = tests/core/compute tests/core/images tests/core/inspect tests/core/render \
-	tests/core/explain/test_rise.py tests/core/explain/test_occlusion.py \
-	tests/core/models/structure tests/core/test_errors.py tests/test_architecture.py
+	tests/core/explain/test_rise.py tests/core/test_errors.py tests/test_architecture.py
 
 quick: lint types ## what is known in two minutes: style, types, tests without server, browser, database
 	$(PYTHON) -m pytest -q $(QUICK)
