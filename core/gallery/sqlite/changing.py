@@ -1,9 +1,9 @@
 """Owns how a stored item is changed or taken out; refuses to know its picture."""
 
 from core.errors import UnknownItem
+from core.gallery.changes import Change, Relabeled
 from core.gallery.records import UNSET, Collection, Patch, Put, Remove, Write, Written
 from core.gallery.sqlite import listing, rows
-from core.gallery.sqlite.changes import Change, Relabeled
 from core.gallery.sqlite.putting import StoredItem, check_version, count, find, put, take_out
 from core.gallery.sqlite.transaction import Effect, Transaction
 

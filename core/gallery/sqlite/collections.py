@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from core.errors import Conflict, InvalidValue, shown
+from core.gallery.changes import Created, Dropped, Rebound
 from core.gallery.records import Collection, CollectionSpec, Reembedded
 from core.gallery.sqlite import listing, rows
-from core.gallery.sqlite.changes import Created, Dropped, Rebound
 from core.gallery.sqlite.transaction import Effect, Transaction
 
 _SPEC_COLUMNS = (

@@ -4,8 +4,8 @@ import sqlite3
 from typing import Any
 
 from core.errors import InvalidValue, UnknownCollection, UnknownItem
+from core.gallery import cursors
 from core.gallery.records import Collection, Item, Page
-from core.gallery.sqlite import cursors
 from core.gallery.sqlite.rows import COLLECTION_COLUMNS, ITEM_COLUMNS, collection_of, fold, item_of
 
 Row = tuple[Any, ...]

@@ -11,13 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue, NotYetApplied
-from core.gallery.distances import PIXEL_DIM, pixel_vector
-from core.gallery.gallery import Tick, go_on
-from core.gallery.index.index import IndexOptions, VectorIndex
-from core.gallery.index.ranking import nearest
-from core.gallery.queries import Neighbors, Query
-from core.gallery.records import Collection, CollectionSpec, Fault, Space
-from core.gallery.sqlite.changes import (
+from core.gallery.changes import (
     Added,
     Change,
     Created,
@@ -26,6 +20,12 @@ from core.gallery.sqlite.changes import (
     Relabeled,
     Removed,
 )
+from core.gallery.distances import PIXEL_DIM, pixel_vector
+from core.gallery.gallery import Tick, go_on
+from core.gallery.index.index import IndexOptions, VectorIndex
+from core.gallery.index.ranking import nearest
+from core.gallery.queries import Neighbors, Query
+from core.gallery.records import Collection, CollectionSpec, Fault, Space
 from core.gallery.sqlite.lock import FolderLock
 from core.gallery.sqlite.store import Store
 from core.gallery.sqlite.verify import verify

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Conflict, InvalidValue, UnknownItem, VersionMismatch, shown
+from core.gallery.changes import Added, Change, Removed
 from core.gallery.records import ANY_VERSION, Collection, IfMatch, Item, NewItem, Put, Written
 from core.gallery.sqlite import idempotency, listing, rows
-from core.gallery.sqlite.changes import Added, Change, Removed
 from core.gallery.sqlite.transaction import Effect, Transaction
 from core.types import FloatArray, Pixels
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from core.gallery.sqlite.changes import Change
+from core.gallery.changes import Change
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import Draining, InvalidValue, QueueFull
-from core.gallery.sqlite.changes import Change
+from core.gallery.changes import Change
 from core.gallery.sqlite.database import is_full, translated
 from core.gallery.sqlite.transaction import Effect, T, Transaction
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.gallery.sqlite import changes
+from core.gallery import changes
 from core.gallery.sqlite.store import Store
 from tests.core.gallery.records import Clock, spec
 

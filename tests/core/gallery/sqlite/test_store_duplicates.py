@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from core.errors import Conflict
+from core.gallery.changes import Added, Removed
 from core.gallery.records import Put
-from core.gallery.sqlite.changes import Added, Removed
 from core.gallery.sqlite.store import Store
 from tests.core.gallery.records import new_item, sha256, spec
 from tests.core.gallery.sqlite.stores import Recorder

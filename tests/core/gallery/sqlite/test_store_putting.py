@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import Conflict, InvalidValue, UnknownCollection, UnknownItem, VersionMismatch
+from core.gallery.changes import Added, Created, Dropped, Relabeled, Removed
 from core.gallery.records import (
     ANY_VERSION,
     UNSET,
@@ -16,7 +17,6 @@ from core.gallery.records import (
     Remove,
     StoredPrediction,
 )
-from core.gallery.sqlite.changes import Added, Created, Dropped, Relabeled, Removed
 from core.gallery.sqlite.store import Store
 from core.types import ImageFile
 from tests.core.gallery.records import Clock, new_item, spec

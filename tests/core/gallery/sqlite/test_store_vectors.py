@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import Conflict, Draining, InvalidValue, UnknownCollection, UnknownItem
+from core.gallery.changes import Rebound
 from core.gallery.records import NewItem, Patch, Put, Reembedded, Remove, StoredPrediction
-from core.gallery.sqlite.changes import Rebound
 from core.gallery.sqlite.database import connect
 from core.gallery.sqlite.store import Store
 from tests.core.gallery.records import Clock, new_item, spec
