@@ -83,7 +83,7 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
         return np.searchsorted(live, index.search(query, K, exact=True).numbers[:K])
 
     def whole(query: Rows) -> np.ndarray:
-        found = nearest(store, index, collection, Query(query, K), lambda: store.seq).found
+        found = nearest(store, index, collection, Query(query, k=K), lambda: store.seq).found
         return np.array([int(each.item.id) for each in found])
 
     way = "approximate" if index.approximate else "exact"

@@ -136,7 +136,14 @@ class Scene:
 
 def _spec(dim: int) -> CollectionSpec:
     return CollectionSpec(
-        COLLECTION, "efficientnet-lite0", "sha256:0", "classifier", "input", "avg", dim, "l2"
+        name=COLLECTION,
+        model="efficientnet-lite0",
+        digest="sha256:0",
+        layer="classifier",
+        at="input",
+        pool="avg",
+        dim=dim,
+        metric="l2",
     )
 
 

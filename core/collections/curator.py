@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 from core.checks import require_choice
-from core.collections.drafts import Draft, Stored, new_item
+from core.collections.drafts import Draft, Stored
 from core.collections.specs import (
     DEFAULT_COLLECTION,
     ensure_default,
@@ -38,11 +38,9 @@ from core.gallery.records import (
     METRICS,
     Collection,
     CollectionSpec,
-    Idempotency,
     Metric,
     Page,
     Patch,
-    Put,
     Remove,
     Written,
 )
@@ -212,14 +210,8 @@ class Curator:
         """
         async with self._bridge.admitted(call):
             found = await self.read(self.gallery.collection, collection)
-            idempotency = None
-            if draft.idempotency_key is not None:
-                idempotency = Idempotency(draft.idempotency_key, draft.fingerprint(file))
             embedding = await self.embed(file, found.spec, call, lane)
-            item = new_item(draft, embedding, file if found.spec.keep_originals else None)
-            put = Put(
-                collection, item, draft.upsert, draft.on_duplicate, draft.if_match, idempotency
-            )
+            put = draft.put(found.spec, file, embedding)
             async with turn or nullcontext():
                 writing = self.gallery.write(put)
             with call.measure("store"):

@@ -16,9 +16,12 @@ from core.gallery.limits import (
 )
 from core.gallery.records import (
     ON_DUPLICATE,
+    CollectionSpec,
+    Idempotency,
     IfMatch,
     NewItem,
     OnDuplicate,
+    Put,
     StoredPrediction,
     Written,
 )
@@ -54,7 +57,43 @@ class Draft:
         if key is not None and not (1 <= len(key) <= 200 and key.isprintable()):
             raise InvalidValue("Idempotency-Key", key, "1 to 200 printable characters")
 
-    def fingerprint(self, file: ImageFile) -> str:
+    def put(self, spec: CollectionSpec, file: ImageFile, embedding: Embedding) -> Put:
+        """The write that stores the picture.
+
+        Args:
+            spec: of the collection it goes into.
+            file: the picture as it was sent.
+            embedding: what the collection's network makes of it.
+        """
+        promise = None
+        if self.idempotency_key is not None:
+            promise = Idempotency(self.idempotency_key, self._fingerprint(file))
+        return Put(
+            spec.name,
+            self._item(embedding, file if spec.keep_originals else None),
+            upsert=self.upsert,
+            on_duplicate=self.on_duplicate,
+            if_match=self.if_match,
+            idempotency=promise,
+        )
+
+    def _item(self, embedding: Embedding, original: ImageFile | None) -> NewItem:
+        width, height = embedding.source.upright
+        return NewItem(
+            id=self.id,
+            label=require_label(self.label),
+            metadata=self.metadata,
+            sha256=embedding.source.sha256,
+            width=width,
+            height=height,
+            prediction=stored_prediction(embedding.prediction),
+            vector=embedding.vector,
+            pixels=embedding.reduced.tiny,
+            thumbnail=embedding.reduced.thumbnail,
+            original=original,
+        )
+
+    def _fingerprint(self, file: ImageFile) -> str:
         """Digest of all that the request says."""
         said = [self.id, self.label, self.metadata, self.upsert, self.on_duplicate, file.bits]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
@@ -68,24 +107,6 @@ class Stored:
 
     written: Written
     image: ImageSource
-
-
-def new_item(draft: Draft, embedding: Embedding, original: ImageFile | None) -> NewItem:
-    """What is stored of a picture."""
-    width, height = embedding.source.upright
-    return NewItem(
-        draft.id,
-        require_label(draft.label),
-        draft.metadata,
-        embedding.source.sha256,
-        width,
-        height,
-        stored_prediction(embedding.prediction),
-        embedding.vector,
-        embedding.reduced.tiny,
-        embedding.reduced.thumbnail,
-        original,
-    )
 
 
 def stored_prediction(best: Prediction) -> StoredPrediction:

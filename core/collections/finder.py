@@ -72,13 +72,13 @@ class Search:
         """The search for the nearest to a vector."""
         return Query(
             vector,
-            self.k,
-            self.space,
-            self.label or None,
-            self.max_per_label,
-            exclude,
-            self.exact,
-            self.min_seq,
+            k=self.k,
+            space=self.space,
+            label=self.label or None,
+            max_per_label=self.max_per_label,
+            exclude=exclude,
+            exact=self.exact,
+            min_seq=self.min_seq,
         )
 
 

@@ -256,15 +256,15 @@ class Projector:
     def _keep(self, job: Job, result: bytes | None = None, placement: bytes | None = None) -> None:
         ended = datetime.now(UTC) if job.state in ENDED else None
         stored = StoredProjection(
-            job.id,
-            job.collection,
-            job.request.parameters(),
-            job.state,
-            job.reason,
-            job.count,
-            job.seq,
-            job.asked_at,
-            ended,
+            id=job.id,
+            collection=job.collection,
+            parameters=job.request.parameters(),
+            status=job.state,
+            reason=job.reason,
+            count=job.count,
+            seq=job.seq,
+            created_at=job.asked_at,
+            ended_at=ended,
         )
         self._gallery.keep_projection(stored, result, placement).result()
 
@@ -283,7 +283,7 @@ class Projector:
         except ValueError as error:
             raise ModelMismatch(f"the map is of other vectors: {error}") from error
         places = {id: index for index, id in enumerate(result.ids)}
-        query = Query(point.vector, _LOOKED_AT, exclude=point.exclude)
+        query = Query(point.vector, k=_LOOKED_AT, exclude=point.exclude)
         near = [
             (each, result.coordinates[places[each.item.id]])
             for each in self._gallery.nearest(collection, query, tick).found

@@ -25,16 +25,16 @@ def features_of(
 ) -> CollectionSpec:
     """A collection of a model's feature vectors."""
     return CollectionSpec(
-        name,
-        model.name,
-        model.digest,
-        model.feature_layer,
-        model.feature_at,
-        "avg",
-        model.feature_dim,
-        metric,
-        pixel_space,
-        keep_originals,
+        name=name,
+        model=model.name,
+        digest=model.digest,
+        layer=model.feature_layer,
+        at=model.feature_at,
+        pool="avg",
+        dim=model.feature_dim,
+        metric=metric,
+        pixel_space=pixel_space,
+        keep_originals=keep_originals,
     )
 
 

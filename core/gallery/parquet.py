@@ -31,10 +31,11 @@ from core.types import ImageFile, Pixels
 
 _SPEC: Final = b"seethrough.collection"
 _BITS: Final = "bits"
-_GROUP_ROWS: Final = 1024
-_GROUP_BYTES: Final = 32 * 2**20
+GROUP_ROWS: Final = 1024
+GROUP_BYTES: Final = 32 * 2**20
 """Of files in one row group: it is held in memory, by whoever writes and by whoever reads."""
-_AT_ONCE: Final = 64
+AT_ONCE: Final = 64
+"""Writes on their way to the disk while a file is read."""
 # Only data pages have a checksum, dictionaries have none; and few values but these come twice.
 _WRITTEN: Final = {
     "compression": "zstd", "write_page_checksum": True, "use_dictionary": ["label", "class_label"],
@@ -43,7 +44,14 @@ _WRITTEN: Final = {
 Row = dict[str, Any]
 
 
-def export_collection(gallery: Gallery, collection: str, file: Path) -> int:
+def export_collection(
+    gallery: Gallery,
+    collection: str,
+    file: Path,
+    *,
+    group_rows: int = GROUP_ROWS,
+    group_bytes: int = GROUP_BYTES,
+) -> int:
     """Write a collection: a row per item, with its vector, and its files where they are kept.
 
     Columns: id, label, metadata (JSON text), sha256, width, height, class_index, class_label,
@@ -55,6 +63,8 @@ def export_collection(gallery: Gallery, collection: str, file: Path) -> int:
         gallery: holds it.
         collection: its name.
         file: to write; it is there whole, or not at all.
+        group_rows: most items in a row group.
+        group_bytes: of files, after which a row group ends.
 
     Returns:
         Rows written.
@@ -69,7 +79,7 @@ def export_collection(gallery: Gallery, collection: str, file: Path) -> int:
     try:
         with unfinished.open("wb") as out:
             with pq.ParquetWriter(out, schema, **_WRITTEN) as writer:
-                for rows in _groups(gallery, collection):
+                for rows in _groups(gallery, collection, group_rows, group_bytes):
                     writer.write_table(pa.Table.from_pylist(rows, schema))
                     count += len(rows)
             os.fsync(out.fileno())
@@ -79,7 +89,9 @@ def export_collection(gallery: Gallery, collection: str, file: Path) -> int:
     return count
 
 
-def import_collection(gallery: Gallery, file: Path, name: str | None = None) -> int:
+def import_collection(
+    gallery: Gallery, file: Path, name: str | None = None, *, at_once: int = AT_ONCE
+) -> int:
     """Read a file that `export_collection` wrote; no picture is embedded anew.
 
     Items of the same id are replaced. The collection is made if it is missing.
@@ -88,6 +100,7 @@ def import_collection(gallery: Gallery, file: Path, name: str | None = None) -> 
         gallery: where to.
         file: to read.
         name: of the collection; None = as it was called.
+        at_once: writes that may be on their way to the disk.
 
     Returns:
         Rows read.
@@ -102,8 +115,8 @@ def import_collection(gallery: Gallery, file: Path, name: str | None = None) -> 
         there = _made(gallery, spec, file)
         waiting: deque[Future[Written]] = deque()
         count = 0
-        for row in _rows(table, file):
-            if len(waiting) == _AT_ONCE:
+        for row in _rows(table, file, at_once):
+            if len(waiting) == at_once:
                 waiting.popleft().result()
             _write(gallery, Put(spec.name, _new_item(row, there), upsert=True), waiting)
             count += 1
@@ -112,7 +125,9 @@ def import_collection(gallery: Gallery, file: Path, name: str | None = None) -> 
     return count
 
 
-def _groups(gallery: Gallery, collection: str) -> Iterator[list[Row]]:
+def _groups(
+    gallery: Gallery, collection: str, group_rows: int, group_bytes: int
+) -> Iterator[list[Row]]:
     """Every item's row, as many at a time as may be held in memory."""
     rows: list[Row] = []
     size_bytes = 0
@@ -120,15 +135,15 @@ def _groups(gallery: Gallery, collection: str) -> Iterator[list[Row]]:
         for item, vector in zip(items, vectors, strict=True):
             rows.append(_row(gallery, collection, item, vector))
             size_bytes += len(rows[-1]["thumbnail"]) + len(rows[-1]["original"] or b"")
-            if len(rows) == _GROUP_ROWS or size_bytes > _GROUP_BYTES:
+            if len(rows) == group_rows or size_bytes > group_bytes:
                 yield rows
                 rows, size_bytes = [], 0
     if rows:
         yield rows
 
 
-def _rows(table: pq.ParquetFile, file: Path) -> Iterator[Row]:
-    batches = table.iter_batches(_AT_ONCE)
+def _rows(table: pq.ParquetFile, file: Path, at_once: int) -> Iterator[Row]:
+    batches = table.iter_batches(at_once)
     while True:
         try:
             batch = next(batches)
@@ -208,18 +223,18 @@ def _new_item(row: Row, spec: CollectionSpec) -> NewItem:
     if missing:
         raise InvalidValue(missing[0], None, f"a value in the row of {row['id']!r}")
     return NewItem(
-        require_id(row["id"]),
-        require_label(row["label"]),
-        parse_metadata(row["metadata"]),
-        row["sha256"],
-        row["width"],
-        row["height"],
-        StoredPrediction(row["class_index"], row["class_label"], row["probability"]),
-        np.array(row["vector"], dtype=np.float32),
-        _pixels(row["pixels"], row["id"]) if spec.pixel_space else None,
-        row["thumbnail"],
-        _original(row) if spec.keep_originals else None,
-        row["created_at"],
+        id=require_id(row["id"]),
+        label=require_label(row["label"]),
+        metadata=parse_metadata(row["metadata"]),
+        sha256=row["sha256"],
+        width=row["width"],
+        height=row["height"],
+        prediction=StoredPrediction(row["class_index"], row["class_label"], row["probability"]),
+        vector=np.array(row["vector"], dtype=np.float32),
+        pixels=_pixels(row["pixels"], row["id"]) if spec.pixel_space else None,
+        thumbnail=row["thumbnail"],
+        original=_original(row) if spec.keep_originals else None,
+        created_at=row["created_at"],
     )
 
 

@@ -1,6 +1,6 @@
 """Owns what is asked of a search and what it answers, frozen."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from core.gallery.records import Item, Metric, Space
 from core.types import FloatArray
@@ -21,6 +21,7 @@ class Query:
     """
 
     vector: FloatArray
+    _: KW_ONLY
     k: int = 10
     space: Space = "features"
     label: str | None = None
@@ -44,7 +45,7 @@ class Neighbor:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbors:
     """The nearest items, nearest first, ties by id.
 

@@ -1,7 +1,7 @@
 """Owns what a gallery stores and answers, frozen; refuses to know how or where it is kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal, get_args
@@ -27,7 +27,7 @@ SPACES: Final[tuple[Space, ...]] = get_args(Space)
 ON_DUPLICATE: Final[tuple[OnDuplicate, ...]] = get_args(OnDuplicate)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionSpec:
     """What a collection is bound to for good.
 
@@ -55,7 +55,7 @@ class CollectionSpec:
     keep_originals: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
     """A collection as it stands.
 
@@ -81,7 +81,7 @@ class StoredPrediction:
     probability: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NewItem:
     """A picture about to be stored.
 
@@ -127,7 +127,7 @@ class Reembedded:
     prediction: StoredPrediction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A stored picture, without its arrays.
 
@@ -184,6 +184,7 @@ class Put:
 
     collection: str
     item: NewItem
+    _: KW_ONLY
     upsert: bool = False
     on_duplicate: OnDuplicate = "keep"
     if_match: IfMatch | None = None
@@ -196,6 +197,7 @@ class Patch:
 
     collection: str
     id: str
+    _: KW_ONLY
     label: str | Unset | None = UNSET
     metadata: Mapping[str, Any] | Unset = UNSET
     if_match: IfMatch | None = None
@@ -207,6 +209,7 @@ class Remove:
 
     collection: str
     id: str
+    _: KW_ONLY
     if_match: IfMatch | None = None
 
 
@@ -226,6 +229,7 @@ class Written:
 
     item: Item
     seq: int
+    _: KW_ONLY
     created: bool = False
     replayed: bool = False
 
@@ -249,7 +253,7 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final[tuple[Status, ...]] = ("done", "failed", "cancelled")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredProjection:
     """A collection laid out, or about to be.
 

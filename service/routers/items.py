@@ -201,7 +201,7 @@ async def delete_item(
     engine: EngineDep, collection: str, id: str, if_match: IfMatchDep
 ) -> Response:
     """Takes a picture out; no later search finds it."""
-    written = await engine.curator.remove(Remove(collection, id, if_match))
+    written = await engine.curator.remove(Remove(collection, id, if_match=if_match))
     return Response(status_code=204, headers={APPLIED: str(written.seq)})
 
 

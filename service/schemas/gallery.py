@@ -202,9 +202,9 @@ class ItemPatch(BaseModel):
         return Patch(
             collection,
             id,
-            self.label if "label" in given else UNSET,
-            self.metadata if "metadata" in given else UNSET,
-            if_match,
+            label=self.label if "label" in given else UNSET,
+            metadata=self.metadata if "metadata" in given else UNSET,
+            if_match=if_match,
         )
 
 

@@ -8,15 +8,19 @@ from core.gallery.sqlite import local
 from service.cli.main import main
 
 SMALL = IndexOptions(
-    flat_limit_bytes=100_000, tail_rows=64, few_rows=16, least_dead=64, retry_after_s=1.0
+    flat_limit_bytes=100_000,
+    tail_rows=64,
+    few_rows=16,
+    least_dead=64,
+    retry_after_s=1.0,
+    save_every_s=0.2,
+    save_after=20,
+    save_after_share=0.02,
 )
 
 
 def serve_small(arguments: list[str]) -> int:
     local.IndexOptions = partial(lambda: SMALL)  # type: ignore[assignment, misc]
-    local._SAVE_EVERY_S = 0.2  # type: ignore[misc]
-    local._SAVE_AFTER = 20  # type: ignore[misc]
-    local._SAVE_AFTER_SHARE = 0.02  # type: ignore[misc]
     return main(arguments)
 
 

@@ -27,6 +27,9 @@ class IndexOptions:
         dead_share: removed rows, as a share of all, that make a rebuild worth it.
         least_dead: as few removed rows are never worth a rebuild.
         retry_after_s: a failed build is not tried again sooner.
+        save_every_s: so often it is asked whether an index should be saved.
+        save_after: changes after which it is; what comes later is caught up with from the store.
+        save_after_share: or this share of its rows, if that is more.
     """
 
     flat_limit_bytes: int = 200_000_000
@@ -41,3 +44,10 @@ class IndexOptions:
     dead_share: float = 0.3
     least_dead: int = 1024
     retry_after_s: float = 60.0
+    save_every_s: float = 30.0
+    save_after: int = 2000
+    save_after_share: float = 0.1
+
+    def is_due(self, unsaved: int, count: int) -> bool:
+        """Whether an index of so many rows, and so many changes since it was saved, is saved."""
+        return unsaved > max(self.save_after, self.save_after_share * count)

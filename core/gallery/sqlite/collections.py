@@ -1,20 +1,18 @@
 """Owns how collections come, go and get another network; refuses to know single items' writes."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict
 
 from core.errors import Conflict, InvalidValue, shown
 from core.gallery.changes import Created, Dropped, Rebound
 from core.gallery.records import Collection, CollectionSpec, Reembedded
+from core.gallery.rules import require_rebindable, require_vector
 from core.gallery.sqlite import listing, rows
-from core.gallery.sqlite.transaction import Effect, Transaction
-
-_SPEC_COLUMNS = (
-    "name, model, digest, layer, at, pool, dim, metric, pixel_space, keep_originals"  # in order
-)
+from core.gallery.sqlite.transaction import SqliteTransaction
+from core.gallery.transaction import Effect
 
 
-def create(tx: Transaction, spec: CollectionSpec) -> Effect[Collection]:
+def create(tx: SqliteTransaction, spec: CollectionSpec) -> Effect[Collection]:
     """Make an empty collection.
 
     Raises:
@@ -22,16 +20,16 @@ def create(tx: Transaction, spec: CollectionSpec) -> Effect[Collection]:
     """
     if listing.collection_or_none(tx.connection, spec.name) is not None:
         raise Conflict(f"there is a collection {shown(spec.name)} already")
+    values = {**asdict(spec), "count": 0, "seq": tx.seq, "created_at": rows.from_time(tx.now)}
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
     tx.connection.execute(
-        f"INSERT INTO collections ({_SPEC_COLUMNS}, count, seq, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
-        (*rows.spec_values(spec), tx.seq, rows.from_time(tx.now)),
+        f"INSERT INTO collections ({names}) VALUES ({marks})", tuple(values.values())
     )
     collection = listing.collection(tx.connection, spec.name)
     return Effect(collection, (Created(collection),))
 
 
-def drop(tx: Transaction, name: str) -> Effect[Collection]:
+def drop(tx: SqliteTransaction, name: str) -> Effect[Collection]:
     """Take a collection away with all that is in it; answers what it was.
 
     Raises:
@@ -47,7 +45,9 @@ def drop(tx: Transaction, name: str) -> Effect[Collection]:
     return Effect(collection, (Dropped(collection.key),))
 
 
-def rebind(tx: Transaction, spec: CollectionSpec, anew: Iterable[Reembedded]) -> Effect[Collection]:
+def rebind(
+    tx: SqliteTransaction, spec: CollectionSpec, anew: Iterable[Reembedded]
+) -> Effect[Collection]:
     """Give a collection another network: every item gets its vector, prediction and a new number.
 
     Raises:
@@ -58,11 +58,11 @@ def rebind(tx: Transaction, spec: CollectionSpec, anew: Iterable[Reembedded]) ->
         Conflict: an item got none.
     """
     before = listing.collection(tx.connection, spec.name)
-    _check_kept(before.spec, spec)
+    require_rebindable(before.spec, spec)
+    values = {**asdict(spec), "seq": tx.seq}
+    names = ", ".join(f"{name} = ?" for name in values)
     tx.connection.execute(
-        f"UPDATE collections SET ({_SPEC_COLUMNS}, seq) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "WHERE key = ?",
-        (*rows.spec_values(spec), tx.seq, before.key),
+        f"UPDATE collections SET {names} WHERE key = ?", (*values.values(), before.key)
     )
     after = listing.collection(tx.connection, spec.name)
     last_old = _last_number(tx)
@@ -72,30 +72,11 @@ def rebind(tx: Transaction, spec: CollectionSpec, anew: Iterable[Reembedded]) ->
     return Effect(after, (Rebound(after),))
 
 
-def _check_kept(before: CollectionSpec, spec: CollectionSpec) -> None:
-    kept = replace(
-        spec,
-        metric=before.metric,
-        pixel_space=before.pixel_space,
-        keep_originals=before.keep_originals,
-    )
-    if kept != spec:
-        raise InvalidValue(
-            "spec",
-            (spec.metric, spec.pixel_space, spec.keep_originals),
-            "metric, pixel_space and keep_originals as the collection has them: "
-            f"{(before.metric, before.pixel_space, before.keep_originals)}",
-        )
-
-
-def _give(tx: Transaction, collection: Collection, anew: Reembedded, last_old: int) -> None:
-    item = listing.item(tx.connection, collection.spec.name, anew.id)
+def _give(tx: SqliteTransaction, collection: Collection, anew: Reembedded, last_old: int) -> None:
+    item = listing.item(tx.connection, collection.spec.name, anew.id).item
     if item.number > last_old:
         raise InvalidValue("anew", anew.id, "one vector for each item")
-    vector = rows.from_vector(anew.vector, collection.spec.dim)
-    number = tx.connection.execute(
-        "INSERT INTO vectors (collection, features) VALUES (?, ?)", (collection.key, vector.data)
-    ).lastrowid
+    number = tx.add_vector(collection, require_vector(anew.vector, collection.spec.dim))
     tx.connection.execute("UPDATE pixels SET number = ? WHERE number = ?", (number, item.number))
     best = anew.prediction
     tx.connection.execute(
@@ -110,15 +91,15 @@ def _give(tx: Transaction, collection: Collection, anew: Reembedded, last_old: i
     tx.connection.execute("DELETE FROM vectors WHERE number = ?", (item.number,))
 
 
-def _check_none_left(tx: Transaction, collection: Collection, last_old: int) -> None:
+def _check_none_left(tx: SqliteTransaction, collection: Collection, last_old: int) -> None:
     left = tx.connection.execute(
         "SELECT id FROM items WHERE collection = ? AND number <= ? LIMIT 1",
         (collection.key, last_old),
     ).fetchone()
     if left is not None:
-        raise Conflict(f"the item {shown(left[0])} got no vector; nothing was changed")
+        raise Conflict(f"the item {shown(left['id'])} got no vector; nothing was changed")
 
 
-def _last_number(tx: Transaction) -> int:
+def _last_number(tx: SqliteTransaction) -> int:
     row = tx.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'").fetchone()
-    return 0 if row is None else int(row[0])
+    return 0 if row is None else int(row["seq"])

@@ -4,11 +4,14 @@ import errno
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from core.errors import GalleryUnusable, StorageFull, Unavailable
 from core.gallery.sqlite import schema
 
-_BUSY_S = 5.0
+BUSY_S: Final = 5.0
+"""So long a connection waits for another process that writes."""
+
 _CACHE_KIB = 16 * 1024
 _KEPT_WAL_BYTES = 64 * 2**20
 # With less than this left, an I/O error of the disk is taken for a full one: SQLite's shared
@@ -16,14 +19,14 @@ _KEPT_WAL_BYTES = 64 * 2**20
 _FULL_BELOW_BYTES = 2**20
 
 
-def open_gallery(file: Path) -> sqlite3.Connection:
+def open_gallery(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """A connection that may write, to an existing gallery or to a new one.
 
     Raises:
         GalleryUnusable: the file cannot be opened, or is not a gallery this version can read.
     """
     try:
-        connection = connect(file)
+        connection = connect(file, busy_s)
     except sqlite3.Error as error:
         raise GalleryUnusable(f"cannot open {file}: {error}") from error
     try:
@@ -34,11 +37,12 @@ def open_gallery(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect(file: Path) -> sqlite3.Connection:
+def connect(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """A connection in autocommit mode that any one thread at a time may use."""
     connection = sqlite3.connect(
-        file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        file, timeout=busy_s, isolation_level=None, check_same_thread=False
     )
+    connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     # Some builds overwrite what is deleted with zeros, which makes a large drop write it all.
@@ -59,7 +63,7 @@ def translated(error: BaseException, file: Path) -> BaseException:
     if is_full(error, file):
         return StorageFull(f"there is no space on the disk for {file.name}; nothing was changed")
     if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Unavailable("another process writes to the gallery", retry_after_s=_BUSY_S)
+        return Unavailable("another process writes to the gallery", retry_after_s=BUSY_S)
     if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return GalleryUnusable(f"{file} is damaged ({error}): bring back a backup")
     return error
@@ -82,7 +86,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise GalleryUnusable("its file system does not allow a write-ahead log")
     connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
     schema.migrate(connection)
-    if connection.execute("SELECT count(*) FROM gallery").fetchone() != (1,):
+    (rows,) = connection.execute("SELECT count(*) FROM gallery").fetchone()
+    if rows != 1:
         raise GalleryUnusable("its table of one row is empty")
 
 

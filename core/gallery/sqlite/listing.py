@@ -5,10 +5,9 @@ from typing import Any
 
 from core.errors import InvalidValue, UnknownCollection, UnknownItem
 from core.gallery import cursors
-from core.gallery.records import Collection, Item, Page
+from core.gallery.records import Collection, Page
 from core.gallery.sqlite.rows import COLLECTION_COLUMNS, ITEM_COLUMNS, collection_of, fold, item_of
-
-Row = tuple[Any, ...]
+from core.gallery.transaction import StoredItem
 
 
 def collections(connection: sqlite3.Connection) -> list[Collection]:
@@ -26,7 +25,7 @@ def collection(connection: sqlite3.Connection, name: str) -> Collection:
     found = collection_or_none(connection, name)
     if found is None:
         names = connection.execute("SELECT name FROM collections ORDER BY name")
-        raise UnknownCollection(name, [known for (known,) in names])
+        raise UnknownCollection(name, [row["name"] for row in names])
     return found
 
 
@@ -37,48 +36,34 @@ def collection_or_none(connection: sqlite3.Connection, name: str) -> Collection 
     return None if row is None else collection_of(row)
 
 
-def row_or_none(connection: sqlite3.Connection, key: int, id: str) -> Row | None:
-    """`ITEM_COLUMNS` of one item, if it is there."""
-    query = f"SELECT {ITEM_COLUMNS} FROM items WHERE collection = ? AND id = ?"
-    row: Row | None = connection.execute(query, (key, id)).fetchone()
-    return row
+def stored(connection: sqlite3.Connection, where: str, *values: object) -> StoredItem | None:
+    """The item that a condition finds, if there is one."""
+    query = f"SELECT {ITEM_COLUMNS} FROM items WHERE {where}"
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else StoredItem(row["ordinal"], item_of(row))
 
 
-def row_at(connection: sqlite3.Connection, ordinal: int) -> Row | None:
-    """`ITEM_COLUMNS` of the item in a place, if it is still there."""
-    query = f"SELECT {ITEM_COLUMNS} FROM items WHERE ordinal = ?"
-    row: Row | None = connection.execute(query, (ordinal,)).fetchone()
-    return row
-
-
-def row(connection: sqlite3.Connection, collection: Collection, id: str) -> Row:
-    """`ITEM_COLUMNS` of one item.
-
-    Raises:
-        UnknownItem: there is none of that id.
-    """
-    found = row_or_none(connection, collection.key, id)
-    if found is None:
-        raise UnknownItem(id, collection.spec.name)
-    return found
-
-
-def item(connection: sqlite3.Connection, name: str, id: str) -> Item:
+def item(connection: sqlite3.Connection, name: str, id: str) -> StoredItem:
     """One item.
 
     Raises:
         UnknownCollection, UnknownItem: there is none of that name or id.
     """
-    return item_of(row(connection, collection(connection, name), id))
+    key = collection(connection, name).key
+    found = stored(connection, "collection = ? AND id = ?", key, id)
+    if found is None:
+        raise UnknownItem(id, name)
+    return found
 
 
 def labels(connection: sqlite3.Connection, key: int) -> list[tuple[str | None, int]]:
     """Every label and how many items have it, most frequent first, ties by label."""
-    return connection.execute(
+    rows = connection.execute(
         "SELECT label, count(*) AS n FROM items WHERE collection = ? "
         "GROUP BY label ORDER BY n DESC, label",
         (key,),
-    ).fetchall()
+    )
+    return [(row["label"], row["n"]) for row in rows]
 
 
 def page(
@@ -105,7 +90,7 @@ def page(
     rows = rows[:limit]
     return Page(
         items=tuple(map(item_of, rows)),
-        next_cursor=cursors.encode(rows[-1][0], secret, *listing) if more else None,
+        next_cursor=cursors.encode(rows[-1]["ordinal"], secret, *listing) if more else None,
         total=_total(connection, listed, where, values),
     )
 
@@ -130,5 +115,5 @@ def _total(
 
 
 def _secret(connection: sqlite3.Connection) -> bytes:
-    secret: bytes = connection.execute("SELECT secret FROM gallery").fetchone()[0]
+    secret: bytes = connection.execute("SELECT secret FROM gallery").fetchone()["secret"]
     return secret

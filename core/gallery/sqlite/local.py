@@ -35,10 +35,6 @@ _log = logging.getLogger("seethrough")
 
 DATABASE: Final = "seethrough.db"
 _INDEXES: Final = "index"
-_SAVE_EVERY_S: Final = 30.0
-# An index is saved after so many changes; what came later is caught up with from the store.
-_SAVE_AFTER: Final = 2000
-_SAVE_AFTER_SHARE: Final = 0.1
 _RETRY_AFTER_S: Final = 1.0
 _NO_POINTS: Final = np.empty((0, 0), dtype=np.float32)
 
@@ -67,7 +63,7 @@ class LocalGallery(Store):
 
     Args:
         folder: made if it is missing; one process at a time may have it.
-        options: how indexes are built.
+        options: how indexes are built and saved.
 
     Raises:
         GalleryUnusable: another process has the folder, or what it holds is not a gallery.
@@ -221,9 +217,9 @@ class LocalGallery(Store):
                 file.unlink()
 
     def _save_now_and_then(self) -> None:
-        while not self._closing.wait(_SAVE_EVERY_S):
+        while not self._closing.wait(self._options.save_every_s):
             for place, index in list(self._indexes.items()):
-                if index.unsaved > max(_SAVE_AFTER, _SAVE_AFTER_SHARE * index.count):
+                if self._options.is_due(index.unsaved, index.count):
                     self._save(place, index)
 
     def _save(self, place: tuple[int, Space], index: VectorIndex) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from core.errors import UnknownItem
 from core.gallery.distances import PIXEL_DIM
 from core.gallery.records import Collection, Item, Space
-from core.gallery.sqlite.listing import Row, collection
-from core.gallery.sqlite.rows import ITEM_COLUMNS, ITEM_WIDTH, item_of, to_matrix
+from core.gallery.sqlite.listing import collection
+from core.gallery.sqlite.rows import ITEM_COLUMNS, item_of, to_matrix
 from core.types import FloatArray
 
 Numbers = NDArray[np.int64]
@@ -84,7 +84,7 @@ def items_of(
     for chunk in _chunks(wanted):
         marks = ", ".join("?" * len(chunk))
         query = f"SELECT {ITEM_COLUMNS} FROM items WHERE number IN ({marks}) AND collection = ?"
-        found |= {row[2]: item_of(row) for row in connection.execute(query, (*chunk, key))}
+        found |= {row["number"]: item_of(row) for row in connection.execute(query, (*chunk, key))}
     return [found.get(number) for number in wanted]
 
 
@@ -99,11 +99,11 @@ def blocks(
     bound = collection(snapshot, name)
     fetch = _all(snapshot, bound) if ids is None else _listed(snapshot, bound, ids)
     while rows := fetch(block):
-        matrix = to_matrix([row[ITEM_WIDTH] for row in rows], "features", bound.spec.dim)
+        matrix = to_matrix([row["features"] for row in rows], "features", bound.spec.dim)
         yield [item_of(row) for row in rows], matrix
 
 
-Fetch = Callable[[int], list[Row]]
+Fetch = Callable[[int], list[sqlite3.Row]]
 _JOINED = (
     f"SELECT {ITEM_COLUMNS}, features FROM items "
     "CROSS JOIN vectors ON vectors.number = items.number WHERE items.collection = ?"
@@ -117,7 +117,7 @@ def _all(snapshot: sqlite3.Connection, bound: Collection) -> Fetch:
 def _listed(snapshot: sqlite3.Connection, bound: Collection, ids: Sequence[str]) -> Fetch:
     left = iter(ids)
 
-    def fetch(block: int) -> list[Row]:
+    def fetch(block: int) -> list[sqlite3.Row]:
         rows = []
         for id in islice(left, block):
             row = snapshot.execute(f"{_JOINED} AND id = ?", (bound.key, id)).fetchone()
@@ -140,7 +140,7 @@ def _dim(connection: sqlite3.Connection, key: int, space: Space) -> int:
     if space == "pixels":
         return PIXEL_DIM
     row = connection.execute("SELECT dim FROM collections WHERE key = ?", (key,)).fetchone()
-    return 0 if row is None else int(row[0])
+    return 0 if row is None else int(row["dim"])
 
 
 def _chunks(numbers: list[int]) -> Iterator[list[int]]:

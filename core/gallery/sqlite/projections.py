@@ -2,17 +2,18 @@
 
 import json
 import sqlite3
-from typing import Any
 
 from core.errors import UnknownProjection
 from core.gallery.records import ENDED, Collection, StoredProjection
 from core.gallery.sqlite import listing
 from core.gallery.sqlite.rows import from_time, to_time
-from core.gallery.sqlite.transaction import Effect, Transaction
+from core.gallery.sqlite.transaction import SqliteTransaction
+from core.gallery.transaction import Effect
 
 _COLUMNS = (
-    "id, collections.name, parameters, status, reason, projections.count, projections.seq, "
-    "projections.created_at, ended_at"
+    "id, collections.name AS collection_name, parameters, status, reason, "
+    "projections.count AS count, projections.seq AS seq, "
+    "projections.created_at AS created_at, ended_at"
 )
 _TABLE = "projections JOIN collections ON collections.key = projections.collection"
 
@@ -64,11 +65,14 @@ def kept(
     ).fetchone()
     if row is None:
         raise UnknownProjection(id, collection.spec.name)
-    return row[0], row[1]
+    return row["result"], row["placement"]
 
 
 def keep(
-    tx: Transaction, projection: StoredProjection, result: bytes | None, placement: bytes | None
+    tx: SqliteTransaction,
+    projection: StoredProjection,
+    result: bytes | None,
+    placement: bytes | None,
 ) -> Effect[None]:
     """Store one, in place of what is known of that id.
 
@@ -77,19 +81,27 @@ def keep(
     """
     collection = listing.collection(tx.connection, projection.collection)
     ended = projection.ended_at
+    values = {
+        "id": projection.id,
+        "collection": collection.key,
+        "parameters": json.dumps(projection.parameters),
+        "status": projection.status,
+        "reason": projection.reason,
+        "count": projection.count,
+        "seq": projection.seq,
+        "created_at": from_time(projection.created_at),
+        "ended_at": None if ended is None else from_time(ended),
+        "result": result,
+        "placement": placement,
+    }
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
     tx.connection.execute(
-        "INSERT OR REPLACE INTO projections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            projection.id, collection.key, json.dumps(projection.parameters), projection.status,
-            projection.reason, projection.count, projection.seq,
-            from_time(projection.created_at), None if ended is None else from_time(ended),
-            result, placement,
-        ),
-    )  # fmt: skip
+        f"INSERT OR REPLACE INTO projections ({names}) VALUES ({marks})", tuple(values.values())
+    )
     return Effect(None, counts=False)
 
 
-def remove(tx: Transaction, collection: str, id: str) -> Effect[None]:
+def remove(tx: SqliteTransaction, collection: str, id: str) -> Effect[None]:
     """Take one away.
 
     Raises:
@@ -100,16 +112,16 @@ def remove(tx: Transaction, collection: str, id: str) -> Effect[None]:
     return Effect(None, counts=False)
 
 
-def _projection(row: tuple[Any, ...]) -> StoredProjection:
-    id, collection, parameters, status, reason, count, seq, created, ended = row
+def _projection(row: sqlite3.Row) -> StoredProjection:
+    ended = row["ended_at"]
     return StoredProjection(
-        id,
-        collection,
-        json.loads(parameters),
-        status,
-        reason,
-        count,
-        seq,
-        to_time(created),
-        None if ended is None else to_time(ended),
+        id=row["id"],
+        collection=row["collection_name"],
+        parameters=json.loads(row["parameters"]),
+        status=row["status"],
+        reason=row["reason"],
+        count=row["count"],
+        seq=row["seq"],
+        created_at=to_time(row["created_at"]),
+        ended_at=None if ended is None else to_time(ended),
     )

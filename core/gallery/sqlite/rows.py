@@ -1,7 +1,7 @@
 """Owns how records become rows and rows become records; refuses to know when."""
 
 import json
-import secrets
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,11 +25,9 @@ COLLECTION_COLUMNS = (
 )
 
 ITEM_COLUMNS = (
-    "ordinal, id, items.number, label, sha256, width, height, class_index, class_label, "
+    "ordinal, id, items.number AS number, label, sha256, width, height, class_index, class_label, "
     "probability, created_at, updated_at, version, metadata"
 )
-
-ITEM_WIDTH = len(ITEM_COLUMNS.split(","))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -37,40 +35,42 @@ _MICROSECOND = timedelta(microseconds=1)
 _SEPARATOR = "\x1f"
 
 
-def collection_of(row: Sequence[Any]) -> Collection:
+def collection_of(row: sqlite3.Row) -> Collection:
     """From `COLLECTION_COLUMNS`."""
-    key, name, model, digest, layer, at, pool, dim, metric, pixels, originals, *rest = row
-    spec = CollectionSpec(
-        name, model, digest, layer, at, pool, dim, metric, bool(pixels), bool(originals)
+    return Collection(
+        key=row["key"],
+        spec=CollectionSpec(
+            name=row["name"],
+            model=row["model"],
+            digest=row["digest"],
+            layer=row["layer"],
+            at=row["at"],
+            pool=row["pool"],
+            dim=row["dim"],
+            metric=row["metric"],
+            pixel_space=bool(row["pixel_space"]),
+            keep_originals=bool(row["keep_originals"]),
+        ),
+        count=row["count"],
+        seq=row["seq"],
+        created_at=to_time(row["created_at"]),
     )
-    count, seq, created_at = rest
-    return Collection(key, spec, count, seq, to_time(created_at))
 
 
-def spec_values(spec: CollectionSpec) -> tuple[Any, ...]:
-    """From "name" to "keep_originals" of `COLLECTION_COLUMNS`."""
-    return (
-        spec.name, spec.model, spec.digest, spec.layer, spec.at, spec.pool, int(spec.dim),
-        spec.metric, int(spec.pixel_space), int(spec.keep_originals),
-    )  # fmt: skip
-
-
-def item_of(row: Sequence[Any]) -> Item:
-    """From `ITEM_COLUMNS`, or more columns that begin with them."""
-    _, id, number, label, sha256, width, height, index, named, probability, *rest = row
-    created_at, updated_at, version, metadata = rest[:4]
+def item_of(row: sqlite3.Row) -> Item:
+    """From `ITEM_COLUMNS`, other columns beside them or not."""
     return Item(
-        id=id,
-        number=number,
-        label=label,
-        metadata=json.loads(metadata),
-        sha256=sha256,
-        width=width,
-        height=height,
-        prediction=StoredPrediction(index, named, probability),
-        created_at=to_time(created_at),
-        updated_at=to_time(updated_at),
-        version=version,
+        id=row["id"],
+        number=row["number"],
+        label=row["label"],
+        metadata=json.loads(row["metadata"]),
+        sha256=row["sha256"],
+        width=row["width"],
+        height=row["height"],
+        prediction=StoredPrediction(row["class_index"], row["class_label"], row["probability"]),
+        created_at=to_time(row["created_at"]),
+        updated_at=to_time(row["updated_at"]),
+        version=row["version"],
     )
 
 
@@ -106,34 +106,6 @@ def folded(*parts: str | None) -> str:
     return _SEPARATOR.join(fold(part) for part in parts if part is not None)
 
 
-def from_vector(vector: FloatArray, dim: int) -> FloatArray:
-    """(D,) float32, contiguous, little end first: its bytes are what is stored.
-
-    Raises:
-        InvalidValue: it has another shape, or is not finite.
-    """
-    array = np.ascontiguousarray(vector, dtype="<f4")
-    if array.shape != (dim,):
-        raise InvalidValue("vector", array.shape, f"the collection's vectors have shape ({dim},)")
-    if not np.isfinite(array).all():
-        raise InvalidValue("vector", "NaN or infinity", "finite numbers")
-    return array
-
-
-def from_pixels(pixels: Pixels | None) -> Pixels:
-    """(32, 32, 3) uint8, contiguous.
-
-    Raises:
-        InvalidValue: there are none, or of another shape or type.
-    """
-    wanted = f"({PIXEL_SIDE}, {PIXEL_SIDE}, 3) uint8, as the collection has a pixel space"
-    if pixels is None:
-        raise InvalidValue("pixels", None, wanted)
-    if pixels.shape != (PIXEL_SIDE, PIXEL_SIDE, 3) or pixels.dtype != np.uint8:
-        raise InvalidValue("pixels", (pixels.shape, str(pixels.dtype)), wanted)
-    return np.ascontiguousarray(pixels)
-
-
 def to_vector(blob: bytes) -> FloatArray:
     """(D,) float32, one's own to change."""
     return np.frombuffer(bytearray(blob), dtype="<f4")
@@ -159,18 +131,3 @@ def to_matrix(blobs: Sequence[bytes], space: Space, dim: int) -> FloatArray:
         return bytes_.astype(np.float32) / np.float32(255)
     width = len(blobs[0]) // 4 if blobs else dim
     return np.frombuffer(joined, dtype="<f4").reshape(len(blobs), width)
-
-
-# Crockford's base 32 in lower case: in the order of the characters' codes, safe in a URL.
-_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
-_RANDOM_BITS = 80
-_LENGTH = 26  # of 5 bits: 48 of milliseconds, 80 random, 2 to spare
-
-
-def new_id(now: datetime) -> str:
-    """26 characters: the time first, so that ids sort by it, and 80 random bits.
-
-    Source: the ULID specification, https://github.com/ulid/spec, in lower case.
-    """
-    value = from_time(now) // 1000 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-    return "".join(_DIGITS[value >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))

@@ -128,7 +128,40 @@ _PROJECTIONS = (
 # What the sender said of the samples of an original, to embed it anew as it was.
 _BITS = ("ALTER TABLE pictures ADD COLUMN bits INTEGER",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_BASE, _IDEMPOTENCY, _PROJECTIONS, _BITS)
+# An answer was a list of an item's columns, in an order that another column would have broken.
+_TIME = (
+    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000, 'unixepoch')"
+    " || printf('.%06d+00:00', {0} % 1000000)"
+)
+_NAMED_ANSWERS = (
+    f"""
+    UPDATE idempotency SET answer = json_object(
+        'id', json_extract(answer, '$[1]'),
+        'number', json_extract(answer, '$[2]'),
+        'label', json_extract(answer, '$[3]'),
+        'metadata', json(json_extract(answer, '$[13]')),
+        'sha256', json_extract(answer, '$[4]'),
+        'width', json_extract(answer, '$[5]'),
+        'height', json_extract(answer, '$[6]'),
+        'prediction', json_object(
+            'class_index', json_extract(answer, '$[7]'),
+            'label', json_extract(answer, '$[8]'),
+            'probability', json_extract(answer, '$[9]')
+        ),
+        'created_at', {_TIME.format("json_extract(answer, '$[10]')")},
+        'updated_at', {_TIME.format("json_extract(answer, '$[11]')")},
+        'version', json_extract(answer, '$[12]')
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _BASE,
+    _IDEMPOTENCY,
+    _PROJECTIONS,
+    _BITS,
+    _NAMED_ANSWERS,
+)
 """What makes version n + 1 of version n, from an empty file on; never changed once released."""
 
 VERSION = len(MIGRATIONS)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GalleryUnusable
+from core.gallery import rules
 from core.gallery.records import (
     Collection,
     CollectionSpec,
@@ -22,13 +23,13 @@ from core.gallery.records import (
     Write,
     Written,
 )
-from core.gallery.sqlite import changing, listing, matrices, projections
 from core.gallery.sqlite import collections as binding
+from core.gallery.sqlite import listing, matrices, projections
 from core.gallery.sqlite.backup import back_up
-from core.gallery.sqlite.database import open_gallery
+from core.gallery.sqlite.database import BUSY_S, open_gallery
 from core.gallery.sqlite.readers import Readers
 from core.gallery.sqlite.rows import to_pixels, to_vector
-from core.gallery.sqlite.writer import OnCommit, Writer
+from core.gallery.sqlite.writer import OnCommit, WriteLimits, Writer
 from core.types import FloatArray, ImageFile, Pixels
 
 
@@ -47,17 +48,26 @@ class Store:
         on_commit: told of each commit's changes and last number, on the writer's thread, before
             the futures of its writes are done.
         clock: the time in UTC.
+        limits: how many writes share a commit, and may wait for theirs.
+        busy_s: so long another process may keep the file locked.
 
     Raises:
         GalleryUnusable: the file cannot be opened, is another program's or a newer version's.
     """
 
     def __init__(
-        self, file: Path, on_commit: OnCommit, clock: Callable[[], datetime] = _now
+        self,
+        file: Path,
+        on_commit: OnCommit,
+        clock: Callable[[], datetime] = _now,
+        *,
+        limits: WriteLimits | None = None,
+        busy_s: float = BUSY_S,
     ) -> None:
         self._file = file
         self._clock = clock
-        self._writer = Writer(open_gallery(file), file, on_commit, clock)
+        limits = limits or WriteLimits()
+        self._writer = Writer(open_gallery(file, busy_s), file, on_commit, clock, limits)
         self._readers = Readers(file)
 
     @property
@@ -78,7 +88,7 @@ class Store:
     def item(self, collection: str, id: str) -> Item:
         """One item; see `Gallery.item`."""
         with self._readers.snapshot() as connection:
-            return listing.item(connection, collection, id)
+            return listing.item(connection, collection, id).item
 
     def items(
         self,
@@ -172,9 +182,7 @@ class Store:
             QueueFull: too many writes wait.
             Draining: the gallery is closed.
         """
-        return self._writer.submit(
-            lambda tx: changing.write(tx, write), size_bytes=_size_bytes(write)
-        )
+        return self._writer.submit(lambda tx: rules.write(tx, write), size_bytes=_size_bytes(write))
 
     def create(self, spec: CollectionSpec) -> "Future[Collection]":
         """Make an empty collection; see `Gallery.create`."""
@@ -239,7 +247,7 @@ class Store:
         """What SQLite itself finds wrong with the file, in words."""
         try:
             with self._readers.snapshot() as connection:
-                found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+                found = [text for (text,) in connection.execute("PRAGMA integrity_check")]
                 loose = [str(row[0]) for row in connection.execute("PRAGMA foreign_key_check")]
         except GalleryUnusable as error:
             return [str(error)]
@@ -261,7 +269,7 @@ class Store:
     def _columns(self, columns: str, joined: str, collection: str, id: str) -> Any:
         """Columns of what hangs on an item; each None where nothing does."""
         with self._readers.snapshot() as connection:
-            ordinal = listing.row(connection, listing.collection(connection, collection), id)[0]
+            ordinal = listing.item(connection, collection, id).ordinal
             query = f"SELECT {columns} FROM items LEFT JOIN {joined} WHERE ordinal = ?"
             return connection.execute(query, (ordinal,)).fetchone()
 

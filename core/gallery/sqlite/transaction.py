@@ -1,18 +1,20 @@
-"""Owns what one write works with inside a transaction; refuses to know what is written."""
+"""One write's view of a SQLite gallery, as the rules ask for it."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any
 
-from core.gallery.changes import Change
-
-T = TypeVar("T")
+from core.gallery.records import Collection, NewItem
+from core.gallery.sqlite import listing, rows
+from core.gallery.transaction import Remembered, StoredItem
+from core.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Transaction:
-    """What a write works with.
+class SqliteTransaction:
+    """What a write works with; see `Transaction`.
 
     Attributes:
         connection: inside the transaction, at a savepoint of this write's own.
@@ -24,17 +26,164 @@ class Transaction:
     seq: int
     now: datetime
 
+    def collection(self, name: str) -> Collection:
+        """See `Transaction.collection`."""
+        return listing.collection(self.connection, name)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Effect(Generic[T]):
-    """What became of a write.
+    def find(self, collection: Collection, id: str) -> StoredItem | None:
+        """See `Transaction.find`."""
+        return listing.stored(self.connection, "collection = ? AND id = ?", collection.key, id)
 
-    Attributes:
-        answer: what its future will hold.
-        changes: what an index needs to know; empty where only metadata changed.
-        counts: whether the transaction's `seq` is used up; not if nothing was written.
-    """
+    def at(self, ordinal: int) -> StoredItem | None:
+        """See `Transaction.at`."""
+        return listing.stored(self.connection, "ordinal = ?", ordinal)
 
-    answer: T
-    changes: tuple[Change, ...] = ()
-    counts: bool = True
+    def oldest(self, collection: Collection, sha256: str) -> StoredItem | None:
+        """See `Transaction.oldest`."""
+        return listing.stored(
+            self.connection,
+            "collection = ? AND sha256 = ? ORDER BY ordinal LIMIT 1",
+            collection.key,
+            sha256,
+        )
+
+    def insert(self, collection: Collection, id: str, new: NewItem) -> StoredItem:
+        """See `Transaction.insert`."""
+        number = self.add_vector(collection, new.vector)
+        self._add_pixels(collection, number, new)
+        values = {
+            **self._values(id, number, new),
+            "collection": collection.key,
+            "created_at": rows.from_time(new.created_at or self.now),
+        }
+        ordinal = self._insert("items", values)
+        self._insert("pictures", {"ordinal": ordinal, **_files(new)})
+        self.count(collection, +1)
+        return self._read_back(ordinal)
+
+    def replace(self, collection: Collection, stored: StoredItem, new: NewItem) -> StoredItem:
+        """See `Transaction.replace`."""
+        number = self.add_vector(collection, new.vector)
+        self._add_pixels(collection, number, new)
+        self._update("items", stored.ordinal, self._values(stored.item.id, number, new))
+        self._update("pictures", stored.ordinal, _files(new))
+        self.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
+        self.count(collection, 0)
+        return self._read_back(stored.ordinal)
+
+    def change(
+        self,
+        collection: Collection,
+        stored: StoredItem,
+        label: str | None,
+        metadata: Mapping[str, Any],
+    ) -> StoredItem:
+        """See `Transaction.change`."""
+        item = stored.item
+        values = {
+            "label": label,
+            "folded": rows.folded(item.id, label, item.prediction.label),
+            "metadata": rows.from_metadata(metadata),
+            **self._stamp(),
+        }
+        self._update("items", stored.ordinal, values)
+        self.count(collection, 0)
+        return self._read_back(stored.ordinal)
+
+    def delete(self, collection: Collection, stored: StoredItem) -> None:
+        """See `Transaction.delete`."""
+        self.connection.execute("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
+        self.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
+        self.count(collection, -1)
+
+    def remembered(self, collection: Collection, key: str, since: datetime) -> Remembered | None:
+        """See `Transaction.remembered`."""
+        row = self.connection.execute(
+            "SELECT fingerprint, ordinal, answer, seq, created FROM idempotency "
+            "WHERE collection = ? AND key = ? AND at > ?",
+            (collection.key, key, rows.from_time(since)),
+        ).fetchone()
+        if row is None:
+            return None
+        return Remembered(**{**dict(row), "created": bool(row["created"])})
+
+    def remember(self, collection: Collection, key: str, request: Remembered) -> None:
+        """See `Transaction.remember`."""
+        values = {
+            "collection": collection.key,
+            "key": key,
+            "fingerprint": request.fingerprint,
+            "ordinal": request.ordinal,
+            "answer": request.answer,
+            "seq": request.seq,
+            "created": int(request.created),
+            "at": rows.from_time(self.now),
+        }
+        self._insert("idempotency", values)
+
+    def forget(self, until: datetime) -> None:
+        """See `Transaction.forget`."""
+        self.connection.execute("DELETE FROM idempotency WHERE at <= ?", (rows.from_time(until),))
+
+    def add_vector(self, collection: Collection, vector: FloatArray) -> int:
+        """Store (D,) float32; answers its number."""
+        return self._insert("vectors", {"collection": collection.key, "features": vector.data})
+
+    def count(self, collection: Collection, more: int) -> None:
+        """Keep the collection's number of items and of its last change."""
+        self.connection.execute(
+            "UPDATE collections SET count = count + ?, seq = ? WHERE key = ?",
+            (more, self.seq, collection.key),
+        )
+
+    def _add_pixels(self, collection: Collection, number: int, new: NewItem) -> None:
+        if new.pixels is not None:
+            values = {"number": number, "collection": collection.key, "pixels": new.pixels.data}
+            self._insert("pixels", values)
+
+    def _values(self, id: str, number: int, new: NewItem) -> dict[str, Any]:
+        """Columns of `items` that every new picture sets."""
+        prediction = new.prediction
+        return {
+            "id": id,
+            "number": number,
+            "label": new.label,
+            "folded": rows.folded(id, new.label, prediction.label),
+            "sha256": new.sha256,
+            "width": int(new.width),
+            "height": int(new.height),
+            "class_index": int(prediction.class_index),
+            "class_label": prediction.label,
+            "probability": float(prediction.probability),
+            "metadata": rows.from_metadata(new.metadata),
+            **self._stamp(),
+        }
+
+    def _stamp(self) -> dict[str, int]:
+        return {"updated_at": rows.from_time(self.now), "version": self.seq}
+
+    def _insert(self, table: str, values: Mapping[str, Any]) -> int:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        query = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+        return int(self.connection.execute(query, tuple(values.values())).lastrowid or 0)
+
+    def _update(self, table: str, ordinal: int, values: Mapping[str, Any]) -> None:
+        names = ", ".join(f"{name} = ?" for name in values)
+        query = f"UPDATE {table} SET {names} WHERE ordinal = ?"
+        self.connection.execute(query, (*values.values(), ordinal))
+
+    def _read_back(self, ordinal: int) -> StoredItem:
+        stored = self.at(ordinal)
+        if stored is None:
+            raise RuntimeError("the item that was just written is not there")
+        return stored
+
+
+def _files(new: NewItem) -> dict[str, Any]:
+    """Columns of `pictures`."""
+    original = new.original
+    return {
+        "thumbnail": new.thumbnail,
+        "original": None if original is None else original.content,
+        "bits": None if original is None else original.bits,
+    }

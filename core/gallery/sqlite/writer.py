@@ -16,18 +16,27 @@ from typing import Any
 from core.errors import Draining, InvalidValue, QueueFull
 from core.gallery.changes import Change
 from core.gallery.sqlite.database import is_full, translated
-from core.gallery.sqlite.transaction import Effect, T, Transaction
+from core.gallery.sqlite.transaction import SqliteTransaction
+from core.gallery.transaction import Effect, T
 
 _log = logging.getLogger(__name__)
 
 OnCommit = Callable[[Sequence[Change], int], None]
 """What is told of the changes of a commit, and the number of the last of them."""
 
-MAX_GROUP = 256
-MAX_WAITING = 1024
-# Pictures' files are kept whole until they are on disk: these bound the memory they take.
-MAX_GROUP_BYTES = 64 * 2**20
-MAX_WAITING_BYTES = 512 * 2**20
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteLimits:
+    """How many writes share a commit, and how many may wait for theirs.
+
+    Pictures' files are kept whole until they are on disk: the bytes bound the memory they take.
+    """
+
+    group: int = 256
+    group_bytes: int = 64 * 2**20
+    waiting: int = 1024
+    waiting_bytes: int = 512 * 2**20
+
 
 _SMOOTHING = 0.2
 _FIRST_GUESS_S = 0.005
@@ -35,7 +44,7 @@ _FIRST_GUESS_S = 0.005
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    apply: Callable[[Transaction], Effect[Any]]
+    apply: Callable[[SqliteTransaction], Effect[Any]]
     size_bytes: int
     alone: bool
     future: "Future[Any]" = field(default_factory=Future)
@@ -67,6 +76,7 @@ class Writer:
         file: of the database.
         on_commit: called after each commit, before the futures of its writes are done.
         clock: the time in UTC.
+        limits: how many writes at once.
     """
 
     def __init__(
@@ -75,11 +85,13 @@ class Writer:
         file: Path,
         on_commit: OnCommit,
         clock: Callable[[], datetime],
+        limits: WriteLimits,
     ) -> None:
         self._connection = connection
         self._file = file
         self._on_commit = on_commit
         self._clock = clock
+        self._limits = limits
         self._waiting: deque[_Job] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -91,7 +103,7 @@ class Writer:
 
     def submit(
         self,
-        apply: Callable[[Transaction], Effect[T]],
+        apply: Callable[[SqliteTransaction], Effect[T]],
         *,
         size_bytes: int = 0,
         alone: bool = False,
@@ -139,8 +151,8 @@ class Writer:
             )
 
     def _fits(self, size_bytes: int) -> bool:
-        bytes_fit = self._waiting_bytes + size_bytes <= MAX_WAITING_BYTES
-        return not self._waiting or (bytes_fit and len(self._waiting) < MAX_WAITING)
+        bytes_fit = self._waiting_bytes + size_bytes <= self._limits.waiting_bytes
+        return not self._waiting or (bytes_fit and len(self._waiting) < self._limits.waiting)
 
     def _loop(self) -> None:
         try:
@@ -165,10 +177,10 @@ class Writer:
     def _take(self) -> list[_Job]:
         jobs: list[_Job] = []
         size_bytes = 0
-        while self._waiting and len(jobs) < MAX_GROUP:
+        while self._waiting and len(jobs) < self._limits.group:
             job = self._waiting[0]
             size_bytes += job.size_bytes
-            if jobs and (job.alone or size_bytes > MAX_GROUP_BYTES):
+            if jobs and (job.alone or size_bytes > self._limits.group_bytes):
                 break
             jobs.append(self._waiting.popleft())
             self._waiting_bytes -= job.size_bytes
@@ -208,7 +220,7 @@ class Writer:
     def _apply(self, job: _Job, group: _Group) -> None:
         self._connection.execute("SAVEPOINT job")
         try:
-            outcome = job.apply(Transaction(self._connection, group.seq + 1, self._clock()))
+            outcome = job.apply(SqliteTransaction(self._connection, group.seq + 1, self._clock()))
         except sqlite3.OperationalError:  # of the disk, not of this write
             raise
         except Exception as error:  # whatever is wrong with this write, only it must pay
@@ -245,7 +257,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
 
     def _stored_seq(self) -> int:
-        return int(self._connection.execute("SELECT seq FROM gallery").fetchone()[0])
+        return int(self._connection.execute("SELECT seq FROM gallery").fetchone()["seq"])
 
     def _abandon(self) -> None:
         """End every write that is left; there are some only if the thread died."""

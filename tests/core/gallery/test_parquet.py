@@ -97,15 +97,12 @@ def test_a_collection_comes_back_under_another_name_beside_itself(
 
 
 def test_a_file_of_many_groups_comes_back_whole(
-    tmp_path: Path, gallery: LocalGallery, other: LocalGallery, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, gallery: LocalGallery, other: LocalGallery
 ) -> None:
-    monkeypatch.setattr(parquet, "_GROUP_BYTES", 20_000)
-    monkeypatch.setattr(parquet, "_GROUP_ROWS", 5)
-    monkeypatch.setattr(parquet, "_AT_ONCE", 3)
     file = tmp_path / "c.parquet"
-    export_collection(gallery, "c", file)
+    export_collection(gallery, "c", file, group_rows=5, group_bytes=20_000)
     assert pq.read_metadata(file).num_row_groups > 6
-    import_collection(other, file)
+    import_collection(other, file, at_once=3)
     assert everything(other, "c") == everything(gallery, "c")
 
 

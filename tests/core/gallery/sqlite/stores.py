@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +51,12 @@ class Recorder:
 
 
 @contextmanager
-def opened(file: Path, recorder: Recorder | None = None, clock: Clock | None = None):
+def opened(
+    file: Path, recorder: Recorder | None = None, clock: Clock | None = None, **given: Any
+) -> Iterator[Store]:
     """A store that is closed in the end, with an empty collection "c" if the file is new."""
     new = not file.exists()
-    store = Store(file, recorder or Recorder(), clock or Clock())
+    store = Store(file, recorder or Recorder(), clock or Clock(), **given)
     try:
         if new:
             store.create(spec()).result(WAIT_S)

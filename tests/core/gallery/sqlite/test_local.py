@@ -12,9 +12,9 @@ import pytest
 
 from core.errors import NotYetApplied, UnknownCollection
 from core.gallery.index.index import VectorIndex
+from core.gallery.index.options import IndexOptions
 from core.gallery.queries import Query
 from core.gallery.records import Patch, Put, Reembedded, Remove, StoredPrediction
-from core.gallery.sqlite import local
 from core.gallery.sqlite.local import DATABASE, LocalGallery
 from tests.core.gallery.records import DIM, new_item, spec
 
@@ -37,8 +37,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[LocalGallery]:
-    with closing(LocalGallery(folder)) as gallery:
+def opened(folder: Path, options: IndexOptions | None = None) -> Iterator[LocalGallery]:
+    with closing(LocalGallery(folder, options)) as gallery:
         yield gallery
 
 
@@ -259,12 +259,10 @@ def test_rebinding_makes_the_indexes_anew(folder: Path) -> None:
 
 
 def test_indexes_are_saved_in_the_background_after_many_changes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
 ) -> None:
-    monkeypatch.setattr(local, "_SAVE_EVERY_S", 0.01)
-    monkeypatch.setattr(local, "_SAVE_AFTER", 20)
     file = folder / "index" / FEATURES
-    with opened(folder) as gallery:
+    with opened(folder, IndexOptions(save_every_s=0.01, save_after=20)) as gallery:
         before, index = file.read_bytes(), gallery._indexes[1, "features"]
         fill(gallery, "c", range(200, 230))
         until = time.monotonic() + WAIT_S

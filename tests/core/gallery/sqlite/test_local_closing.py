@@ -7,17 +7,27 @@ import numpy as np
 import pytest
 
 from core.gallery.index.options import IndexOptions
-from core.gallery.records import CollectionSpec, NewItem, Put, StoredPrediction
+from core.gallery.records import NewItem, Put, StoredPrediction
 from core.gallery.sqlite.local import LocalGallery
+from tests.core.gallery.records import spec
 
-SPEC = CollectionSpec("c", "model", "sha256:0", "layer", "input", "avg", 64, "l2")
+SPEC = spec(dim=64)
 
 
 def put(number: int) -> Put:
-    vector = np.random.default_rng(number).random(64, dtype=np.float32)
-    prediction = StoredPrediction(0, "x", 0.5)
-    sha256 = f"{number:064x}"
-    return Put("c", NewItem(str(number), None, {}, sha256, 1, 1, prediction, vector, None, b"t"))
+    item = NewItem(
+        id=str(number),
+        label=None,
+        metadata={},
+        sha256=f"{number:064x}",
+        width=1,
+        height=1,
+        prediction=StoredPrediction(0, "x", 0.5),
+        vector=np.random.default_rng(number).random(64, dtype=np.float32),
+        pixels=None,
+        thumbnail=b"t",
+    )
+    return Put("c", item)
 
 
 def test_a_gallery_may_be_closed_while_an_index_is_built(

@@ -62,7 +62,7 @@ def test_requests_are_forgotten_after_a_day(store: Store, clock: Clock) -> None:
     store.write(promised(key="newer")).result()
     with store._readers.snapshot() as connection:
         keys = connection.execute("SELECT key FROM idempotency ORDER BY key").fetchall()
-    assert keys == [("new",), ("newer",)]
+    assert [key for (key,) in keys] == ["new", "newer"]
     assert not store.write(promised(key="old")).result().replayed
 
 

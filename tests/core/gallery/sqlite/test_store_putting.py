@@ -251,7 +251,7 @@ def test_a_made_id_that_is_taken_is_made_anew(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = iter([7, 7, 7, 8])
-    monkeypatch.setattr("core.gallery.sqlite.rows.secrets.randbits", lambda _: next(drawn))
+    monkeypatch.setattr("core.gallery.rules.secrets.randbits", lambda _: next(drawn))
     first = store.write(Put("c", new_item(None))).result().item.id
     second = store.write(Put("c", new_item(None))).result().item.id
     assert first != second

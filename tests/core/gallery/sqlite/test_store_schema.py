@@ -1,5 +1,6 @@
 """Which files are opened, and how an older version becomes this one."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 from core.errors import GalleryUnusable
-from core.gallery.records import Idempotency, Put
+from core.gallery.records import Idempotency, Item, Put, StoredPrediction
 from core.gallery.sqlite import schema
 from core.gallery.sqlite.database import connect
+from core.gallery.sqlite.rows import from_time, to_time
 from core.gallery.sqlite.store import Store
-from tests.core.gallery.records import new_item, spec
+from tests.core.gallery.records import Clock, new_item, spec
 from tests.core.gallery.sqlite.stores import Recorder, opened
 
 
@@ -159,6 +161,37 @@ def test_a_version_1_gallery_is_brought_up_to_date_with_all_it_holds(file: Path)
         assert store.write(put).result().replayed
     with raw(file) as connection:
         assert schema.version_of(connection) == schema.VERSION
+
+
+def test_answers_that_version_4_kept_are_given_again(file: Path) -> None:
+    version_1(file)
+    with closing(connect(file)) as connection:
+        schema.migrate(connection, schema.MIGRATIONS[:4])
+        answer = (
+            9, "gone", 8, None, "ff", 4, 3, 1, "cat", 0.25, 1715000000123456, 1715000000999999, 2,
+            '{"n": [1, "\u00e4"]}',
+        )  # fmt: skip
+        connection.execute(
+            "INSERT INTO idempotency VALUES (7, 'k', 'f', 9, ?, 2, 1, ?)",
+            (json.dumps(answer), from_time(Clock().now)),
+        )
+    with opened(file) as store:
+        put = Put("c", new_item("gone"), idempotency=Idempotency("k", "f"))
+        written = store.write(put).result()
+    assert (written.replayed, written.created, written.seq) == (True, True, 2)
+    assert written.item == Item(
+        id="gone",
+        number=8,
+        label=None,
+        metadata={"n": [1, "ä"]},
+        sha256="ff",
+        width=4,
+        height=3,
+        prediction=StoredPrediction(1, "cat", 0.25),
+        created_at=to_time(1715000000123456),
+        updated_at=to_time(1715000000999999),
+        version=2,
+    )
 
 
 def test_a_migration_that_fails_leaves_the_version_before_it(file: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from core.errors import Conflict, Draining, QueueFull, Unavailable
 from core.gallery.records import Patch, Put, Remove, Written
-from core.gallery.sqlite import database, writer
+from core.gallery.sqlite import database
 from core.gallery.sqlite.store import Store
+from core.gallery.sqlite.writer import WriteLimits
 from tests.core.gallery.records import new_item, spec
 from tests.core.gallery.sqlite.stores import WAIT_S, Recorder, one_group, opened
 
@@ -117,40 +118,34 @@ def test_an_index_that_fails_fails_the_write_but_not_the_writer(tmp_path: Path) 
     store.close()
 
 
-def test_too_many_waiting_writes_are_refused(
-    store: Store, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "MAX_WAITING", 3)
-    with one_group(store, recorder):
+def test_too_many_waiting_writes_are_refused(tmp_path: Path, recorder: Recorder) -> None:
+    limits = WriteLimits(waiting=3)
+    with opened(tmp_path / "g.db", recorder, limits=limits) as store, one_group(store, recorder):
         futures = [store.write(Put("c", new_item(str(each)))) for each in range(3)]
         with pytest.raises(QueueFull) as refused:
             store.write(Put("c", new_item("more")))
         assert refused.value.retry_after_s >= 1
         assert futures[1].cancel()  # its place is free
         futures.append(store.write(Put("c", new_item("instead"))))
-    assert futures[-1].result().created
-    assert store.collection("c").count == 3
+    with opened(tmp_path / "g.db") as store:
+        assert [store.item("c", id).id for id in ("0", "2", "instead")]
+        assert store.collection("c").count == 3
 
 
-def test_waiting_pictures_are_refused_by_their_bytes(
-    store: Store, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "MAX_WAITING_BYTES", 1000)
-    with one_group(store, recorder):
-        large = store.write(Put("c", new_item("large", thumbnail=bytes(2000))))  # alone it may
-        with pytest.raises(QueueFull):
-            store.write(Put("c", new_item("small")))
-    assert large.result().created
-    assert store.write(Put("c", new_item("small"))).result().created
+def test_waiting_pictures_are_refused_by_their_bytes(tmp_path: Path, recorder: Recorder) -> None:
+    with opened(tmp_path / "g.db", recorder, limits=WriteLimits(waiting_bytes=1000)) as store:
+        with one_group(store, recorder):
+            large = store.write(Put("c", new_item("large", thumbnail=bytes(2000))))  # alone it may
+            with pytest.raises(QueueFull):
+                store.write(Put("c", new_item("small")))
+        assert large.result().created
+        assert store.write(Put("c", new_item("small"))).result().created
 
 
-def test_a_group_is_bounded_in_number_and_bytes(
-    store: Store, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "MAX_GROUP", 4)
-    monkeypatch.setattr(writer, "MAX_GROUP_BYTES", 3000)
+def test_a_group_is_bounded_in_number_and_bytes(tmp_path: Path, recorder: Recorder) -> None:
     sizes = [0, 0, 0, 0, 0, 2000, 2000, 4000, 0]
-    with one_group(store, recorder):
+    limits = WriteLimits(group=4, group_bytes=3000)
+    with opened(tmp_path / "g.db", recorder, limits=limits) as store, one_group(store, recorder):
         commits = len(recorder.commits)
         futures = [
             store.write(Put("c", new_item(str(each), thumbnail=bytes(size))))
@@ -196,10 +191,9 @@ def test_reads_do_not_wait_for_a_writer_in_its_transaction(store: Store) -> None
 
 
 def test_another_process_that_writes_makes_writes_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(database, "_BUSY_S", 0.01)
-    with opened(tmp_path / "g.db") as store:
+    with opened(tmp_path / "g.db", busy_s=0.01) as store:
         other = sqlite3.connect(tmp_path / "g.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="another process"):
