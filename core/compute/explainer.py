@@ -1,4 +1,4 @@
-"""Owns the way of one picture through one or more explanation methods; refuses to know them."""
+"""`Explainer`: run any explanation method on a picture, and draw its map. Names no method."""
 
 from collections.abc import Sequence
 from dataclasses import replace
