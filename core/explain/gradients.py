@@ -1,4 +1,4 @@
-"""Owns gradients with respect to the input: one backward pass for many pictures."""
+"""Gradients with respect to the input: one forward and backward pass for a batch of pictures."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext

@@ -1,4 +1,4 @@
-"""Owns occlusion: hide a window, look at the class's probability, go on to the next place."""
+"""Occlusion: slide a window over a picture and record how far the class's probability drops."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns running one picture with windows hidden, a piece at a time."""
+"""`Sweep`: forwards of one picture with window after window hidden, incremental or in full."""
 
 import math
 import time

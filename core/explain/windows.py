@@ -1,4 +1,4 @@
-"""Owns occlusion's windows: where they lie, which are worth looking at, guessing the others."""
+"""Occlusion's windows: their grid, the choice of a few (adaptive), kriging for the others."""
 
 import math
 from dataclasses import dataclass
