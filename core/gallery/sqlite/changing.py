@@ -1,4 +1,4 @@
-"""Owns how a stored item is changed or taken out; refuses to know its picture."""
+"""Writes of one item: put (in `core.gallery.sqlite.putting`), patch, remove."""
 
 from core.errors import UnknownItem
 from core.gallery.records import UNSET, Collection, Patch, Put, Remove, Write, Written

@@ -1,4 +1,4 @@
-"""Owns the memory of requests that may come twice; refuses to know what they do."""
+"""Answers kept by idempotency key, so that a repeated request is applied once."""
 
 import json
 import sqlite3

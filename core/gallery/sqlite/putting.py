@@ -1,4 +1,4 @@
-"""Owns how a picture is stored or replaced; refuses to know transactions, and what comes of it."""
+"""The write that stores or replaces an item, inside a transaction."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Owns what one write works with inside a transaction; refuses to know what is written."""
+"""`Transaction` and `Effect`: what one write gets, and what it gives back."""
 
 import sqlite3
 from dataclasses import dataclass
