@@ -1,4 +1,4 @@
-"""Owns bytes -> fully decoded RGB uint8: limits, EXIF, frames; refuses everything else."""
+"""Decode a file to RGB uint8: limits, EXIF, frames. What a client can get wrong is refused here."""
 
 import hashlib
 from typing import NamedTuple

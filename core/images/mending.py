@@ -1,4 +1,4 @@
-"""Owns what a decoded picture means by its format, where Pillow means something else."""
+"""What Pillow reads otherwise than the format means: smaller first frames, transparent colors."""
 
 from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Owns decoding the TIFFs whose pixels Pillow cannot read, or reads wrong."""
+"""TIFFs whose pixels Pillow cannot read, or reads wrong."""
 
 import struct
 from typing import Any, Final
