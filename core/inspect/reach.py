@@ -1,4 +1,4 @@
-"""Owns which pixels a position of a feature map depends on; refuses to know whole networks.
+"""Receptive fields: which pixels each position of a feature map depends on, operator by operator.
 
 Each row and each column of a feature map has a span of rows or columns of the model's input. One
 rule per kind of operation says how spans pass through it, edges and padding included, so that a

@@ -1,4 +1,4 @@
-"""Owns the arithmetic of one convolution output: patch times filter, summed, plus bias."""
+"""The arithmetic of one convolution output: patch times filter, summed, plus bias."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
