@@ -1,4 +1,4 @@
-"""Owns networks of one's own: a folder's code, weights and `model.toml` become spec and module."""
+"""Load a network of one's own: a folder's code, weights and `model.toml`, checked by a forward."""
 
 from collections import OrderedDict
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Owns what only shows when a network runs: chance, dependence on the batch, branches on values."""
+"""Run a network on unlike pictures: is it deterministic, does a row depend on its batch?"""
 
 import logging
 from dataclasses import dataclass

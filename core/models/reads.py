@@ -1,4 +1,4 @@
-"""Owns noticing where Python reads values out of what a network makes of a picture."""
+"""Notice where Python reads values of tensors that depend on the picture."""
 
 import sys
 from collections.abc import Mapping

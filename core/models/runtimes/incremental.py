@@ -1,4 +1,4 @@
-"""Owns a network's logits where only a window of a picture changes; refuses to know occlusion.
+"""Logits where only a window of a picture changes; first layers run on the window alone.
 
 The first layers run only on the cells that the window reaches, layer by layer, the cells around
 them taken from the maps of the unchanged picture; the rest of the network runs in full.

@@ -1,4 +1,4 @@
-"""Owns reading nodes of a converted network as operations that torch runs on parts of maps."""
+"""Nodes of a converted network as operations that torch runs on windows of feature maps."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

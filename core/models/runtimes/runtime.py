@@ -1,4 +1,4 @@
-"""Owns the ways to run a forward that needs no gradient; refuses to know labels or pictures."""
+"""Forwards without gradient: torch, OpenVINO, one row at a time. Knows no labels, no pictures."""
 
 import warnings
 from typing import NamedTuple, Protocol

@@ -1,4 +1,4 @@
-"""Owns how far a change in a window of the picture reaches, map by map; computes no map."""
+"""How far a change in a window of the picture reaches, map by map; computes no map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns what is known of where things are in one network: features, maps, the axes of each port."""
+"""`Chart`: the features, the feature maps and the axes of each port of one network."""
 
 import logging
 from dataclasses import dataclass, replace

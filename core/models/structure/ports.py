@@ -1,4 +1,4 @@
-"""Owns what enters and leaves a layer while the network runs: captured, or as a leaf of a graph."""
+"""`Port`: what enters or leaves a layer, captured, or exchanged for a leaf of a graph."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
