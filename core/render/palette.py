@@ -1,4 +1,4 @@
-"""Owns which color a label has, told apart by color-blind eyes too; refuses to know points."""
+"""A color for each label, told apart by color-blind eyes too."""
 
 from collections import Counter
 from collections.abc import Sequence

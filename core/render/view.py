@@ -1,4 +1,4 @@
-"""Owns the way from coordinates to pixels of a square, in two dimensions or three."""
+"""Project the points of a map, in two or three dimensions, onto the pixels of a square."""
 
 from dataclasses import dataclass
 from typing import Final
