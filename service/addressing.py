@@ -1,4 +1,4 @@
-"""Owns where a request is addressed: behind which prefix, by which proxy, with which slash.
+"""Path prefixes, forwarded headers and trailing slashes: where a request is addressed.
 
 A proxy may publish the service below a prefix and take it off before it passes a request on, or
 leave it there: both work, unless the prefix is also the beginning of a path here, as /v1 is. What

@@ -1,4 +1,4 @@
-"""Owns every setting: its name, default, bounds and meaning; read once, never at import."""
+"""Every setting: name, default, bounds and meaning; read once, never at import."""
 
 import re
 from ipaddress import ip_network

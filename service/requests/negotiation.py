@@ -1,4 +1,4 @@
-"""Owns choosing the form of an answer; refuses to make one."""
+"""Content negotiation: which form of an answer the client wants."""
 
 from collections.abc import Sequence
 
