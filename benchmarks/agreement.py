@@ -1,4 +1,4 @@
-"""Owns how often neighbors share the label, in feature space and in pixel space."""
+"""How often neighbors share the label, in feature space and in pixel space."""
 
 import asyncio
 import gzip

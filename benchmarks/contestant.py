@@ -1,4 +1,4 @@
-"""Owns a server process under test: start, pause, resume, stop, and what it used."""
+"""A server process under test: start, pause, resume, stop, and what it used."""
 
 import contextlib
 import os

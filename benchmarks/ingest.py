@@ -1,4 +1,4 @@
-"""Owns how fast pictures are stored over HTTP, against how fast they are classified."""
+"""How fast pictures are stored over HTTP, against how fast they are classified."""
 
 import base64
 import http.client

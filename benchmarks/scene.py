@@ -1,4 +1,4 @@
-"""Owns a folder with what an index benchmark needs: vectors, queries, their true neighbors.
+"""A folder with what an index benchmark needs: vectors, queries, their true neighbors.
 
 And the same vectors as items of a real store, with a thumbnail of the usual size.
 """

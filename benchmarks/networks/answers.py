@@ -1,4 +1,4 @@
-"""Owns the checks of what a network answers: logits, features, occlusion; one by one or batched."""
+"""Checks of a network's outputs: logits, features, occlusion; one by one or batched."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Owns the list of checks, and running them on one network."""
+"""The list of checks, and running them on one network."""
 
 import time
 from collections.abc import Callable

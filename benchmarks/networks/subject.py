@@ -1,4 +1,4 @@
-"""Owns a network under examination: loaded as the service does it, its reference, two pictures."""
+"""`Subject`: a network under examination, its reference, and two pictures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Owns which library networks are examined, which of their layers, and what weights they get."""
+"""Which library networks are examined, which of their layers, and with what weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
