@@ -1,4 +1,4 @@
-// Owns the view Map: a collection laid out, followed while it is made, looked into.
+// The view Map: a projection of a collection, followed while it is made, looked into.
 
 import { call, getJson } from "./api.js";
 import { MOST_LABELS, OTHER, css, labelColors } from "./colormaps.js";

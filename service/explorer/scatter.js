@@ -1,4 +1,4 @@
-// Owns drawing many points with WebGL, or on a canvas without it: pan, zoom, turn, pick, lasso.
+// Draw many points with WebGL, or on a canvas without it: pan, zoom, turn, pick, lasso.
 
 const VERTEX = `
 attribute vec3 place; attribute vec4 color; attribute float grow;
