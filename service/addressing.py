@@ -81,10 +81,10 @@ def clean_prefix(text: str) -> str | None:
 
     Several proxies, each of which takes its own prefix off, write a list, the outermost first.
     """
-    parts = [each.strip() for each in text.split(",")]
-    if not all(_PREFIX.fullmatch(each) and "/." not in each for each in parts):
+    prefixes = [each.strip() for each in text.split(",")]
+    if not all(_PREFIX.fullmatch(each) and "/." not in each for each in prefixes):
         return None
-    return "".join(each.rstrip("/") for each in parts)
+    return "".join(each.rstrip("/") for each in prefixes)
 
 
 def _path(path: str, prefix: str) -> str:

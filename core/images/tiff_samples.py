@@ -107,7 +107,7 @@ class _Reader:
     def _as_gray(self, index: int, planes: int) -> bytes:
         """The file with one more directory, the first to be read, that calls its bytes gray."""
         scalars = {
-            kinds.WIDTH: self._row * len(self._parts()),
+            kinds.WIDTH: self._row * len(self._tile_columns()),
             kinds.HEIGHT: self._height,
             kinds.BITS: 8,
             kinds.COMPRESSION: self._kind.compression,
@@ -166,11 +166,11 @@ class _Reader:
         if kind.predictor == 1:
             return stored
         whole = stored.view(f"{kind.order}u{self._item}").astype(f"u{self._item}")
-        for part in self._parts():
+        for part in self._tile_columns():
             np.cumsum(whole[:, part], axis=1, dtype=whole.dtype, out=whole[:, part])
         return whole.view(f"{code}{self._item}")
 
-    def _parts(self) -> list[slice]:
+    def _tile_columns(self) -> list[slice]:
         """The columns of each tile: a predictor begins anew in every one."""
         across = self._tile[0] if self._tile is not None else self._width
         return [slice(left, left + across) for left in range(0, self._width, across)]
@@ -180,7 +180,10 @@ class _Reader:
 
         Source: TIFF 6.0, FillOrder and BitsPerSample.
         """
-        bits, count = self._kind.depth, (self._width // len(self._parts())) * self._interleaved
+        bits, count = (
+            self._kind.depth,
+            (self._width // len(self._tile_columns())) * self._interleaved,
+        )
         first = np.arange(count) * bits  # bit of each sample
         at, shift = first // 8, (24 - bits - first % 8).astype(np.uint32)
         parts = rows.reshape(-1, self._row)
@@ -199,7 +202,7 @@ class _Reader:
         """
         item, stride = self._item, self._interleaved
         whole = np.empty((self._height, self._width * stride), f">f{item}")
-        for part in self._parts():
+        for part in self._tile_columns():
             left, right = part.start * stride, min(part.stop, self._width) * stride
             bytes_ = rows[:, left * item : right * item].reshape(self._height, -1, stride)
             summed = np.cumsum(bytes_, axis=1, dtype=np.uint8)

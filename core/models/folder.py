@@ -233,9 +233,9 @@ def _failure(error: BaseException, manifest: Manifest) -> str:
             text += "; it is neither installed nor a file of the folder"
     if isinstance(error, SyntaxError):  # which says so itself
         return text
-    places = [
+    locations = [
         f" ({Path(frame.filename).name}, line {frame.lineno})"
         for frame in extract_tb(error.__traceback__)
         if Path(frame.filename).is_relative_to(folder)
     ]
-    return text + next(reversed(places), "")
+    return text + next(reversed(locations), "")

@@ -154,10 +154,10 @@ def _path(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
 
 
 def _set(rng: random.Random, lines: Lines, pattern: str, value: str) -> tuple[Lines, str]:
-    places = [i for i, line in enumerate(lines) if " = " in line and re.match(pattern, line)]
-    if not places:
+    indices = [i for i, line in enumerate(lines) if " = " in line and re.match(pattern, line)]
+    if not indices:
         return lines, "as it was"
-    at = rng.choice(places)
+    at = rng.choice(indices)
     line = f"{lines[at].partition(' = ')[0]} = {value}"
     return [*lines[:at], line, *lines[at + 1 :]], f"{line:.60}"
 
