@@ -137,8 +137,9 @@ def _section(dataset: Dataset, stored: float | None, answers: dict[str, dict[str
             "k = 10, single queries in Python. Vectors and queries: see "
             "benchmarks/photo_features.py (features of random crops of photos, moved by "
             "differences of such features; the queries' crops are not stored). Each index in a "
-            "process of its own; memory is what its resident memory grew by; ours reads vectors from a SQLite store with items and thumbnails. "
-            "Graphs run at the least `ef` that finds 0.99 of the true neighbors.",
+            "process of its own; memory is what its resident memory grew by; ours reads vectors "
+            "from a SQLite store with items and thumbnails. Graphs run at the least `ef` that "
+            "finds 0.99 of the true neighbors.",
             "",
             table(["ratio", "measured", "target"], _ratios(dataset.count, rows, vectors_mib)),
             table(

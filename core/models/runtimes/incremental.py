@@ -125,7 +125,7 @@ class ChangedWindows:
 
         Args:
             changed: (C, H, W) float32, what windows are filled from.
-            places: N windows.
+            windows: N of them.
 
         Returns:
             (N, K) float32.
