@@ -176,7 +176,7 @@ class _Reader:
         return [slice(left, left + across) for left in range(0, self._width, across)]
 
     def _unpacked(self, rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """(H x tiles in a row, values) of samples that are no whole bytes, most significant bit first.
+        """(H x tiles across, values) of samples of no whole bytes, most significant bit first.
 
         Source: TIFF 6.0, FillOrder and BitsPerSample.
         """
