@@ -51,7 +51,7 @@ bench: ## measure against peers (needs wrk and the extra `bench`)
 	$(PYTHON) -m benchmarks.neighbors
 	$(PYTHON) -m benchmarks.projection
 	$(PYTHON) -m benchmarks.placing
-	$(PYTHON) -m benchmarks.beside
+	$(PYTHON) -m benchmarks.interference
 
 networks: ## check library networks against independent references (half an hour)
 	$(PYTHON) -m benchmarks.networks

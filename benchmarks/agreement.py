@@ -1,4 +1,4 @@
-"""Owns how often neighbors share the label, in feature space and in pixel space."""
+"""How often neighbors share the label, in feature space and in pixel space."""
 
 import asyncio
 import gzip
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.lifelike import crops
 from benchmarks.machine import table
+from benchmarks.photo_features import crops
 from benchmarks.photos import arrays
 from core.collections.drafts import Draft
 from core.collections.finder import ItemSeed, Search

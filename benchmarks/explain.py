@@ -23,9 +23,9 @@ import captum.attr
 import torch
 from torch import Tensor, nn
 
-from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
 from benchmarks.photos import arrays, photos
+from benchmarks.server_process import ServerProcess
 from benchmarks.trust import adaptive_ranks, mosaics
 from benchmarks.wrk import drive, script
 from core.explain.fill import filled
@@ -54,8 +54,8 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-class Duel:
-    """The same job done by us, in one way or several, and by peers, in turn."""
+class Comparison:
+    """The same job done by us, in one way or several, and by peers, interleaved."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ def _captum_occlusion(
     return found
 
 
-def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
+def _comparisons(model: LoadedModel, view: Tensor) -> list[Comparison]:
     row = model.spec.preprocess.normalize(view)[None]
     there = row.to(model.device)
     target = int(model.forward(row).logits.argmax())
@@ -151,15 +151,15 @@ def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
         _captum_occlusion(module, model, view, target, at_once)
 
     return [
-        Duel(
+        Comparison(
             {
                 EXACT: lambda: exhaust(occlude(model, view, Occlusion(), target)),
                 ADAPTIVE: lambda: exhaust(occlude(model, view, Occlusion(mode="adaptive"), target)),
             },
             peers(captum_occlusion, _AT_ONCE[model.device.type]),
         ),
-        Duel({SALIENCY: saliency_of_eight}, peers(captum_saliency_of_eight)),
-        Duel(
+        Comparison({SALIENCY: saliency_of_eight}, peers(captum_saliency_of_eight)),
+        Comparison(
             {
                 "guided backpropagation": lambda: input_gradients(
                     model, row, objectives[:1], "guided"
@@ -167,7 +167,7 @@ def _duels(model: LoadedModel, view: Tensor) -> list[Duel]:
             },
             peers(captum_guided),
         ),
-        Duel(
+        Comparison(
             {
                 "integrated gradients, 32 steps": lambda: exhaust(
                     integrated_gradients(model, view, IntegratedGradients(), target)
@@ -186,10 +186,10 @@ def _sizes(device: str) -> str:
 def _latency(seconds: int, rounds: int, device: str) -> list[list[str]]:
     """Classify's p99 at 4 clients, alone and while occlusions run one after the other."""
     options = ["--port", str(_PORT), "--device", device, "--log-level", "error"]
-    alone, beside = [], []
+    alone, contended = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
-        Contestant(["-m", "service", "serve", *options], _PORT, "/health/ready") as server,
+        ServerProcess(["-m", "service", "serve", *options], _PORT, "/health/ready") as server,
     ):
         lua, url = script(Path(folder), "raw"), server.url + "/v1/classify"
         drive(url, lua, 4, 2)
@@ -198,14 +198,14 @@ def _latency(seconds: int, rounds: int, device: str) -> list[list[str]]:
             stop = threading.Event()
             busy = threading.Thread(target=_occlude_until, args=(server.url, stop))
             busy.start()
-            beside.append(drive(url, lua, 4, seconds).p99_ms)
+            contended.append(drive(url, lua, 4, seconds).p99_ms)
             stop.set()
             busy.join()
-    ratio = statistics.median(b / a for a, b in zip(alone, beside, strict=True))
-    beside_ms, alone_ms = statistics.median(beside), statistics.median(alone)
+    ratio = statistics.median(b / a for a, b in zip(alone, contended, strict=True))
+    contended_ms, alone_ms = statistics.median(contended), statistics.median(alone)
     return [
         ["4 clients on efficientnet-lite0", f"{ratio:.2f}", "<= 3"]
-        + [f"{each:.0f}" for each in (beside_ms, alone_ms)]
+        + [f"{each:.0f}" for each in (contended_ms, alone_ms)]
     ]
 
 
@@ -236,10 +236,10 @@ def main() -> None:
         model = registry.load(name, device, pretrained=name == "efficientnet-lite0")
         view = model.spec.preprocess.view(arrays()[0])
         _ = model.incremental  # made at start-up, as the service does
-        for duel in _duels(model, view):
+        for comparison in _comparisons(model, view):
             for _ in range(options.rounds):
-                duel.round()
-            rows += duel.rows(name, targets)
+                comparison.round()
+            rows += comparison.rows(name, targets)
             print(rows[-1], file=sys.stderr, flush=True)
         if name == "efficientnet-lite0":
             ranks, shares = adaptive_ranks(model), mosaics(model, 20)

@@ -1,4 +1,4 @@
-"""Owns how fast pictures are stored over HTTP, against how fast they are classified."""
+"""How fast pictures are stored over HTTP, against how fast they are classified."""
 
 import base64
 import http.client
@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.contestant import Contestant
 from benchmarks.machine import table
 from benchmarks.photos import photos
+from benchmarks.server_process import ServerProcess
 from benchmarks.wrk import Load, drive, script
 
 _PORT = 8741
@@ -37,7 +37,7 @@ def ingest(rounds: int, seconds: int) -> str:
         folder = Path(name)
         command = ["-m", "service", "serve", "--port", str(_PORT), "--log-level", "warning"]
         data = str(folder / "data")
-        with Contestant(command, _PORT, "/health/ready", SEETHROUGH_DATA_DIR=data) as server:
+        with ServerProcess(command, _PORT, "/health/ready", SEETHROUGH_DATA_DIR=data) as server:
             runs: dict[str, Callable[[int], Load]] = {
                 ITEMS: lambda s: drive(
                     server.url + _PATHS[ITEMS], script(folder, "raw"), _CLIENTS, s

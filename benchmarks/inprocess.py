@@ -43,7 +43,7 @@ def main() -> None:
         whole = {"serial": _rate(lambda: _run(model.forward, [prepare(0)]), seconds / 4)}
         for size in (4, 8):
             whole[f"overlapped {size}"] = _overlapped(prepare, model.forward, size, seconds / 4)
-            whole[f"in turn {size}"] = _in_turn(prepare, model.forward, size, seconds / 4)
+            whole[f"in turn {size}"] = _sequential(prepare, model.forward, size, seconds / 4)
         print(
             json.dumps(
                 {
@@ -92,7 +92,7 @@ def _overlapped(
         return _rate(step, seconds)
 
 
-def _in_turn(
+def _sequential(
     prepare: Callable[[int], Tensor], forward: Callable[[Tensor], object], size: int, seconds: float
 ) -> float:
     """Two threads prepare a batch, then it runs."""

@@ -1,4 +1,4 @@
-"""Owns what a benchmark says of the machine and the versions it ran on."""
+"""The machine and the versions a benchmark ran on, in one line."""
 
 import os
 import platform

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
+from benchmarks.server_process import ServerProcess
 
 _RESULTS: Final = Path(__file__).parent / "results" / "memory.md"
 _PORT: Final = 8742
@@ -88,7 +88,7 @@ class Load:
         } | self.environment
         command = ["-m", "service", "serve", "--port", str(_PORT), "--log-level", "error"]
         request = self.request()
-        with Contestant(command, _PORT, "/health/ready", **settings) as server:
+        with ServerProcess(command, _PORT, "/health/ready", **settings) as server:
             start = time.perf_counter()
             outcomes = asyncio.run(_send(request, self.clients))
             seconds = time.perf_counter() - start

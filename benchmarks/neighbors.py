@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.agreement import agreement
+from benchmarks.dataset import COLLECTION, QUERIES, Dataset
+from benchmarks.indexes import INDEXES, OURS
 from benchmarks.ingest import ingest
-from benchmarks.lifelike import real_features
 from benchmarks.machine import describe, table
-from benchmarks.rivals import OURS, RIVALS
-from benchmarks.scene import COLLECTION, QUERIES, Scene
+from benchmarks.photo_features import photo_features
 from core.gallery.sqlite.store import Store
 
 _RESULTS = Path(__file__).parent / "results" / "neighbors.md"
@@ -45,7 +45,7 @@ def main() -> None:
         folder = options.work or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         parts: dict[str, Callable[[], dict[str, str]]] = {
-            "index": lambda: _index(folder, options.sizes, options.rivals, options.limit_s),
+            "index": lambda: _index(folder, options.sizes, options.peers, options.limit_s),
             "listing": lambda: {"A late page against the first": _listing(folder)},
             "ingest": lambda: {
                 "Storing against classifying": ingest(options.rounds, options.seconds)
@@ -64,9 +64,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--sizes", nargs="+", type=int, default=(10_000, 100_000), metavar="N")
-    others = [name for name in RIVALS if name != OURS]
-    parser.add_argument("--rivals", nargs="*", choices=others, default=others, metavar="NAME")
-    parser.add_argument("--limit-s", type=float, default=600, help="of a rival's build (600)")
+    others = [name for name in INDEXES if name != OURS]
+    parser.add_argument("--peers", nargs="*", choices=others, default=others, metavar="NAME")
+    parser.add_argument("--limit-s", type=float, default=600, help="of a peer's build (600)")
     parser.add_argument("--rounds", type=int, default=5, help="of storing and classifying (5)")
     parser.add_argument("--seconds", type=int, default=5, help="of each of those (5)")
     parser.add_argument("--queries", type=int, default=10_000, help="pictures of `labels` (10 000)")
@@ -88,24 +88,24 @@ def _write(heading: str, text: str, load: float) -> None:
 # ---- index ----
 
 
-def _index(folder: Path, sizes: list[int], rivals: list[str], limit_s: float) -> dict[str, str]:
-    features = real_features(folder / "features.npy")
+def _index(folder: Path, sizes: list[int], peers: list[str], limit_s: float) -> dict[str, str]:
+    features = photo_features(folder / "features.npy")
     sections = {}
     for count in sizes:
-        scene = Scene(folder, count, features.dim)
+        dataset = Dataset(folder, count, features.dim)
         _say(f"{count} vectors: making them, their truth and a store")
-        scene.make(features)
-        stored = scene.store()
-        answers = {name: _rival(scene, name, limit_s) for name in (OURS, *rivals)}
-        sections[f"{count:,} vectors".replace(",", " ")] = _section(scene, stored, answers)
+        dataset.make(features)
+        stored = dataset.store()
+        answers = {name: _run(dataset, name, limit_s) for name in (OURS, *peers)}
+        sections[f"{count:,} vectors".replace(",", " ")] = _section(dataset, stored, answers)
     return sections
 
 
-def _rival(scene: Scene, name: str, limit_s: float) -> dict[str, Any]:
-    _say(f"{scene.count} vectors: {name}")
-    command = [sys.executable, "-m", "benchmarks.rivals", name, str(scene.folder.parent)]
+def _run(dataset: Dataset, name: str, limit_s: float) -> dict[str, Any]:
+    _say(f"{dataset.count} vectors: {name}")
+    command = [sys.executable, "-m", "benchmarks.indexes", name, str(dataset.folder.parent)]
     printed = subprocess.run(
-        [*command, str(scene.count), str(scene.dim), str(limit_s)],
+        [*command, str(dataset.count), str(dataset.dim), str(limit_s)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -115,10 +115,10 @@ def _rival(scene: Scene, name: str, limit_s: float) -> dict[str, Any]:
     return answer
 
 
-def _section(scene: Scene, stored: float | None, answers: dict[str, dict[str, Any]]) -> str:
+def _section(dataset: Dataset, stored: float | None, answers: dict[str, dict[str, Any]]) -> str:
     rows = [row for answer in answers.values() for row in answer["rows"] if "name" in row]
     files = [row for answer in answers.values() for row in answer["rows"] if "saved_s" in row]
-    vectors_mib = scene.count * scene.dim * 4 / 2**20
+    vectors_mib = dataset.count * dataset.dim * 4 / 2**20
     notes = [f"{name}: {each['note']}." for name, each in answers.items() if each["note"]]
     if stored is not None:
         notes.append(f"The store took {stored:.0f} items/s in process, with a thumbnail each.")
@@ -133,14 +133,15 @@ def _section(scene: Scene, stored: float | None, answers: dict[str, dict[str, An
     ]
     return "\n".join(
         [
-            f"{scene.dim} dimensions, {vectors_mib:.0f} MiB as float32; {QUERIES} queries, k = 10, "
-            "single queries in Python. Vectors and queries: see benchmarks/lifelike.py (features "
-            "of random crops of photos, moved by differences of such features; the queries' crops "
-            "are not stored). Each contestant in a process of its own; memory is what its resident "
-            "memory grew by; ours reads vectors from a SQLite store with items and thumbnails. "
-            "Graphs run at the least `ef` that finds 0.99 of the true neighbors.",
+            f"{dataset.dim} dimensions, {vectors_mib:.0f} MiB as float32; {QUERIES} queries, "
+            "k = 10, single queries in Python. Vectors and queries: see "
+            "benchmarks/photo_features.py (features of random crops of photos, moved by "
+            "differences of such features; the queries' crops are not stored). Each index in a "
+            "process of its own; memory is what its resident memory grew by; ours reads vectors "
+            "from a SQLite store with items and thumbnails. Graphs run at the least `ef` that "
+            "finds 0.99 of the true neighbors.",
             "",
-            table(["ratio", "measured", "target"], _ratios(scene.count, rows, vectors_mib)),
+            table(["ratio", "measured", "target"], _ratios(dataset.count, rows, vectors_mib)),
             table(
                 [
                     "index",
@@ -210,11 +211,11 @@ def _row(row: dict[str, Any], vectors_mib: float) -> list[str]:
 
 def _listing(folder: Path) -> str:
     """Page 10 000 of 100 000 items against page 1, of the store, in turn."""
-    features = real_features(folder / "features.npy")
-    scene = Scene(folder, _PAGE * _LATE, features.dim)
-    scene.make(features)
-    scene.store()
-    store = Store(scene.database, lambda *_: None)
+    features = photo_features(folder / "features.npy")
+    dataset = Dataset(folder, _PAGE * _LATE, features.dim)
+    dataset.make(features)
+    dataset.store()
+    store = Store(dataset.database, lambda *_: None)
     cursor: str | None = None
     for _ in range(_LATE - 1):
         cursor = store.items(COLLECTION, cursor=cursor, limit=_PAGE).next_cursor

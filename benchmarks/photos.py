@@ -1,4 +1,4 @@
-"""Owns the photos every contestant gets: real ones, about 500 x 375, as JPEG files."""
+"""The photos that every server gets: real ones, about 500 x 375, as JPEG files."""
 
 import io
 from functools import cache

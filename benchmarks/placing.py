@@ -46,7 +46,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Draw:
-    """One collection and its map, and the new pictures placed in it by both contestants."""
+    """One collection and its map, and the new pictures placed in it by both ways."""
 
     ours: Agreement
     peer: Agreement
@@ -178,9 +178,9 @@ def main() -> None:
                 found = list(draws(pictures, n, dims, count=count, placed=placed))
                 rows.append(row(pictures, n, dims, found))
                 print(rows[-1], file=sys.stderr, flush=True)
-    contestants = ["ours", "openTSNE", "the map's own"]
-    head = ["pictures", "map", "points", *contestants]
-    head += [f"{name}, strict" for name in contestants] + ["ours, ms", "openTSNE, ms"]
+    ways = ["ours", "openTSNE", "the map's own"]
+    head = ["pictures", "map", "points", *ways]
+    head += [f"{name}, strict" for name in ways] + ["ours, ms", "openTSNE, ms"]
     text = "\n".join(
         [
             "# New pictures in finished maps",

@@ -43,7 +43,7 @@ SKLEARN, UMAP = "scikit-learn, t-SNE", "umap-learn"
 
 @dataclass(frozen=True)
 class Entry:
-    """One contestant's map of one size."""
+    """One method's map of one size."""
 
     name: str
     n: int
@@ -68,17 +68,17 @@ def features() -> tuple[FloatArray, NDArray[np.int64], tuple[str, ...]]:
     return np.concatenate(vectors), labels, model.spec.labels
 
 
-def contestants(n: int, limit: int) -> dict[str, Callable[[FloatArray], FloatArray]]:
-    """Who makes a map of n points: scikit-learn's t-SNE up to the limit, three dimensions too."""
-    makers: dict[str, Callable[[FloatArray], FloatArray]] = {
+def makers(n: int, limit: int) -> dict[str, Callable[[FloatArray], FloatArray]]:
+    """Ways to make a map of n points; up to the limit scikit-learn's t-SNE and three dimensions."""
+    ways: dict[str, Callable[[FloatArray], FloatArray]] = {
         OURS: lambda rows: project(rows, TSNE()).coordinates,
         PRINCIPAL: lambda rows: project(rows, PCA()).coordinates,
         UMAP: lambda rows: umap.UMAP().fit_transform(rows),
     }
     if n <= limit:
-        makers[SKLEARN] = lambda rows: SKLEARN_TSNE().fit_transform(rows)
-        makers[OURS_3D] = lambda rows: project(rows, TSNE(dims=3)).coordinates
-    return makers
+        ways[SKLEARN] = lambda rows: SKLEARN_TSNE().fit_transform(rows)
+        ways[OURS_3D] = lambda rows: project(rows, TSNE(dims=3)).coordinates
+    return ways
 
 
 def voted(near: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -93,7 +93,7 @@ def accuracy(rows: FloatArray, labels: NDArray[np.int64]) -> float:
     return float((voted(near, labels) == labels).mean())
 
 
-def compete(
+def timed(
     name: str, make: Callable[[FloatArray], FloatArray], rows: FloatArray, labels: NDArray[np.int64]
 ) -> Entry:
     start = time.perf_counter()
@@ -147,8 +147,8 @@ def main() -> None:
     rows = []
     for n in options.sizes:
         made = {
-            name: compete(name, make, vectors[:n], numbers[:n])
-            for name, make in contestants(n, options.limit).items()
+            name: timed(name, make, vectors[:n], numbers[:n])
+            for name, make in makers(n, options.limit).items()
         }
         rows += [row(entry, made[OURS]) for entry in made.values()]
     whole = project(vectors[:_DRAWN], TSNE())
@@ -172,7 +172,7 @@ def main() -> None:
             f"{options.note}",
             "",
             "Feature vectors (128 values) of `examples/fashion_mnist`: the test set's first 2000, "
-            "its 10 000, and test and training set together. Every contestant at its defaults, "
+            "its 10 000, and test and training set together. Every method at its defaults, "
             "same vectors, one run; the ratio is its time / that of our t-SNE, target >= 1.8 for "
             "scikit-learn's at 10 000 with a difference of trustworthiness >= -0.005. "
             "Trustworthiness of 5 neighbors, above 20 000 points of 5000 drawn ones; 10-NN kept = "

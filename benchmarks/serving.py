@@ -1,6 +1,6 @@
 """Seethrough against its ceiling and its peers: `python -m benchmarks.serving`.
 
-In the same run, on the same photos, in interleaved rounds, each contestant alone on the machine
+In the same run, on the same photos, in interleaved rounds, each server alone on the machine
 (the others are stopped by a signal): A forward only, C decode + resize + forward in process, S
 Seethrough over HTTP, L LitServe, N plain FastAPI + torch. Writes benchmarks/results/serving.md.
 """
@@ -15,8 +15,8 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
+from benchmarks.server_process import ServerProcess
 from benchmarks.wrk import Load, drive, script
 
 _RESULTS = Path(__file__).parent / "results"
@@ -92,7 +92,7 @@ def main() -> None:
     print(text)
 
 
-def _servers(device: str) -> list[tuple[str, Contestant]]:
+def _servers(device: str) -> list[tuple[str, ServerProcess]]:
     commands = {
         "S": (
             ["-m", "service", "serve", "--port", str(_PORTS["S"]), "--device", device],
@@ -103,7 +103,7 @@ def _servers(device: str) -> list[tuple[str, Contestant]]:
     }
     servers = []
     for name, (command, path) in commands.items():
-        server = Contestant(command, _PORTS[name], path, SEETHROUGH_LOG_LEVEL="warning")
+        server = ServerProcess(command, _PORTS[name], path, SEETHROUGH_LOG_LEVEL="warning")
         server.pause()
         servers.append((name, server))
     return servers
@@ -132,7 +132,7 @@ def _ask(inprocess: subprocess.Popen[str]) -> dict[str, float]:
 
 
 def _measure(
-    measured: Measured, server: Contestant, path: str, lua: Path, clients: int, seconds: int
+    measured: Measured, server: ServerProcess, path: str, lua: Path, clients: int, seconds: int
 ) -> None:
     server.resume()
     drive(server.url + path, lua, clients, 1)  # warm up

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
 from benchmarks.photos import photos
+from benchmarks.server_process import ServerProcess
 
 _RESULTS = Path(__file__).parent / "results" / "soak.md"
 _PORT = 8741
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     count = parser.parse_args().requests
     command = ["-m", "service", "serve", "--port", str(_PORT), "--log-level", "error"]
-    with Contestant(command, _PORT, "/health/ready") as server:
+    with ServerProcess(command, _PORT, "/health/ready") as server:
         asyncio.run(_load(_PORT, max(count // 5, 500), seed=1))  # warm up
         before = server.resident_mib()
         start = time.perf_counter()

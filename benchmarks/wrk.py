@@ -1,4 +1,4 @@
-"""Owns driving a server with wrk and reading what it prints."""
+"""Drive a server with wrk and read what it prints."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Owns the checks that parameters of every kind share: one of a set, within a range."""
+"""Checks that parameters of every kind share: one of a set, within a range."""
 
 from collections.abc import Iterable
 from typing import Any

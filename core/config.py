@@ -1,4 +1,4 @@
-"""Owns what an engine is told before it starts; refuses to know where the settings come from."""
+"""`EngineConfig`: which models to serve, on which device, how much at once, stored where."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Owns `Engine`: what a client can ask for, put together, and its life from start to close."""
+"""`Engine`: all that a client can ask for, put together, and its life from start to close."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Owns the error tree of the engine; refuses to know HTTP statuses (`service.errors` maps them).
+"""The error tree of the engine. Knows no HTTP statuses: `service.errors` maps them.
 
 A request walks decode -> preprocess -> ticket -> forward -> result, and each step has its branch::
 

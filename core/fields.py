@@ -1,4 +1,4 @@
-"""Owns dataclasses whose fields say what they mean, to whoever documents, asks for or checks them.
+"""Dataclasses whose fields carry what documents, prompts and checks need: text, range, example.
 
 `samples: Annotated[int, Meaning("Noisy copies, {within}.", 25, within=(1, 500))] = 25`
 """

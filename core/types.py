@@ -1,4 +1,4 @@
-"""Owns what the engine takes and hands out: frozen, without behavior, without HTTP."""
+"""The frozen dataclasses that an engine takes and returns. Imports no torch, knows no HTTP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

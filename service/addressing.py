@@ -1,4 +1,4 @@
-"""Owns where a request is addressed: behind which prefix, by which proxy, with which slash.
+"""Path prefixes, forwarded headers and trailing slashes: where a request is addressed.
 
 A proxy may publish the service below a prefix and take it off before it passes a request on, or
 leave it there: both work, unless the prefix is also the beginning of a path here, as /v1 is. What
@@ -81,10 +81,10 @@ def clean_prefix(text: str) -> str | None:
 
     Several proxies, each of which takes its own prefix off, write a list, the outermost first.
     """
-    parts = [each.strip() for each in text.split(",")]
-    if not all(_PREFIX.fullmatch(each) and "/." not in each for each in parts):
+    prefixes = [each.strip() for each in text.split(",")]
+    if not all(_PREFIX.fullmatch(each) and "/." not in each for each in prefixes):
         return None
-    return "".join(each.rstrip("/") for each in parts)
+    return "".join(each.rstrip("/") for each in prefixes)
 
 
 def _path(path: str, prefix: str) -> str:

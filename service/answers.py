@@ -1,4 +1,4 @@
-"""Owns turning a result into a response's bytes; refuses to choose which form."""
+"""Results as responses: JSON, NumPy, PNG, JPEG, and their headers."""
 
 import io
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Owns `create_app`: puts engine, routers, error handlers and pages together; nothing at import."""
+"""`create_app`: puts engine, routers, error handlers and pages together; nothing at import."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Owns the edge of the application: a request's id, clock, log line, counters and sudden end.
+"""`Edge`, the outermost middleware: request id, clock, log line, counters, clients that hang up.
 
 HEAD is answered here, too: as GET is, without the body.
 """

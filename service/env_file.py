@@ -1,4 +1,4 @@
-"""Owns whether a file of settings can be read, its encoding and its lines, before it is used."""
+"""Check that a `.env` can be read, its encoding and its lines, before it is used."""
 
 import codecs
 import io

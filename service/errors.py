@@ -1,4 +1,4 @@
-"""Owns the table from errors to HTTP answers (RFC 9457); refuses to raise any of them."""
+"""The table from errors to HTTP answers (RFC 9457)."""
 
 import http
 import logging

@@ -1,4 +1,4 @@
-"""Owns what becomes of errors that nobody expected: a 500 with a fixed text, a stack in the log."""
+"""Errors that nobody expected: a 500 with a fixed text, a traceback in the log."""
 
 import logging
 

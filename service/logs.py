@@ -1,4 +1,4 @@
-"""Owns how log lines look and how they carry the request's id; refuses to decide what is logged."""
+"""The log's format, text or JSON, with the request's id in each line."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Owns which pages of other origins may call: none, unless the operator names them."""
+"""CORS: pages of other origins may call only where the operator names them."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Owns the process's HTTP server: a uvicorn that drains before it closes, and exits with 0."""
+"""The HTTP server: a uvicorn that drains before it closes, and exits with 0."""
 
 import asyncio
 import logging

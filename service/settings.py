@@ -1,4 +1,4 @@
-"""Owns every setting: its name, default, bounds and meaning; read once, never at import."""
+"""Every setting: name, default, bounds and meaning; read once, never at import."""
 
 import re
 from ipaddress import ip_network
@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
+            return tuple(each.strip() for each in value.split(",") if each.strip())
         return value
 
     @field_validator("root_path")

@@ -178,7 +178,7 @@ LONG = {"core.gallery.index.index": 345}
 
 
 @pytest.mark.parametrize("file", [*modules("core"), *modules("service")], ids=module_of)
-def test_every_module_says_what_it_owns_and_stays_short(file: Path) -> None:
+def test_every_module_says_what_is_in_it_and_stays_short(file: Path) -> None:
     text = file.read_text()
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= LONG.get(module_of(file), MAX_LINES)

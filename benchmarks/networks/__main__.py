@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.networks.children import examined
 from benchmarks.networks.page import page
+from benchmarks.networks.processes import examined
 from benchmarks.networks.zoo import ALL, NETWORKS
 
 _RESULTS: Final = Path(__file__).parents[2] / "docs" / "networks.md"

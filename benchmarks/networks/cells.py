@@ -1,4 +1,4 @@
-"""Owns what comes of one check, and comparing two arrays; refuses to know networks."""
+"""`Cell`: the result of one check, from comparing two arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

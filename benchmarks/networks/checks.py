@@ -1,11 +1,10 @@
-"""Owns the list of checks, and running them on one network."""
+"""The list of checks, and running them on one network."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from benchmarks.networks.answers import batch, features, left_alone, logits, occlusion
 from benchmarks.networks.cells import Cell
 from benchmarks.networks.gradients import (
     cam_default,
@@ -15,7 +14,8 @@ from benchmarks.networks.gradients import (
     saliency,
     smoothgrad,
 )
-from benchmarks.networks.inside import channels, multiply_adds, parameters, vectors
+from benchmarks.networks.layers import channels, multiply_adds, parameters, vectors
+from benchmarks.networks.outputs import batch, features, logits, occlusion, unchanged
 from benchmarks.networks.subject import Subject
 from benchmarks.networks.zoo import Network
 from core.errors import MethodUnsupported, first_line
@@ -94,7 +94,7 @@ CHECKS: Final = (
         batch,
         "two pictures in a batch, each alone: logits, features, vectors, gradients, guided ones",
     ),
-    Check("left alone", left_alone, "weights, mode, hooks and gradients before all this"),
+    Check("left alone", unchanged, "weights, mode, hooks and gradients before all this"),
 )
 
 

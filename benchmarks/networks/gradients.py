@@ -1,4 +1,4 @@
-"""Owns the checks of what goes back through a network: gradients, guided ones, Grad-CAM."""
+"""Checks of gradients: saliency, integrated, smoothed and guided ones, Grad-CAM."""
 
 from functools import partial
 from typing import Final

@@ -1,4 +1,4 @@
-"""Owns what docs/networks.md says of the reports."""
+"""docs/networks.md, written from the reports."""
 
 import datetime
 from collections.abc import Sequence

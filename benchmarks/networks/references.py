@@ -1,4 +1,4 @@
-"""Owns a slow, obvious second way to every figure that is compared; imports nothing of core."""
+"""A slow, obvious second way to every figure that is compared; imports nothing of core."""
 
 import copy
 from collections import defaultdict

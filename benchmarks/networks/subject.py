@@ -1,4 +1,4 @@
-"""Owns a network under examination: loaded as the service does it, its reference, two pictures."""
+"""`Subject`: a network under examination, its reference, and two pictures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +41,8 @@ class Subject:
         spec, module = made(network)
         self.reference = Reference(module)
         registry = standard_registry()
-        registry.register("awake:", lambda _name, _pretrained: (spec, module))
-        self.model = registry.load(f"awake:{network.name}", torch.device("cpu"))
+        registry.register("random:", lambda _name, _pretrained: (spec, module))
+        self.model = registry.load(f"random:{network.name}", torch.device("cpu"))
         self.explanations = prepare(self.model)
         views = [spec.preprocess.view(pixels) for pixels in arrays()[:2]]
         self.view = views[0]

@@ -1,4 +1,4 @@
-"""Owns which library networks are examined, which of their layers, and what weights they get."""
+"""Which library networks are examined, which of their layers, and with what weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ class Network:
         cam: the layer that the literature takes for Grad-CAM in this family.
         inner: a layer in the middle.
         head: torchvision: the layer before which its features are; timm says that itself.
-        beside: timm: the one of several heads, or the layer of a head, whose input is compared
+        head_layer: timm: the one of several heads, or the layer of a head, whose input is compared
             instead of what timm says, which is the mean of several, or before a norm.
         arguments: for what makes the network.
         side_px: of its input, where it is not what the library says.
@@ -62,7 +62,7 @@ class Network:
     cam: Layer
     inner: Layer
     head: str = ""
-    beside: str = ""
+    head_layer: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
     side_px: int | None = None
 
@@ -137,14 +137,14 @@ _TIMM: Final = (
     _timm("edgenext_xx_small", "stages.3", "stages.2"),
     _timm("mobilevit_xxs", "final_conv", "stages.3"),
     _timm("mobilevitv2_050", "stages.4", "stages.3"),
-    _timm("levit_128s", "stages.2 tokens", "stages.1 tokens", beside="head.linear"),
+    _timm("levit_128s", "stages.2 tokens", "stages.1 tokens", head_layer="head.linear"),
     _timm("visformer_tiny", "norm", "stage2"),
     _timm("vit_tiny_patch16_224", "blocks.11.norm1 tokens+1", "blocks.5 tokens+1"),
     _timm(
         "deit_tiny_distilled_patch16_224",
         "blocks.11.norm1 tokens+2",
         "blocks.5 tokens+2",
-        beside="head",
+        head_layer="head",
     ),
     _timm(
         "vit_small_patch14_reg4_dinov2",
@@ -177,7 +177,7 @@ _TIMM: Final = (
         "crossvit_tiny_240",
         "blocks.2.blocks.1 tokens+1",
         "patch_embed.1 tokens",
-        beside="head.0",
+        head_layer="head.0",
     ),
 )
 # Not in the table: small enough for a test.
@@ -190,7 +190,7 @@ ALL: Final = NETWORKS | {each.name: each for each in _TINY}
 
 
 def made(network: Network) -> tuple[ModelSpec, nn.Module]:
-    """What the service makes of a network's name, with weights that are alive instead of trained.
+    """What the service makes of a network's name, with random weights instead of trained ones.
 
     Args:
         network: also one that no registry knows by its arguments.
@@ -203,12 +203,12 @@ def made(network: Network) -> tuple[ModelSpec, nn.Module]:
         spec = replace(spec, labels=tuple(map(str, range(module.num_classes))))
     if network.side_px is not None:
         spec = replace(spec, preprocess=_resized(spec.preprocess, network.side_px))
-    wake(module, spec.preprocess)
+    randomize(module, spec.preprocess)
     return spec, module
 
 
-def wake(module: nn.Module, preprocess: Preprocessing) -> None:
-    """Give random weights something to say, and batch norms the statistics of real photos.
+def randomize(module: nn.Module, preprocess: Preprocessing) -> None:
+    """Make constant weights random, and give batch norms the statistics of real photos.
 
     Libraries start many weights at a constant that switches a branch off: LayerScale at 1e-6, the
     last norm of a residual branch or the head at 0. A mistake inside such a branch would not show.
@@ -234,10 +234,10 @@ def wake(module: nn.Module, preprocess: Preprocessing) -> None:
         rows = torch.stack([preprocess(pixels) for pixels in _crops()])
         module(rows)
         module.eval()
-        _quieten(module, module(rows))
+        _soften(module, module(rows))
 
 
-def _quieten(module: nn.Module, logits: torch.Tensor) -> None:
+def _soften(module: nn.Module, logits: torch.Tensor) -> None:
     """Heads whose logits are so far apart that one class has all probability say it more softly."""
     spread = float(logits.std(1).max())
     if spread <= _SPREAD:

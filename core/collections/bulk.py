@@ -1,4 +1,4 @@
-"""Owns bringing a folder of pictures into a collection; refuses to show progress."""
+"""Index a folder: store every picture below it in a collection."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Owns the keeping of pictures: collections, items in and out; refuses to search."""
+"""`Curator`: make and drop collections; store, change, read and remove their items."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Owns what a caller says of a picture to store, and what becomes of that."""
+"""`Draft`: a picture to store, with what its sender says of it; and the item made of it."""
 
 import hashlib
 import json

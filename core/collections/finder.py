@@ -1,4 +1,4 @@
-"""Owns the search for the nearest stored pictures; refuses to store any."""
+"""`Finder`: the stored pictures nearest to a picture, a vector or an item."""
 
 import asyncio
 from collections.abc import Sequence

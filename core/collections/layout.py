@@ -1,4 +1,4 @@
-"""Owns what a projection reads of a gallery, and how its map is drawn; refuses to compute it."""
+"""The vectors that a projection reads from a gallery, and its map as a PNG file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

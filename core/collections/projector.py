@@ -1,4 +1,4 @@
-"""Owns laying collections out: asked, followed, kept, drawn, added to; refuses to compute it."""
+"""`Projector`: start, follow, keep, draw and remove projections; place new pictures in them."""
 
 import asyncio
 import uuid

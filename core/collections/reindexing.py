@@ -1,4 +1,4 @@
-"""Owns giving a collection the vectors of another network, from the pictures it keeps."""
+"""Embed a collection anew with another network, from the pictures it keeps."""
 
 import asyncio
 from collections.abc import Callable

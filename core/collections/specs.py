@@ -1,4 +1,4 @@
-"""Owns which network, weights and layer a collection belongs to; refuses to store anything."""
+"""What binds a collection to a network: its weights, the layer, and checks that they match."""
 
 from dataclasses import replace
 from typing import Final, cast

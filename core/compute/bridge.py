@@ -1,4 +1,4 @@
-"""Owns the way from asyncio to the threads: admission, decoder pool, worker; no capability."""
+"""`Bridge` from asyncio to the threads: admission, decoder pool, worker. Knows no models."""
 
 import asyncio
 import enum

@@ -1,4 +1,4 @@
-"""Owns what one request carries through the engine: its deadline and its stopwatch."""
+"""`Call`: a request's deadline, and the time it spent in each stage."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Owns what a network sees in a picture: its classes and its features."""
+"""`Classifier`: a picture's most probable classes, its feature vector, the model's view of it."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Owns making a vector of a picture, to be stored or searched; refuses to know where."""
+"""`Embedder`: the vector of a picture, from the features or a layer. Knows no gallery."""
 
 from dataclasses import dataclass
 

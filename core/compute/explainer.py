@@ -1,4 +1,4 @@
-"""Owns the way of one picture through one or more explanation methods; refuses to know them."""
+"""`Explainer`: run any explanation method on a picture, and draw its map. Names no method."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -188,8 +188,8 @@ def _class(model: LoadedModel, target: str | None) -> int | None:
 def _target(found: Finding, model: LoadedModel, objective: Objective) -> Prediction | UnitValue:
     if isinstance(objective, LayerObjective):
         assert found.value is not None  # only gradients explain layers, and they have one
-        place = objective.channel, objective.row, objective.col
-        return UnitValue(objective.layer, *place, found.value, objective.at)
+        position = objective.channel, objective.row, objective.col
+        return UnitValue(objective.layer, *position, found.value, objective.at)
     assert found.target is not None  # a class objective always has one
     likely = probabilities(found.logits)
     return prediction(found.logits, likely, model.spec.labels, found.target)

@@ -1,4 +1,4 @@
-"""Owns the way into a network's inside: table, filters, activations, one unit; knows no HTTP."""
+"""`Inspector`: a network's layer table, filters, activations and units, in numbers or drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

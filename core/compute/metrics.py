@@ -1,4 +1,4 @@
-"""Owns the Prometheus instruments of one engine; refuses to know who serves them."""
+"""Prometheus metrics: one registry per engine."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 

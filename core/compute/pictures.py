@@ -1,4 +1,4 @@
-"""Owns the one way from a file to what a model sees of it."""
+"""`Pictures`: decode a file and preprocess it for a model; all that models see comes this way."""
 
 from dataclasses import dataclass
 

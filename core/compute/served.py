@@ -1,4 +1,4 @@
-"""Owns which models are served, and what a client may know of them."""
+"""`Served`: the loaded models by name, and the cards that clients may see."""
 
 from core.compute.bridge import Bridge
 from core.errors import UnknownModel

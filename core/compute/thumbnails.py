@@ -1,4 +1,4 @@
-"""Owns making pictures small, to be stored: a thumbnail, and a tiny copy to compare by."""
+"""Shrink a picture to be stored: a thumbnail, and a tiny copy for distances between pixels."""
 
 import io
 from dataclasses import dataclass

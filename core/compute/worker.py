@@ -1,4 +1,4 @@
-"""Owns `BatchWorker`: one thread, two bounded lanes, tickets; knows nothing of models."""
+"""`BatchWorker`: one thread, two bounded lanes, tickets. Knows no models: it runs any function."""
 
 import enum
 import logging

@@ -1,4 +1,4 @@
-"""Owns Grad-CAM: which feature maps of a layer speak for a class."""
+"""Grad-CAM: a layer's feature maps, weighted by the mean gradient of the class."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

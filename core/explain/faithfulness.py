@@ -1,4 +1,4 @@
-"""Owns how far a map can be trusted: what happens when the pixels it names go, or come."""
+"""Deletion and insertion: how the probability follows as pixels go or come in a map's order."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Owns what stands in for hidden pixels, named in pixel space; refuses to normalize."""
+"""Fills for hidden pixels: mean, black, gray, white, blur, noise; in pixels, before normalizing."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Owns gradients with respect to the input: one backward pass for many pictures."""
+"""Gradients with respect to the input: one forward and backward pass for a batch of pictures."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
@@ -159,12 +159,12 @@ def _values(
             port = objective.port
             activation = model.known_axes.taken(port, seen[port], len(logits))
             axes = model.axes(port, activation)
-            values.append(_part(axes, axes.batch_first(activation)[number, None], objective))
+            values.append(_explained(axes, axes.batch_first(activation)[number, None], objective))
             targets.append(None)
     return values, targets
 
 
-def _part(axes: Axes, activation: Tensor, objective: LayerObjective) -> Tensor:
+def _explained(axes: Axes, activation: Tensor, objective: LayerObjective) -> Tensor:
     """The sum of the part of an activation (1, ...) that is explained."""
     if objective.channel is None:
         return activation.sum()

@@ -1,4 +1,4 @@
-"""Owns guided backpropagation: saliency whose backward pass is guided, of a class or a layer."""
+"""Guided backpropagation: saliency whose ReLUs pass back positive gradients only."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Owns integrated gradients: gradients along the line from a baseline to the picture."""
+"""Integrated gradients: gradients along the straight line from a baseline to the picture."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Owns what an explanation method is: a row that says all there is to know of it."""
+"""`Method`: all there is to know of an explanation method, as a row of the list."""
 
 import logging
 from collections.abc import Callable, Mapping

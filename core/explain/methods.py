@@ -1,4 +1,4 @@
-"""Owns the list of explanation methods: a new one is one file beside this, and one line here."""
+"""The list of explanation methods: a new one is one file beside this, and one line here."""
 
 from collections.abc import Mapping
 from typing import Any, Final

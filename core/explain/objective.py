@@ -1,4 +1,4 @@
-"""Owns what can be explained: a class, or a part of a layer."""
+"""What is explained: the logit of a class, or a layer, a channel, a unit."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""Owns occlusion: hide a window, look at the class's probability, go on to the next place."""
+"""Occlusion: slide a window over a picture and record how far the class's probability drops."""
 
 import math
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ def parse_extent(name: str, text: str) -> tuple[int, int]:
     Raises:
         InvalidValue: it is neither.
     """
-    parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(
-        p.isascii() and p.isdecimal() and len(p) < 6 for p in parts
+    sides = text.lower().split("x")
+    if len(sides) not in (1, 2) or not all(
+        p.isascii() and p.isdecimal() and len(p) < 6 for p in sides
     ):
         raise InvalidValue(name, shown(text)[1:-1], "a number of pixels, or HxW such as 24x48")
-    height, width = int(parts[0]), int(parts[-1])
+    height, width = int(sides[0]), int(sides[-1])
     return (height, width)
 
 

@@ -1,4 +1,4 @@
-"""Owns guided ReLU: what the backward pass of an activation lets through; touches no module."""
+"""The guided ReLU rule, set around one backward pass; puts no hook on a module, replaces none."""
 
 from collections import Counter
 from collections.abc import Mapping

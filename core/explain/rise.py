@@ -1,4 +1,4 @@
-"""Owns RISE: random masks, each weighted by what the network says of what it leaves."""
+"""RISE: random masks, each weighted by the class's probability under it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Owns saliency: the gradient of a class's logit, one value per pixel."""
+"""Saliency: the gradient of a class's logit, reduced to one value per pixel."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal

@@ -1,4 +1,4 @@
-"""Owns SmoothGrad: saliency averaged over noisy copies."""
+"""SmoothGrad: the gradient averaged over noisy copies of the picture."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Owns long work in pieces, so that other work may go first between two of them."""
+"""`Task`: long work in steps, between which the worker can run other batches."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns running one picture with windows hidden, a piece at a time."""
+"""`Sweep`: forwards of one picture with window after window hidden, incremental or in full."""
 
 import math
 import time
@@ -73,8 +73,8 @@ class Sweep:
         if self._changed is None:
             return
         yield 0.0
-        places = np.linspace(0, len(numbers) - 1, min(_CHECKED, len(numbers))).astype(int)
-        few = [numbers[place] for place in places]
+        indices = np.linspace(0, len(numbers) - 1, min(_CHECKED, len(numbers))).astype(int)
+        few = [numbers[index] for index in indices]
         quick, full = self._partly(few), self._fully(few)
         self._note(few, full, surface)
         difference = float(np.abs(probabilities(quick) - probabilities(full)).max())
@@ -108,8 +108,8 @@ class Sweep:
     def _partly(self, piece: list[int]) -> FloatArray:
         """Logits, only what a window changes computed."""
         assert self._changed is not None
-        places = [divmod(number, self._grid.shape[1]) for number in piece]
-        logits = self._changed.logits(self._fill, places)
+        positions = [divmod(number, self._grid.shape[1]) for number in piece]
+        logits = self._changed.logits(self._fill, positions)
         require_finite(logits)
         return logits
 

@@ -1,4 +1,4 @@
-"""Owns occlusion's windows: where they lie, which are worth looking at, guessing the others."""
+"""Occlusion's windows: their grid, the choice of a few (adaptive), kriging for the others."""
 
 import math
 from dataclasses import dataclass
@@ -138,7 +138,7 @@ class Surface:
             for axis, size in enumerate(self._shape)
         )
         change = np.hypot(down, across).ravel()
-        distance = _distances(self._places(), self._places()[self.known]).min(1)
+        distance = _distances(self._positions(), self._positions()[self.known]).min(1)
         order = np.lexsort((-change, -distance))
         unknown = int((~self.known).sum())
         return [int(number) for number in order[: min(count, unknown)]]
@@ -147,7 +147,7 @@ class Surface:
         """(rows, cols) scores and classes, known or guessed."""
         classes = self._classes.copy()
         if not self.known.all():
-            nearest = _distances(self._places(), self._places()[self.known]).argmin(1)
+            nearest = _distances(self._positions(), self._positions()[self.known]).argmin(1)
             classes = self._classes[self.known][nearest]
         scores = np.clip(self._guess(), 0, 1).astype(np.float32)
         return scores.reshape(self._shape), classes.reshape(self._shape)
@@ -155,15 +155,15 @@ class Surface:
     def _guess(self) -> NDArray[np.float64]:
         if self.known.all():
             return self._scores
-        places = self._places()
-        there = places[self.known]
+        positions = self._positions()
+        there = positions[self.known]
         mean = self._scores[self.known].mean()
         covariance = _likeness(_distances(there, there)) + _NUGGET * np.eye(len(there))
         weights = np.linalg.solve(covariance, self._scores[self.known] - mean)
-        guessed = mean + _likeness(_distances(places, there)) @ weights
+        guessed = mean + _likeness(_distances(positions, there)) @ weights
         return np.where(self.known, self._scores, guessed)
 
-    def _places(self) -> NDArray[np.float64]:
+    def _positions(self) -> NDArray[np.float64]:
         return np.stack(np.divmod(np.arange(len(self.known)), self._shape[1]), 1).astype(float)
 
 

@@ -1,4 +1,4 @@
-"""Owns what a commit changed, as an index needs to know it; refuses to know any index."""
+"""The changes of a commit that indexes follow: added, removed, relabeled. Knows no index."""
 
 from dataclasses import dataclass
 

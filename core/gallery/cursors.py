@@ -1,4 +1,4 @@
-"""Owns what a listing's cursor looks like; refuses to know what is listed."""
+"""Cursors of a listing: a position, signed with the gallery's secret, as text for a URL."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Owns what distance means, to the last bit; refuses to know indexes and how to be quick.
+"""L2, L1 and cosine distances in float64: what an index has to agree with, to the last bit.
 
 A row's distance is worked out directly in float64 from its float32 numbers and the query's, so it
 is the same whichever rows it is worked out with.

@@ -1,4 +1,4 @@
-"""Owns `Gallery`, what the engine needs of stored pictures; refuses to know any database.
+"""`Gallery`: the protocol of a store, all that an engine needs of one. Knows no database.
 
 Every method may be called from any thread. Reads answer at once; writes answer a future that is
 done when the change is on disk and every later read and search sees it.

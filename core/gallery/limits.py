@@ -1,4 +1,4 @@
-"""Owns what a caller may name and write down: collection names, item ids, labels, metadata."""
+"""Checks of names, ids, labels, metadata and k."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Owns a collection as one Parquet file; refuses to know how a gallery keeps it."""
+"""Export of a collection to a Parquet file, and import from one, through the `Gallery` protocol."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Owns what is asked of a search and what it answers, frozen."""
+"""`Query` and `Neighbors`: the request and the result of a search."""
 
 from dataclasses import KW_ONLY, dataclass, field
 

@@ -1,4 +1,4 @@
-"""Owns what a gallery stores and answers, frozen; refuses to know how or where it is kept."""
+"""What a gallery takes and returns: collections, items, writes, projections; frozen dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass

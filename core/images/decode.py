@@ -1,4 +1,4 @@
-"""Owns bytes -> fully decoded RGB uint8: limits, EXIF, frames; refuses everything else."""
+"""Decode a file to RGB uint8: limits, EXIF, frames. What a client can get wrong is refused here."""
 
 import hashlib
 from typing import NamedTuple
@@ -42,7 +42,7 @@ half a kilobyte, before anything is known of the picture's size."""
 
 _ORIENTATION_HOLDERS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 
-_TURNS = {
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -181,7 +181,7 @@ def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> Decode
             transparent = image.info.get("transparency")
             image.close()  # and let go of its half of the bits
             stored, bits = decode_png_samples(png.content, depth, transparent)
-            pixels = _turned(stored, orientation)
+            pixels = _transposed(stored, orientation)
         else:
             box = covered(image, content)
             image.load()
@@ -206,7 +206,7 @@ def _decode_samples(file: _File, kind: TiffKind, depth: Depth, limits: ImageLimi
         frames=tiff_frames(file.content, MAX_COUNTED_FRAMES),
         sha256=file.sha256,
     )
-    return DecodedImage(_turned(pixels, kind.orientation), source)
+    return DecodedImage(_transposed(pixels, kind.orientation), source)
 
 
 def _depth(file: _File, kind: TiffKind | None, png: NeededPng | None) -> Depth:
@@ -225,10 +225,10 @@ def _bits(image: Image.Image, depth: Depth, is_deep_color: bool) -> int | None:
     return significant_bits(np.asarray(image), depth) if image.mode.startswith("I") else None
 
 
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
+def _transposed(pixels: Pixels, orientation: int) -> Pixels:
     """(H, W, 3) upright."""
-    turn = _TURNS.get(orientation)
-    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+    transpose = _TRANSPOSES.get(orientation)
+    return pixels if transpose is None else np.array(Image.fromarray(pixels).transpose(transpose))
 
 
 def _check_header(content: bytes, name: str, limits: ImageLimits) -> None:
@@ -276,5 +276,5 @@ def _shrink(image: Image.Image, min_side_px: int) -> None:
 
 def _upright(image: Image.Image, name: str, orientation: int) -> Image.Image:
     """The decoded first frame, turned as its EXIF orientation says; Pillow has turned a TIFF."""
-    turn = None if name == "TIFF" else _TURNS.get(orientation)
-    return image if turn is None else image.transpose(turn)
+    transpose = None if name == "TIFF" else _TRANSPOSES.get(orientation)
+    return image if transpose is None else image.transpose(transpose)

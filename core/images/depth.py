@@ -1,4 +1,4 @@
-"""Owns how many bits of a deep sample mean something: as asked, as the file says, or guessed."""
+"""How many bits of a deep sample mean something: as asked, as the file says, or guessed."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -1,4 +1,4 @@
-"""Owns how large a picture may be, in bytes and in pixels."""
+"""Limits on a picture: bytes, pixels, proportions, tiles."""
 
 from dataclasses import dataclass
 

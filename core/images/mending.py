@@ -1,4 +1,4 @@
-"""Owns what a decoded picture means by its format, where Pillow means something else."""
+"""What Pillow reads otherwise than the format means: smaller first frames, transparent colors."""
 
 from PIL import Image
 
@@ -47,4 +47,4 @@ def _mend_transparency(image: Image.Image, content: bytes) -> None:
         largest = 2**depth - 1
         image.info["transparency"] = (value & largest) * 255 // largest
     if image.mode == "RGB" and isinstance(value, tuple) and depth == 16:
-        image.info["transparency"] = tuple(part >> 8 for part in value)
+        image.info["transparency"] = tuple(sample >> 8 for sample in value)

@@ -1,4 +1,4 @@
-"""Owns opening files with Pillow: one format at a time, quietly, with a bound on its work."""
+"""Open files with Pillow: one format at a time, quietly, with a bound on its work."""
 
 import io
 import re

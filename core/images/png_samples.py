@@ -1,4 +1,4 @@
-"""Owns the 16-bit colors of a PNG, of which Pillow keeps only the upper bytes."""
+"""PNGs of 16-bit colors, of which Pillow keeps only the upper bytes."""
 
 import zlib
 from typing import Final

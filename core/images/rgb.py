@@ -1,4 +1,4 @@
-"""Owns turning any pixel layout into RGB uint8; refuses to know files."""
+"""Any pixel layout to opaque RGB uint8."""
 
 from typing import Any
 

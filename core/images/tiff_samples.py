@@ -1,4 +1,4 @@
-"""Owns decoding the TIFFs whose pixels Pillow cannot read, or reads wrong."""
+"""TIFFs whose pixels Pillow cannot read, or reads wrong."""
 
 import struct
 from typing import Any, Final
@@ -107,7 +107,7 @@ class _Reader:
     def _as_gray(self, index: int, planes: int) -> bytes:
         """The file with one more directory, the first to be read, that calls its bytes gray."""
         scalars = {
-            kinds.WIDTH: self._row * len(self._parts()),
+            kinds.WIDTH: self._row * len(self._tile_columns()),
             kinds.HEIGHT: self._height,
             kinds.BITS: 8,
             kinds.COMPRESSION: self._kind.compression,
@@ -166,28 +166,29 @@ class _Reader:
         if kind.predictor == 1:
             return stored
         whole = stored.view(f"{kind.order}u{self._item}").astype(f"u{self._item}")
-        for part in self._parts():
-            np.cumsum(whole[:, part], axis=1, dtype=whole.dtype, out=whole[:, part])
+        for columns in self._tile_columns():
+            np.cumsum(whole[:, columns], axis=1, dtype=whole.dtype, out=whole[:, columns])
         return whole.view(f"{code}{self._item}")
 
-    def _parts(self) -> list[slice]:
+    def _tile_columns(self) -> list[slice]:
         """The columns of each tile: a predictor begins anew in every one."""
         across = self._tile[0] if self._tile is not None else self._width
         return [slice(left, left + across) for left in range(0, self._width, across)]
 
     def _unpacked(self, rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """(H x parts, values) of samples that are no whole bytes, most significant bit first.
+        """(H x tiles across, values) of samples of no whole bytes, most significant bit first.
 
         Source: TIFF 6.0, FillOrder and BitsPerSample.
         """
-        bits, count = self._kind.depth, (self._width // len(self._parts())) * self._interleaved
+        across = self._width // len(self._tile_columns())
+        bits, count = self._kind.depth, across * self._interleaved
         first = np.arange(count) * bits  # bit of each sample
         at, shift = first // 8, (24 - bits - first % 8).astype(np.uint32)
-        parts = rows.reshape(-1, self._row)
-        whole = np.empty((len(parts), count), np.uint16)
+        tile_rows = rows.reshape(-1, self._row)
+        whole = np.empty((len(tile_rows), count), np.uint16)
         step = max(_AT_ONCE // count, 1)
-        for top in range(0, len(parts), step):  # some at a time, for memory's sake
-            padded = np.pad(parts[top : top + step], ((0, 0), (0, 2))).astype(np.uint32)
+        for top in range(0, len(tile_rows), step):  # some at a time, for memory's sake
+            padded = np.pad(tile_rows[top : top + step], ((0, 0), (0, 2))).astype(np.uint32)
             three = padded[:, at] << 16 | padded[:, at + 1] << 8 | padded[:, at + 2]
             whole[top : top + step] = three >> shift & (2**bits - 1)
         return whole
@@ -199,8 +200,8 @@ class _Reader:
         """
         item, stride = self._item, self._interleaved
         whole = np.empty((self._height, self._width * stride), f">f{item}")
-        for part in self._parts():
-            left, right = part.start * stride, min(part.stop, self._width) * stride
+        for columns in self._tile_columns():
+            left, right = columns.start * stride, min(columns.stop, self._width) * stride
             bytes_ = rows[:, left * item : right * item].reshape(self._height, -1, stride)
             summed = np.cumsum(bytes_, axis=1, dtype=np.uint8)
             planes = summed.reshape(self._height, item, right - left)

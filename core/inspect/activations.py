@@ -1,4 +1,4 @@
-"""Owns what a layer puts out for one picture; knows no weights."""
+"""Activations: what leaves or enters a layer for one picture, all channels or the most active."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Owns the weights of a convolution; refuses to know activations."""
+"""The filters of a convolution and their norms."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Owns which pixels a position of a feature map depends on; refuses to know whole networks.
+"""Receptive fields: which pixels each position of a feature map depends on, operator by operator.
 
 Each row and each column of a feature map has a span of rows or columns of the model's input. One
 rule per kind of operation says how spans pass through it, edges and padding included, so that a
@@ -163,8 +163,8 @@ def _padded(index: Callable[[NDArray[np.int64], int], NDArray[np.int64]]) -> "Ru
     return rule
 
 
-def _reflected(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    mirrored: NDArray[np.int64] = (n - 1) - np.abs((n - 1) - np.abs(places))
+def _reflected(indices: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    mirrored: NDArray[np.int64] = (n - 1) - np.abs((n - 1) - np.abs(indices))
     return mirrored
 
 
@@ -238,8 +238,8 @@ _RULES: Final[Mapping[Any, Rule]] = {
     _aten._adaptive_avg_pool2d: _adaptively_pooled,
     _aten.adaptive_max_pool2d: _adaptively_pooled,
     **dict.fromkeys((_aten.mean, _aten.sum, _aten.amax), _reduced),
-    _aten.constant_pad_nd: _padded(lambda places, _n: places),
-    _aten.replication_pad2d: _padded(lambda places, n: np.clip(places, 0, n - 1)),
+    _aten.constant_pad_nd: _padded(lambda indices, _n: indices),
+    _aten.replication_pad2d: _padded(lambda indices, n: np.clip(indices, 0, n - 1)),
     _aten.reflection_pad2d: _padded(_reflected),
     _aten.cat: _joined,
     **dict.fromkeys((_aten.hardswish, _aten.hardswish_), _united),

@@ -1,4 +1,4 @@
-"""Owns the choice of channels: the text `0-15,20` and what it stands for; knows no layer."""
+"""`Selection`: channels picked by text such as `0-15,20`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Owns the table of a network's layers in order of execution; refuses to know their weights."""
+"""The table of a network's layers in order of execution: shapes, parameters, multiply-adds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

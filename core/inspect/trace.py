@@ -1,6 +1,6 @@
-"""Owns one forward watched operator by operator: which module runs what, fed by whom.
+"""One forward traced operator by operator: which module runs what, fed by whom.
 
-Refuses to know what a layer is worth showing for: `core.inspect.table` says that.
+Which of the runs are worth showing says `core.inspect.table`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

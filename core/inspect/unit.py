@@ -1,4 +1,4 @@
-"""Owns the arithmetic of one convolution output: patch times filter, summed, plus bias."""
+"""The arithmetic of one convolution output: patch times filter, summed, plus bias."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ from core.types import FloatArray
 # Of the sum of the products' magnitudes, or of 1 where that is less: float32 adds up in any order.
 _TOLERANCE: Final = 1e-4
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 """(k,) rows or columns of a feature map; below 0 or beyond the last: padding."""
 
 
@@ -188,14 +188,14 @@ def _terms(
     image = _array(call["input"][0, first : first + depth])
     bias = 0.0 if call["bias"] is None else float(call["bias"][position.channel])
     stride, padding, dilation = (pair(call[name]) for name in ("stride", "padding", "dilation"))
-    places = [
+    indices = [
         at * stride[axis] - padding[axis] + np.arange(kernel[axis]) * dilation[axis]
         for axis, at in enumerate((position.row, position.col))
     ]
-    return _patch(image, *places), _array(weight), bias, first
+    return _patch(image, *indices), _array(weight), bias, first
 
 
-def _patch(image: FloatArray, rows: Places, cols: Places) -> FloatArray:
+def _patch(image: FloatArray, rows: Indices, cols: Indices) -> FloatArray:
     """image[:, rows, cols], zero where a row or column lies outside."""
     height, width = image.shape[1:]
     inside = np.outer((rows >= 0) & (rows < height), (cols >= 0) & (cols < width))

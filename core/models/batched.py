@@ -1,4 +1,4 @@
-"""Owns what the worker runs on a model: many pictures in, one forward, each ticket its own row."""
+"""Batch functions of a model: many pictures in, one forward, a row for each ticket."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

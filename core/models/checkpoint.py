@@ -1,4 +1,4 @@
-"""Owns weights files: what one is, and which state dicts are in it; nothing in it is run."""
+"""Read a weights file: its kind and the state dicts in it. Nothing in the file is run."""
 
 import argparse
 import codecs

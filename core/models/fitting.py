@@ -1,4 +1,4 @@
-"""Owns which tensors of a state dict are a network's, under which names; knows no files."""
+"""Match a state dict to a network: prefixes, old names, shapes. Knows no files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

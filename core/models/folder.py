@@ -1,4 +1,4 @@
-"""Owns networks of one's own: a folder's code, weights and `model.toml` become spec and module."""
+"""Load a network of one's own: a folder's code, weights and `model.toml`, checked by a forward."""
 
 from collections import OrderedDict
 from dataclasses import replace
@@ -69,7 +69,7 @@ def model_of_folder(folder: Path, pretrained: bool = True) -> tuple[ModelSpec, n
         activation=manifest.activation,
     )
     module.eval()
-    _materialise(module, spec, manifest)
+    _materialize(module, spec, manifest)
     if pretrained and manifest.weights is not None:
         spec = replace(spec, notes=_load_weights(module, manifest, manifest.weights))
     _check(module, spec, manifest)
@@ -165,7 +165,7 @@ def _load_weights(module: nn.Module, manifest: Manifest, file: Path) -> tuple[st
     return found.notes
 
 
-def _materialise(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
+def _materialize(module: nn.Module, spec: ModelSpec, manifest: Manifest) -> None:
     """Have lazy layers find their sizes, so that weights can be loaded."""
     tensors = (*module.parameters(), *module.buffers())
     if any(map(is_lazy, tensors)):
@@ -233,9 +233,9 @@ def _failure(error: BaseException, manifest: Manifest) -> str:
             text += "; it is neither installed nor a file of the folder"
     if isinstance(error, SyntaxError):  # which says so itself
         return text
-    places = [
+    locations = [
         f" ({Path(frame.filename).name}, line {frame.lineno})"
         for frame in extract_tb(error.__traceback__)
         if Path(frame.filename).is_relative_to(folder)
     ]
-    return text + next(reversed(places), "")
+    return text + next(reversed(locations), "")

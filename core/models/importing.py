@@ -1,4 +1,4 @@
-"""Owns importing a file of a folder: its other files can be imported too, by it alone, whenever."""
+"""Import a Python file of a folder, which may import its neighbors, and only it."""
 
 import builtins
 import hashlib

@@ -1,4 +1,4 @@
-"""Owns `LoadedModel`: a network in memory with its two forward paths; refuses to know requests."""
+"""`LoadedModel`: a network in memory with its forward paths, compared when it is loaded."""
 
 import hashlib
 import logging

@@ -1,4 +1,4 @@
-"""Owns what a `model.toml` says of a network of one's own; imports no code and reads no weights."""
+"""Read and check a `model.toml`. Imports no code, reads no weights."""
 
 import difflib
 import json

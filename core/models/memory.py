@@ -1,4 +1,4 @@
-"""Owns what a network keeps from one picture for the next, and chance: either refuses it."""
+"""Refuse a network that keeps state from one picture for the next, or is random."""
 
 import hashlib
 import random

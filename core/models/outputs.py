@@ -1,4 +1,4 @@
-"""Owns what a network's outputs mean, said or guessed, and making logits of them."""
+"""What a network's outputs are, logits or probabilities, said or guessed; logits made of them."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Owns reading a row of logits: probabilities, the most probable classes, their labels."""
+"""From a row of logits to probabilities, the most probable classes and their labels."""
 
 import numpy as np
 

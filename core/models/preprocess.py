@@ -1,4 +1,4 @@
-"""Owns the way from a picture to a model's input tensor and back; refuses to know any model."""
+"""`Preprocessing`: resize, crop, normalize; and where the model's view lies in the picture."""
 
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -1,4 +1,4 @@
-"""Owns what only shows when a network runs: chance, dependence on the batch, branches on values."""
+"""Run a network on unlike pictures: is it deterministic, does a row depend on its batch?"""
 
 import logging
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ def _watched(runtime: Runtime, rows: Tensor) -> tuple[Outputs, tuple[str, ...]]:
     """
     try:
         with Reads(rows) as reads:
-            return runtime(rows), reads.places
+            return runtime(rows), reads.locations
     except Exception as error:  # the network's own, which runs unwatched
         _log.info("cannot be watched operator by operator: %s", told(error))
         return runtime(rows), ()

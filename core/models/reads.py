@@ -1,4 +1,4 @@
-"""Owns noticing where Python reads values out of what a network makes of a picture."""
+"""Notice where Python reads values of tensors that depend on the picture."""
 
 import sys
 from collections.abc import Mapping
@@ -39,13 +39,13 @@ class Reads:
     def __init__(self, rows: Tensor) -> None:
         self._known: dict[int, StorageWeakRef] = {}
         self._stack = ExitStack()
-        self._places: dict[str, None] = {}
+        self._locations: dict[str, None] = {}
         self._know(rows)
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def locations(self) -> tuple[str, ...]:
         """Where they are read, "net.py, line 7"; "a library's layer" where no own code does."""
-        return tuple(self._places)
+        return tuple(self._locations)
 
     def __enter__(self) -> "Reads":
         self._stack.enter_context(_Operators(self))
@@ -70,8 +70,8 @@ class Reads:
 
     def found(self) -> None:
         """Note the place that runs, if it is the network's."""
-        if place := _place():
-            self._places[place] = None
+        if location := _location():
+            self._locations[location] = None
 
     def _know(self, tensor: Tensor) -> None:
         # While a storage is referred to, even weakly, no other has its address.
@@ -123,7 +123,7 @@ def _hands_out(func: Any, given: Any, out: Any) -> bool:
     return not picked or any(each.dtype in masks for each in list(tensors_in(given))[1:])
 
 
-def _place() -> str:
+def _location() -> str:
     """The innermost line that is no library's; empty if this program reads, or who prints."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -1,4 +1,4 @@
-"""Owns the names under which models can be loaded; refuses a name that is taken."""
+"""`ModelRegistry`: names to sources of models; refuses a name that is taken."""
 
 from collections.abc import Mapping
 from functools import partial

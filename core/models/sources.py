@@ -1,4 +1,4 @@
-"""Owns where networks come from: the default model's package, torchvision, timm."""
+"""Sources of networks: the default model's package, torchvision, timm."""
 
 import warnings
 from collections.abc import Callable

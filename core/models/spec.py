@@ -1,4 +1,4 @@
-"""Owns `ModelSpec`: all there is to know of a model before its network exists."""
+"""`ModelSpec`: all there is to know of a model before its network exists."""
 
 import difflib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns the process that computes one projection: arrays in, arrays out, progress on stdout.
+"""The process that computes one projection: arrays in, arrays out, progress on stdout.
 
 Run as `python -m core.projection.child FOLDER THREADS`. It is gentle to whoever serves requests
 beside it, and ends when its parent does.

@@ -1,4 +1,4 @@
-"""Owns the jobs that lay collections out, one at a time; refuses to know where results are kept."""
+"""`Jobs`: a queue of projections, each computed in a process of its own. Knows no gallery."""
 
 import json
 import logging

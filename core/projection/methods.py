@@ -1,4 +1,4 @@
-"""Owns the ways to lay vectors out and their parameters; refuses to know how they are computed."""
+"""`PCA` and `TSNE`: their parameters and which vectors they apply to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

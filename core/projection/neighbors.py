@@ -1,4 +1,4 @@
-"""Owns who is near whom among all rows of one array; refuses to know indexes that are kept."""
+"""Exact k nearest neighbors of all rows of one array."""
 
 import os
 from typing import Final

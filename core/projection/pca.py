@@ -1,4 +1,4 @@
-"""Owns principal components: found, kept as arrays, applied; refuses to know what they are for."""
+"""Principal components: fitted by covariance or SVD, and applied."""
 
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -1,4 +1,4 @@
-"""Owns where new vectors fall in a finished map; refuses to know how the map was made.
+"""Place new vectors in a finished map.
 
 Nothing in the map moves, and each new vector is placed alone: the same with others or without,
 bit for bit.

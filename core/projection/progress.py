@@ -1,4 +1,4 @@
-"""Owns how far a computation has come, reported to whoever asked; refuses to know who that is."""
+"""Progress callbacks of a computation, and `Cancelled`."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Owns laying vectors out by any method, and what comes of it; refuses to know items and labels."""
+"""`project`: lay vectors out by PCA or t-SNE. Knows neither items nor labels."""
 
 from dataclasses import dataclass
 

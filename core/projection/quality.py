@@ -1,4 +1,4 @@
-"""Owns how far a map can be trusted; refuses to know how it was made."""
+"""Trustworthiness and neighborhood preservation of a map."""
 
 from dataclasses import dataclass
 from typing import Final

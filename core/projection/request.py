@@ -1,4 +1,4 @@
-"""Owns what is asked of a projection, as an object and as JSON; refuses to compute it."""
+"""`Request`: the method and the sample of a projection, as an object and as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""Owns a finished map with its items, and how it is kept; refuses to know how it was made."""
+"""`Result`: a finished map with its items, as arrays and as bytes."""
 
 import io
 import json

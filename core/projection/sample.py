@@ -1,4 +1,4 @@
-"""Owns which items a map is made of where all are too many; refuses to know their vectors."""
+"""A stratified sample: some of the items, each label in proportion."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Owns the making of a t-SNE map by openTSNE; refuses to know how new points are placed in it."""
+"""t-SNE by openTSNE: its schedule, start and phases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns the picture of what a layer puts out: maps as tiles, a vector as cells."""
+"""Draw activations: feature maps as tiles, a vector as cells."""
 
 import math
 from typing import Final

@@ -1,4 +1,4 @@
-"""Owns the picture of filters: RGB tiles, gray tiles, or a row of tiles each."""
+"""Draw filters: RGB tiles, gray tiles, or a row of tiles each."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Owns numbers -> colors: on which scale, by which color map.
+"""Colormaps: from numbers to colors, and on which scale.
 
 Nothing here changes a map: scaling is for display, and `Scale` says what was done.
 """

@@ -1,4 +1,4 @@
-"""Owns the picture of a map: dots or thumbnails, legend or color bar; refuses to know methods."""
+"""Draw a projection: dots or thumbnails, legend or color bar."""
 
 from collections.abc import Sequence
 from typing import Final

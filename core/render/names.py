@@ -1,4 +1,4 @@
-"""Owns where a map writes its labels' names; refuses to draw."""
+"""Where a map's label names are written: among their points, or beside them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

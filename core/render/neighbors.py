@@ -1,4 +1,4 @@
-"""Owns the picture of a query beside its neighbors; refuses to search."""
+"""Draw a query beside its neighbors."""
 
 import io
 from collections.abc import Callable, Iterator

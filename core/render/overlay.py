@@ -1,4 +1,4 @@
-"""Owns a map over its picture: overlay, heat map, mask, cut-out; also laid on the whole photo.
+"""Draw an attribution map over its picture: overlay, heat map, mask, cut-out.
 
 In one picture equal values get the same color of the map, and in an overlay the same weight.
 """

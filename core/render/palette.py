@@ -1,4 +1,4 @@
-"""Owns which color a label has, told apart by color-blind eyes too; refuses to know points."""
+"""A color for each label, told apart by color-blind eyes too."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -87,16 +87,16 @@ def colored(labels: Sequence[str | None]) -> Coloring:
         LegendEntry(label, color, counts[label])
         for label, color in zip(shown, colors(len(shown)), strict=True)
     ]
-    place: dict[str | None, int] = {label: index for index, label in enumerate(shown)}
+    color_of: dict[str | None, int] = {label: index for index, label in enumerate(shown)}
     if rest:
-        place |= dict.fromkeys(rest, len(entries))
+        color_of |= dict.fromkeys(rest, len(entries))
         text = f"other ({len(rest)} label{'s' if len(rest) > 1 else ''})"
         entries.append(LegendEntry(text, OTHER, sum(counts[label] for label in rest)))
     without = len(labels) - counts.total()
     if without:
-        place[None] = len(entries)
+        color_of[None] = len(entries)
         entries.append(LegendEntry(NO_LABEL, _NONE, without))
-    return Coloring(tuple(entries), np.array([place[each] for each in labels], dtype=np.int64))
+    return Coloring(tuple(entries), np.array([color_of[each] for each in labels], dtype=np.int64))
 
 
 def _rgb(text: str) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Owns where a model's view lies on the picture it was cut from; refuses to know colors."""
+"""`Placement`: where a model's view lies on the picture it was cut from."""
 
 import math
 from collections.abc import Iterator

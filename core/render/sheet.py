@@ -1,4 +1,4 @@
-"""Owns many pictures in one: a grid of tiles, a strip of labeled panels; refuses to know maps."""
+"""Many pictures in one: a grid of tiles, a strip of labeled panels."""
 
 import math
 from collections.abc import Iterable, Sequence

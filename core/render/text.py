@@ -1,4 +1,4 @@
-"""Owns text in pictures: whatever script it is in, where some font here has it."""
+"""Text in pictures, in whatever script, where some font here has it."""
 
 import logging
 import math

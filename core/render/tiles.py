@@ -1,4 +1,4 @@
-"""Owns arrays -> tiles: brightness, captions, a title over a sheet; refuses to know layers."""
+"""Arrays as tiles: brightness, captions, a title over a sheet."""
 
 from collections.abc import Sequence
 from typing import Final, Literal

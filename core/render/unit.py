@@ -1,4 +1,4 @@
-"""Owns the picture of one unit's arithmetic: patch, filter, products; refuses to compute it."""
+"""Draw one unit's arithmetic: patch, filter, products."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Owns the way from coordinates to pixels of a square, in two dimensions or three."""
+"""Project the points of a map, in two or three dimensions, onto the pixels of a square."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -39,16 +39,16 @@ def view(coordinates: NDArray[np.floating], left: float, top: float, side: float
     """
     cloud = coordinates.astype(np.float64)
     # (dims, 3) right, up and towards the eye; seen from above, the last is not there.
-    turned = cloud @ _turn() if cloud.shape[1] == 3 else cloud
-    flat, low, high = turned[:, :2], turned[:, :2].min(axis=0), turned[:, :2].max(axis=0)
+    rotated = cloud @ _rotation() if cloud.shape[1] == 3 else cloud
+    flat, low, high = rotated[:, :2], rotated[:, :2].min(axis=0), rotated[:, :2].max(axis=0)
     extent = float((high - low).max())
     scaled = (flat - (low + high) / 2) * (side / extent if extent > 0 else 0)
     at = scaled * (1, -1) + (left + side / 2, top + side / 2)
-    axes = (_turn() if cloud.shape[1] == 3 else np.eye(2))[:, :2] * (1, -1)
-    return View(at, _unit(turned[:, 2]) if cloud.shape[1] == 3 else None, axes)
+    axes = (_rotation() if cloud.shape[1] == 3 else np.eye(2))[:, :2] * (1, -1)
+    return View(at, _unit(rotated[:, 2]) if cloud.shape[1] == 3 else None, axes)
 
 
-def _turn() -> DoubleArray:
+def _rotation() -> DoubleArray:
     """(3, 3): rows are where x, y and z point, columns are right, up and towards the eye."""
     cos_a, sin_a = np.cos(_AZIMUTH), np.sin(_AZIMUTH)
     cos_e, sin_e = np.cos(_ELEVATION), np.sin(_ELEVATION)

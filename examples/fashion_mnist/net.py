@@ -1,4 +1,4 @@
-"""Owns the network for 28 x 28 gray pictures; refuses to know how it is trained or served."""
+"""A small network for 28 x 28 gray pictures."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Owns the training of `net.py` on Fashion-MNIST; refuses to know how the weights are served.
+"""Train `net.py` on Fashion-MNIST.
 
 The last twelfth of the training set (5000 of 60 000 pictures) is held out and its accuracy shown
 after each epoch, to tune by; the weights saved are always those of the last epoch, and the test

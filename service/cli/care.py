@@ -1,4 +1,4 @@
-"""Owns the commands that look after what is stored: export, import, backup, verify, reindex."""
+"""The commands export, import, backup, verify and reindex."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""Owns `seethrough check`: loads a network of one's own and tries everything on one picture."""
+"""`seethrough check`: loads a network of one's own and tries everything on one picture."""
 
 import argparse
 import asyncio

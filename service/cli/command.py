@@ -1,4 +1,4 @@
-"""Owns what the commands share: parser, settings, an engine; refuses to know any command."""
+"""What the commands share: parser, settings, an engine."""
 
 import argparse
 import sys

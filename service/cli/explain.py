@@ -1,4 +1,4 @@
-"""Owns the command that draws why a network answers as it does; each method has its own options."""
+"""`seethrough explain METHOD`: each method with its own options."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""Owns the commands about stored pictures: index a folder, find neighbors."""
+"""The commands `index` and `neighbors`."""
 
 import argparse
 import asyncio

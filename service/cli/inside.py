@@ -1,4 +1,4 @@
-"""Owns the commands `layers` and `filters`; refuses to know how anything is computed."""
+"""The commands `layers` and `filters`."""
 
 import argparse
 import asyncio

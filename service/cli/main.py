@@ -1,4 +1,4 @@
-"""Owns the command `seethrough`; refuses to know how anything is computed."""
+"""The command `seethrough` with `serve`, `classify`, `models` and `openapi`."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""Owns the command that lays a collection out and draws it."""
+"""`seethrough project`: lay a collection out and draw it."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-// Owns talking to the service: keys, errors, forms of answers; refuses to know any view.
+// Requests to the service: keys, errors, forms of answers. Knows no view.
 
 import { at } from "./dom.js";
 

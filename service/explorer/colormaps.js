@@ -1,4 +1,4 @@
-// Owns colors for numbers and labels, the same as in the service's pictures; refuses to know what they are for.
+// Colors for numbers and labels, the same as in the service's pictures.
 
 import { LABELS, OTHER as REST, TABLES } from "../palettes.js";
 

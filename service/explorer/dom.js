@@ -1,4 +1,4 @@
-// Owns making elements; refuses to know what they are for.
+// Make elements.
 
 /**
  * An element with properties and children.

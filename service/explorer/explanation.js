@@ -1,4 +1,4 @@
-// Owns one method's map on the page: its canvas, figures and buttons; refuses to know the others.
+// One method's map on the page: its canvas, figures and buttons.
 
 import { call, curl, getJson } from "./api.js";
 import { copyButton, h, percent, save } from "./dom.js";

@@ -1,4 +1,4 @@
-// Owns the frame: models, views, theme; refuses to know what a view shows.
+// The frame of the page: models, views, theme. Knows no view from inside.
 
 import { getJson } from "./api.js";
 import { at, h } from "./dom.js";

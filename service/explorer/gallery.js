@@ -1,4 +1,4 @@
-// Owns the view Gallery: collections, their pictures, and what is near.
+// The view Gallery: collections, their pictures, and the nearest of them.
 
 import { call, curl, getJson, itemPath } from "./api.js";
 import { choice, copyButton, h } from "./dom.js";

@@ -1,4 +1,4 @@
-// Owns drawing a map of numbers over a picture, as the service's PNG does; refuses to know where either comes from.
+// Draw a map of numbers over a picture, as the service's PNG does.
 
 import { LAST, table } from "./colormaps.js";
 

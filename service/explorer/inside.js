@@ -1,4 +1,4 @@
-// Owns the view Inside: layers, filters, feature maps, one unit's arithmetic.
+// The view Inside: layers, filters, feature maps, one unit's arithmetic.
 
 import { call, curl, getJson } from "./api.js";
 import { LAST, table } from "./colormaps.js";

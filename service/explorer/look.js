@@ -1,4 +1,4 @@
-// Owns the view Look: what the network says of a picture, and why.
+// The view Look: what the network says of a picture, and why.
 
 import { call, curl, getJson } from "./api.js";
 import { COLORMAPS } from "./colormaps.js";

@@ -1,4 +1,4 @@
-// Owns the view Map: a collection laid out, followed while it is made, looked into.
+// The view Map: a projection of a collection, followed while it is made, looked into.
 
 import { call, getJson } from "./api.js";
 import { MOST_LABELS, OTHER, css, labelColors } from "./colormaps.js";
@@ -208,7 +208,7 @@ function pick(index) {
 }
 
 function select(indices) {
-  plot.emphasise(indices);
+  plot.emphasize(indices);
   say(`${indices.length} pictures selected.`);
   parts.selected.replaceChildren(...indices.slice(0, 200).map((index) => h("button.item", { type: "button", on: { click: () => pick(index) } },
     thumbnail(current().name, points[index].id), h("div", { textContent: points[index].label ?? points[index].prediction }))));
@@ -219,7 +219,7 @@ async function placePicture() {
   const placed = await getJson(`${path()}/${id}/place`, { body: picture().blob });
   plot.mark([placed.x, placed.y, placed.z ?? 0]);
   const where = new Map(points.map((point, index) => [point.id, index]));
-  plot.emphasise(placed.nearest.map(({ id: near }) => where.get(near)));
+  plot.emphasize(placed.nearest.map(({ id: near }) => where.get(near)));
   const first = placed.nearest[0];
   say(first ? `${picture().name} falls near ${first.label ?? first.id}.` : `${picture().name} is placed.`);
 }

@@ -1,4 +1,4 @@
-// Owns reading NumPy files of float32; refuses every other kind.
+// Read NumPy files of float32; every other kind is refused.
 
 /**
  * Shape and numbers of a file.

@@ -1,4 +1,4 @@
-// Owns the current picture: chosen, dropped, pasted, taken or a sample; refuses to look at it.
+// The current picture: chosen, dropped, pasted, taken or a sample.
 
 import { at, h } from "./dom.js";
 import { base } from "./api.js";

@@ -1,4 +1,4 @@
-// Owns the one line that says what is going on; refuses to know why.
+// The status line: what is going on.
 
 import { at } from "./dom.js";
 

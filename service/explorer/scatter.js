@@ -1,4 +1,4 @@
-// Owns drawing many points with WebGL, or on a canvas without it: pan, zoom, turn, pick, lasso.
+// Draw many points with WebGL, or on a canvas without it: pan, zoom, turn, pick, lasso.
 
 const VERTEX = `
 attribute vec3 place; attribute vec4 color; attribute float grow;
@@ -74,7 +74,7 @@ export class Scatter {
   mark(point) { this.marked = point && this.fit(point); this.draw(); }
 
   /** Make these points larger than the others. */
-  emphasise(indices) {
+  emphasize(indices) {
     this.grow?.fill(1);
     for (const index of indices) this.grow[index] = 1.9;
     this.draw();

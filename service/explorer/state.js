@@ -1,4 +1,4 @@
-// Owns what the address bar holds, so that a view can be shared; refuses to know what it means.
+// The state in the address bar, so that a view can be shared.
 
 const listeners = new Set();
 

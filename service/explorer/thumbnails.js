@@ -1,4 +1,4 @@
-// Owns showing an item's thumbnail, also where the service asks for a key.
+// Show an item's thumbnail, also where the service asks for a key.
 
 import { call, itemPath } from "./api.js";
 import { h } from "./dom.js";

@@ -1,4 +1,4 @@
-"""Owns reading a request's body into the bytes of pictures; refuses to look inside a picture."""
+"""Read a body into the bytes of pictures: raw, form or JSON. Decodes no picture."""
 
 import asyncio
 import binascii

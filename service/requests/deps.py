@@ -1,4 +1,4 @@
-"""Owns what a router may ask for: the engine, the call, the picture, the form of the answer."""
+"""Dependencies of the routers: engine, key, call, picture, form of the answer."""
 
 import hmac
 import time

@@ -1,4 +1,4 @@
-"""Owns query parameters that follow from a dataclass of described fields."""
+"""Query parameters that follow from a dataclass of described fields."""
 
 from collections.abc import Callable
 from inspect import Parameter, Signature

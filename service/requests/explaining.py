@@ -1,4 +1,4 @@
-"""Owns the query parameters of explanations and of looks inside a network.
+"""Query parameters of explanations and of looks inside a network.
 
 Text in, the engine's own parameter objects out.
 """

@@ -1,4 +1,4 @@
-"""Owns multipart/form-data in memory: its parts, their fields and file names as people send them.
+"""multipart/form-data in memory: its parts, their fields and file names as people send them.
 
 The names are read here rather than by the parser, because clients write them in three ways: as
 UTF-8 bytes (every browser, curl, RFC 7578), as bytes of another encoding, and as `filename*`

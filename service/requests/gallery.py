@@ -1,4 +1,4 @@
-"""Owns the parameters of items and neighbors: text in, the engine's own objects out."""
+"""Parameters of items and neighbors: text in, the engine's own objects out."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated

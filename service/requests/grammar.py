@@ -1,4 +1,4 @@
-"""Owns the one grammar of what clients write as text: JSON, whole numbers, entity tags."""
+"""The grammar of what clients write as text: JSON, whole numbers, entity tags."""
 
 import re
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Owns many pictures in one request: lines in, each stored on its own, lines out in order."""
+"""Many pictures in one request: JSON lines in, each stored on its own, lines out in order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

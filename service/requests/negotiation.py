@@ -1,4 +1,4 @@
-"""Owns choosing the form of an answer; refuses to make one."""
+"""Content negotiation: which form of an answer the client wants."""
 
 from collections.abc import Sequence
 
@@ -42,7 +42,7 @@ def _quality(media_type: str, accept: str) -> float:
     """How much the client wants this media type, 0..1; the most specific range decides."""
     best = (-1, 0.0)
     for entry in accept.split(","):
-        media_range, *options = (part.strip().lower() for part in entry.split(";"))
+        media_range, *options = (field.strip().lower() for field in entry.split(";"))
         if _matches(media_range, media_type):
             specificity = 2 - media_range.count("*")
             best = max(best, (specificity, _weight(options)))

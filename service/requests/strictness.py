@@ -1,4 +1,4 @@
-"""Owns refusing what an endpoint would overlook: query parameters that it does not have.
+"""Refuse query parameters that an endpoint does not have.
 
 `?exat=true` must not pass for `exact=false`. What an endpoint has is read from the OpenAPI
 document, so that the contract and the check cannot differ.

@@ -1,4 +1,4 @@
-"""Owns storing many pictures in one request."""
+"""The endpoint that stores many pictures in one request."""
 
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse

@@ -1,4 +1,4 @@
-"""Owns collections: made, listed, taken away."""
+"""Endpoints of collections: create, list, get, delete."""
 
 from fastapi import APIRouter
 from starlette.responses import Response

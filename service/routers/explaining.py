@@ -1,4 +1,4 @@
-"""Owns why: one endpoint per method, and one that compares them."""
+"""Endpoints of explanations: one per method, and one that compares them."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Owns the inside of a network: its layers, filters, activations, one unit's arithmetic."""
+"""Endpoints of a network's inside: layers, filters, activations, one unit's arithmetic."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Owns the items of a collection: pictures in, what is stored of them out."""
+"""Endpoints of items: store, list, get, change, delete."""
 
 from typing import Annotated
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Owns the list of served models and their classes."""
+"""Endpoints of the served models and their classes."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Owns the search for the nearest items."""
+"""The endpoint that finds the nearest items."""
 
 from typing import Annotated
 

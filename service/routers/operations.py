@@ -1,4 +1,4 @@
-"""Owns health and metrics."""
+"""Endpoints of health and metrics."""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest

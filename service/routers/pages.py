@@ -1,4 +1,4 @@
-"""Owns the pages for people: the explorer, Swagger UI, ReDoc; every asset comes from here."""
+"""The explorer, Swagger UI and ReDoc; every asset comes from here."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""Owns projections of collections: asked for, followed, shown, added to, taken away."""
+"""Endpoints of projections: start, list, follow, place a picture, delete."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated

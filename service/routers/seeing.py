@@ -1,4 +1,4 @@
-"""Owns what a network sees in a picture: its classes and its features."""
+"""Endpoints that classify pictures, give their feature vectors, and show the model's view."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Owns schemas that follow from a dataclass of described fields."""
+"""Schemas that follow from a dataclass of described fields."""
 
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin

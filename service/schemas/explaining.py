@@ -1,4 +1,4 @@
-"""Owns the answers about why: a map and what each method adds; arrays are serialized once."""
+"""Schemas of explanations: a map and what each method adds; arrays are serialized once."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

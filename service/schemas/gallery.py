@@ -1,4 +1,4 @@
-"""Owns what clients say and hear of collections, items and neighbors."""
+"""Schemas of collections, items and batches."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Owns the answers about a network's inside; arrays are serialized once."""
+"""Schemas of a network's inside; arrays are serialized once."""
 
 from dataclasses import asdict
 from typing import Any

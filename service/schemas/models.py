@@ -1,4 +1,4 @@
-"""Owns the answers about served models."""
+"""Schemas of served models and their classes."""
 
 from pydantic import Field
 

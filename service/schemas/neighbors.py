@@ -1,4 +1,4 @@
-"""Owns the answers about what is near."""
+"""Schemas of neighbors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Owns the answers about the service itself."""
+"""The schema of health."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Owns the shape of an error's answer, and which statuses an operation lists."""
+"""The schema of an error's answer, and which statuses an operation lists."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Owns what clients say and hear of projections; points are serialized once."""
+"""Schemas of projections; points are serialized once."""
 
 from datetime import datetime
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Owns the answers about one picture: what it is, and its feature vector."""
+"""Schemas of pictures, classes and feature vectors."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Owns how OpenAPI describes the ways a picture is sent.
+"""OpenAPI of request bodies: the ways a picture is sent.
 
 Written by hand because three ways share one operation, and with `format: binary`, which Swagger UI
 and client generators need for a file, where FastAPI writes `contentMediaType`.

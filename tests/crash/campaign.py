@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ _PATIENCE_S = 300.0  # building has the lowest priority, and six clients keep th
 
 
 @dataclass(frozen=True)
-class Blow:
+class Crash:
     """What was done to the server and its files.
 
     Attributes:
@@ -78,12 +78,12 @@ class Campaign:
             api = Api(server.port)
             api.create()
             api.close()
-            blow = self._strike(server, 1)
+            crash = self._kill(server, 1)
         for number in range(1, rounds + 1):
             with self._server(number) as server:
-                self.say(self._survey(server, number, blow))
+                self.say(self._survey(server, number, crash))
                 if number < rounds:
-                    blow = self._strike(server, number + 1)
+                    crash = self._kill(server, number + 1)
                 else:
                     assert server.terminate() == 0
         self.say(self._sum(rounds))
@@ -107,7 +107,7 @@ class Campaign:
     def _log(self, number: int) -> Path:
         return self.folder / f"server-{number}.log"
 
-    def _strike(self, server: LiveServer, number: int) -> Blow:
+    def _kill(self, server: LiveServer, number: int) -> Crash:
         """Load, SIGKILL, and maybe damage."""
         random = np.random.default_rng([self.seed, number])
         self.ledger.acknowledged.clear()
@@ -129,11 +129,11 @@ class Campaign:
                 raise thread.failed
         assert all_write, "a client lost its connection before the server was killed"
         acknowledged = Counter(self.ledger.acknowledged)
-        blow = Blow(after_s, acknowledged, self.ledger.in_flight)
+        crash = Crash(after_s, acknowledged, self.ledger.in_flight)
         if random.random() < self.damaged_share:
-            return self._damaged(blow, random)
+            return self._damaged(crash, random)
         keep_copies(self.folder / "data" / "index", self.folder / "copies")
-        return blow
+        return crash
 
     def _await_indexes(self) -> None:
         """Until there are files to damage or to trust, while clients go on writing."""
@@ -147,13 +147,13 @@ class Campaign:
         files = (self.folder / "data" / "index").glob("*.index")
         return sorted(file for file in files if not file.name.startswith("1-"))
 
-    def _damaged(self, blow: Blow, random: np.random.Generator) -> Blow:
+    def _damaged(self, crash: Crash, random: np.random.Generator) -> Crash:
         kind, copies = str(random.choice(KINDS)), self.folder / "copies"
         files = self._indexes()
         broken = tuple(file for file in files if damage(file, kind, copies, random))
-        return Blow(blow.after_s, blow.acknowledged, blow.in_flight, kind if files else "", broken)
+        return replace(crash, kind=kind if files else "", broken=broken)
 
-    def _survey(self, server: LiveServer, number: int, blow: Blow) -> str:
+    def _survey(self, server: LiveServer, number: int, crash: Crash) -> str:
         """Everything that has to be true; answers the round's line."""
         random = np.random.default_rng([self.seed, number, 1000])
         api = Api(server.port)
@@ -164,33 +164,35 @@ class Campaign:
         checks.check_promises(api, self.ledger, random)
         api.close()
         approximate = checks.check_neighbors(server.port, self.ledger, random)
-        anew = self._check_log(number, blow)
+        anew = self._check_log(number, crash)
         drafts = list((self.folder / "data" / "index").glob("*.draft.*"))
         assert not drafts, f"left behind: {drafts}"
         assert server.get("/health/ready")[0] == 200
-        self._count(blow, done, left, approximate, anew)
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(blow.acknowledged.items()))
+        self._count(crash, done, left, approximate, anew)
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(crash.acknowledged.items()))
         answers = "exact and approximate" if approximate else "exact"
         return (
-            f"round {number}: killed after {blow.after_s:.2f} s; acknowledged {counts or 'nothing'}"
-            f"; in flight {blow.in_flight}: {done} done, {left} not; indexes "
-            f"{blow.kind or 'untouched'}, made anew {anew or 'none'}; {len(found)} items, "
-            f"neighbors {answers}"
+            f"round {number}: killed after {crash.after_s:.2f} s; "
+            f"acknowledged {counts or 'nothing'}; in flight {crash.in_flight}: {done} done, "
+            f"{left} not; indexes {crash.kind or 'untouched'}, made anew {anew or 'none'}; "
+            f"{len(found)} items, neighbors {answers}"
         )
 
-    def _check_log(self, number: int, blow: Blow) -> list[str]:
+    def _check_log(self, number: int, crash: Crash) -> list[str]:
         """A file that cannot be believed is said to be; answers what was said of each."""
         lines = self._log(number).read_text().splitlines()
         anew = [line for line in lines if _MADE_ANEW in line]
-        for file in blow.broken:
-            assert any(str(file) in line for line in anew), f"{file} was {blow.kind}: no log line"
+        for file in crash.broken:
+            assert any(str(file) in line for line in anew), f"{file} was {crash.kind}: no log line"
         return [line.partition(f"{_MADE_ANEW}: ")[2] for line in anew]
 
-    def _count(self, blow: Blow, done: int, left: int, approximate: bool, anew: list[str]) -> None:
-        self.totals.update(blow.acknowledged)
+    def _count(
+        self, crash: Crash, done: int, left: int, approximate: bool, anew: list[str]
+    ) -> None:
+        self.totals.update(crash.acknowledged)
         self.totals["in flight, done"] += done
         self.totals["in flight, not done"] += left
-        self.totals["rounds with damaged indexes"] += bool(blow.kind)
+        self.totals["rounds with damaged indexes"] += bool(crash.kind)
         self.totals["rounds with approximate answers"] += approximate
         self.totals["indexes made anew"] += len(anew)
 

@@ -100,16 +100,16 @@ def check_neighbors(port: int, ledger: Ledger, random: np.random.Generator) -> b
 def _vectors(port: int, ids: list[str]) -> NDArray[np.float64]:
     """(n, D): every vector, as the API gives it."""
 
-    def fetch(part: list[str]) -> list[NDArray[np.float32]]:
+    def fetch(chunk: list[str]) -> list[NDArray[np.float32]]:
         api = Api(port)
-        found = [api.vector(id) for id in part]
+        found = [api.vector(id) for id in chunk]
         api.close()
         return found
 
     size = -(-len(ids) // 4)
     with ThreadPoolExecutor(4) as pool:
-        parts = pool.map(fetch, [ids[start : start + size] for start in range(0, len(ids), size)])
-        return np.array([row for part in parts for row in part], dtype=np.float64)
+        chunks = pool.map(fetch, [ids[start : start + size] for start in range(0, len(ids), size)])
+        return np.array([row for chunk in chunks for row in chunk], dtype=np.float64)
 
 
 def _compare(answer: dict[str, Any], away: dict[str, float], *, exact: bool) -> float:

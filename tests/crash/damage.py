@@ -23,8 +23,8 @@ def damage(file: Path, kind: str, copies: Path, random: np.random.Generator) -> 
         file.write_bytes(content[: random.integers(len(content))])
     elif kind == "bytes flipped":
         content = bytearray(file.read_bytes())
-        for place in random.integers(len(content), size=random.integers(1, 9)):
-            content[place] ^= int(random.integers(1, 256))
+        for offset in random.integers(len(content), size=random.integers(1, 9)):
+            content[offset] ^= int(random.integers(1, 256))
         file.write_bytes(content)
     elif (copies / file.name).exists():
         shutil.copy(copies / file.name, file)

@@ -11,10 +11,10 @@ _INVERSE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 
 def oriented(pixels: NDArray[np.uint8], orientation: int) -> tuple[Image.Image, Image.Exif]:
     """A picture stored so that its orientation makes it upright, by Pillow's own transposes."""
-    turn = Image.Exif()
-    turn[ExifTags.Base.Orientation] = _INVERSE[orientation]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = _INVERSE[orientation]
     image = Image.fromarray(pixels)
-    file = io.BytesIO(save(image, "PNG", exif=turn))
+    file = io.BytesIO(save(image, "PNG", exif=exif))
     stored = ImageOps.exif_transpose(Image.open(file))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation

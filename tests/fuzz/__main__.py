@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tests.fuzz.campaign import Campaign
-from tests.fuzz.case import PARTS, Case
+from tests.fuzz.case import GENERATORS, Case
 from tests.fuzz.models.campaign import FolderCampaign
 from tests.fuzz.models.trials import Trials
 from tests.fuzz.target import target
@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--seed", type=int, help="of every decision (a new one, which is said)")
-    parser.add_argument("--only", choices=(*PARTS, MODELS), help="one of the four (all)")
+    parser.add_argument("--only", choices=(*GENERATORS, MODELS), help="one of the four (all)")
     parser.add_argument("--replay", type=Path, help="try the case that was kept here, and no other")
     parser.add_argument(
         "--failures", type=Path, default=Path("fuzz-failures"), help="where they go (fuzz-failures)"
@@ -40,7 +40,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
     tried, failed = _campaigns(options, seed)
-    counted = ", ".join(f"{count} {part}" for part, count in tried.items())
+    counted = ", ".join(f"{count} {generator}" for generator, count in tried.items())
     print(f"tried {counted}; failed {failed.total()}")
     for kind, count in failed.most_common():
         print(f"  {count} x {kind}")
@@ -65,8 +65,8 @@ def _campaigns(options: argparse.Namespace, seed: int) -> tuple[Counter[str], Co
         if only != MODELS:
             share = seconds if only else seconds * (1 - _MODELS_SHARE)
             with target() as service:
-                parts = (only,) if only else PARTS
-                requests = Campaign(service, options.failures, seed, parts)
+                generators = (only,) if only else GENERATORS
+                requests = Campaign(service, options.failures, seed, generators)
                 requests.run(seconds=share)
             tried, failed = tried + requests.tried, failed + requests.failed
         if trials is not None:

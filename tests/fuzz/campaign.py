@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.fuzz.case import PARTS, Case, Part
+from tests.fuzz.case import GENERATORS, Case, Generator
 from tests.fuzz.multipart import multipart_case
 from tests.fuzz.pictures import picture_case
 from tests.fuzz.requests import Requests
@@ -25,7 +25,7 @@ class Campaign:
         folder: where cases that fail are written; the one that runs lies in `running.json`, so
             that it is there even if it ends the process.
         seed: of every decision.
-        parts: what is made.
+        generators: what is made.
         say: is told of each failure.
     """
 
@@ -34,13 +34,13 @@ class Campaign:
         target: Target,
         folder: Path,
         seed: int,
-        parts: Sequence[Part] = PARTS,
+        generators: Sequence[Generator] = GENERATORS,
         say: Callable[[str], None] = print,
     ) -> None:
         self._target = target
         self._folder = folder
         self._seed = seed
-        self._parts = parts
+        self._generators = generators
         self._say = say
         self._requests = Requests(target.document)
         self.tried: Counter[str] = Counter()
@@ -59,14 +59,14 @@ class Campaign:
     def made(self, number: int) -> Case:
         """The case of a number: the same for the same seed, whatever came before."""
         rng = random.Random(f"{self._seed}/{number}")
-        part = self._parts[number % len(self._parts)]
-        if part == "pictures":
+        generator = self._generators[number % len(self._generators)]
+        if generator == "pictures":
             case = picture_case(rng)
             if rng.random() < 0.1:  # the whole way, too
                 headers = ((b"content-type", b"image/jpeg"),)
-                case = Case(part, case.note, case.body, path=b"/v1/classify", headers=headers)
+                case = Case(generator, case.note, case.body, path=b"/v1/classify", headers=headers)
             return case
-        return multipart_case(rng) if part == "multipart" else self._requests.case(rng)
+        return multipart_case(rng) if generator == "multipart" else self._requests.case(rng)
 
     def _try(self, case: Case, number: int) -> None:
         case.write(self._folder / "running.json")
@@ -76,15 +76,15 @@ class Campaign:
             faults = self._target.faults(case)
         finally:
             faulthandler.cancel_dump_traceback_later()
-        self.tried[case.part] += 1
+        self.tried[case.generator] += 1
         if faults:
             self._keep(case, number, faults)
 
     def _keep(self, case: Case, number: int, faults: Sequence[str]) -> None:
-        kind = f"{case.part}: {faults[0][:60]}"
+        kind = f"{case.generator}: {faults[0][:60]}"
         self.failed[kind] += 1
         if self.failed[kind] > _SHOWN:
             return
-        file = self._folder / f"{case.part}-{self._seed}-{number}.json"
+        file = self._folder / f"{case.generator}-{self._seed}-{number}.json"
         case.write(file)
         self._say(f"{case.note}: {'; '.join(faults)}\n  python -m tests.fuzz --replay {file}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Part = Literal["pictures", "multipart", "headers"]
-PARTS: tuple[Part, ...] = ("pictures", "multipart", "headers")
+Generator = Literal["pictures", "multipart", "headers"]
+GENERATORS: tuple[Generator, ...] = ("pictures", "multipart", "headers")
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class Case:
     """What is sent, and what must come back of it.
 
     Attributes:
-        part: which generator made it.
+        generator: which generator made it.
         note: what it is, in words.
         body: of the request; of a picture for the decoder, the file.
         method, path, query, headers: of the request; no path for the decoder.
         names: what the one file's name may come back as; None if nothing is known of that.
     """
 
-    part: Part
+    generator: Generator
     note: str
     body: bytes
     method: str = "POST"
@@ -34,7 +34,7 @@ class Case:
     def write(self, file: Path) -> None:
         """As JSON that `read` understands."""
         fields = {
-            "part": self.part,
+            "generator": self.generator,
             "note": self.note,
             "method": self.method,
             "path": _text(self.path),
@@ -51,7 +51,7 @@ class Case:
         fields = json.loads(file.read_text())
         names = fields.pop("names")
         return cls(
-            part=fields["part"],
+            generator=fields["generator"],
             note=fields["note"],
             method=fields["method"],
             path=_bytes(fields["path"]),

@@ -1,4 +1,4 @@
-"""A short campaign of each part; `make fuzz` runs long ones."""
+"""A short campaign of each generator; `make fuzz` runs long ones."""
 
 import random
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.campaign import Campaign
-from tests.fuzz.case import PARTS, Case, Part
+from tests.fuzz.case import GENERATORS, Case, Generator
 from tests.fuzz.pictures import broken_picture
 from tests.fuzz.target import Target, target
 
@@ -20,14 +20,14 @@ def tried() -> Iterator[Target]:
         yield made
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("generator", GENERATORS)
 def test_nothing_that_is_sent_makes_the_service_fail(
-    tried: Target, part: Part, tmp_path: Path
+    tried: Target, generator: Generator, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    campaign = Campaign(tried, tmp_path, seed=1, parts=(part,), say=said.append)
+    campaign = Campaign(tried, tmp_path, seed=1, generators=(generator,), say=said.append)
     campaign.run(cases=CASES)
-    assert campaign.tried[part] == CASES
+    assert campaign.tried[generator] == CASES
     assert said == []
 
 

@@ -1,4 +1,4 @@
-"""Owns the way from the Dockerfile to an image on disk, by buildah and debootstrap."""
+"""Build the image from the Dockerfile onto disk, by buildah and debootstrap."""
 
 import json
 import os

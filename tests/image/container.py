@@ -132,10 +132,10 @@ def name_of(port: int | str) -> str:
 
 def main(folder: Path, command: Sequence[str]) -> None:
     """Become the container's runtime; it passes signals on."""
-    place = Path(mkdtemp(prefix="", dir=folder))
+    bundle = Path(mkdtemp(prefix="", dir=folder))
     config = bundle(Image.read(folder), command, os.environ)
-    (place / "config.json").write_text(json.dumps(config))
-    words = crun(folder, "run", "--bundle", str(place), name_of(os.environ["SEETHROUGH_PORT"]))
+    (bundle / "config.json").write_text(json.dumps(config))
+    words = crun(folder, "run", "--bundle", str(bundle), name_of(os.environ["SEETHROUGH_PORT"]))
     os.execvp(words[0], words)
 
 

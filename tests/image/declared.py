@@ -1,4 +1,4 @@
-"""Owns reading what the Dockerfile declares."""
+"""The Dockerfile's health check, and the defaults of its build arguments."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Owns how this machine's pip reaches its packages, so that a build can reach them as well."""
+"""This machine's pip settings, passed on so that a build can reach its packages as well."""
 
 import ast
 import subprocess

@@ -159,7 +159,7 @@ def test_health_metrics_and_pages_need_no_key(locked: TestClient) -> None:
         ("GET", "/v1/models?model=tiny"),
     ],
 )
-def test_a_misspelt_parameter_does_not_pass_for_a_default(
+def test_a_misspelled_parameter_does_not_pass_for_a_default(
     client: TestClient, method: str, path: str
 ) -> None:
     answer = client.request(method, path, content=jpeg() if method == "POST" else None)

@@ -1,4 +1,4 @@
-"""Owns making an index's rows from the source, block by block; refuses to know who searches them.
+"""Build an index's rows from the source, block by block: flat, or in lists.
 
 What is removed while it reads is left out or found dead later; what is added is not its business.
 """

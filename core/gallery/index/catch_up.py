@@ -1,4 +1,4 @@
-"""Owns bringing what a file holds up to what is stored now; refuses to believe it unseen."""
+"""Bring the rows of an index file up to the store, after checking a sample against it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Owns arrays that grow and change without disturbing who reads them; refuses to know meanings.
+"""Arrays that one writer extends and changes while readers keep the state they took.
 
 One writer makes each new state from the newest one; readers keep the state they took. What a
 longer state has behind an older one's end the older never looks at, so growing copies nothing.

@@ -1,4 +1,4 @@
-"""Owns quick float32 distances and how far off they can be; refuses to decide what is nearest.
+"""Fast float32 distances with a bound on their error.
 
 FAISS's kernels for one query run at the speed of memory. They use the direct formulas (no matrix
 product, which loses the order of near duplicates far from the origin), so their error is bounded

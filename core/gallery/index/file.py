@@ -1,4 +1,4 @@
-"""Owns an index's file: written whole or not at all, checked before a byte is believed.
+"""The file of an index: written whole or not at all, checked before a byte is believed.
 
 Magic, header (JSON), numbers, lists if there are any, the tail's vectors, CRC-32 of all before.
 Lists are written as one part, whatever parts they have in memory. Labels and removals are not in

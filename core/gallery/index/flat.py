@@ -1,4 +1,4 @@
-"""Owns vectors in memory, searched whole; refuses to know numbers, labels and removals."""
+"""`Flat`: vectors in memory, searched one by one in parallel blocks."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Owns the nearest neighbors of one collection in one space; refuses to know items and storage.
+"""`VectorIndex`: nearest neighbors in one space of one collection. Knows neither items nor SQL.
 
 Readers take one snapshot and never wait; the one writer puts a new one in its place. Few vectors
 are searched one by one, exactly; many in lists, approximately, made by a background thread while

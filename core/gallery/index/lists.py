@@ -1,4 +1,4 @@
-"""Owns rows in lists of like ones (IVF), two bits a number; refuses to know the source.
+"""`Lists`: rows in inverted lists (IVF), coded with two bits a number.
 
 FAISS is only asked which rows may be near; whoever asks works out their true distances. That is
 why two bits (RaBitQ, arXiv:2405.12497 and 2409.09913) are enough: 1/15 of the float32 vectors,

@@ -1,4 +1,4 @@
-"""Owns finding the k nearest rows without missing one; refuses to know where rows are kept."""
+"""The exact k nearest of rows whose distances are estimated first, ties and all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns the sizes and limits of an index; refuses to act on them."""
+"""`IndexOptions`: sizes, thresholds and threads of an index."""
 
 import os
 from dataclasses import dataclass, field

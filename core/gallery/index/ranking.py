@@ -1,4 +1,4 @@
-"""Owns turning an index's hits into neighbors: items, ties by id, diversity over labels."""
+"""From an index's hits to neighbors: items, ties by id, diversity over labels."""
 
 import math
 from collections import Counter

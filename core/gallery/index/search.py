@@ -1,4 +1,4 @@
-"""Owns answering a question from one snapshot; refuses to know how snapshots come about."""
+"""Search of one snapshot: the tail exactly, the base exactly or by lists."""
 
 from dataclasses import dataclass, replace
 

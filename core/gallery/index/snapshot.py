@@ -1,4 +1,4 @@
-"""Owns one state of an index, which never changes; refuses to know where changes come from."""
+"""`Snapshot`: one state of an index, never changed; base rows first, then those of the tail."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Owns how much of the lists has to be looked at, by measuring; refuses to know how they are made.
+"""How many lists to probe and candidates to fetch for the target recall, by measuring.
 
 Stored vectors are the queries, each as if nothing of its own list were stored: so it is for a new
 picture that is like none of those stored, and such a one is hardest to search for. What is measured

@@ -1,4 +1,4 @@
-"""Owns the one background thread of an index; refuses to know what its jobs do."""
+"""`Upkeep`: the background thread of an index, which runs jobs that are due."""
 
 import logging
 import os

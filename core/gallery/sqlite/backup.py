@@ -1,4 +1,4 @@
-"""Owns a copy of a gallery's file while it is in use; refuses to know what is in it."""
+"""Online backup of the database file: a copy while writers go on."""
 
 import os
 import sqlite3

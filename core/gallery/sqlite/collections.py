@@ -1,4 +1,4 @@
-"""Owns how collections come, go and get another network; refuses to know single items' writes."""
+"""SQL that creates, drops and rebinds collections."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Owns how a gallery's SQLite file is opened and what its errors mean; knows no tables."""
+"""Open the SQLite file, its pragmas, and its errors translated into ours."""
 
 import errno
 import shutil

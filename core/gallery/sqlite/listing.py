@@ -1,4 +1,4 @@
-"""Owns the questions about collections and items; refuses to know who asks, and to write."""
+"""SQL that reads collections, items, labels and pages; writes nothing."""
 
 import sqlite3
 from typing import Any

@@ -1,4 +1,4 @@
-"""Owns `LocalGallery`: one folder with a SQLite database, the truth, and an index per space."""
+"""`LocalGallery`: a folder with a SQLite database, the truth, and an index per space."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Owns the right to a folder: one process at a time; refuses to know what is in it."""
+"""`FolderLock`: one process at a time has a data folder."""
 
 import fcntl
 import os

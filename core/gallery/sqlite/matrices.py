@@ -1,4 +1,4 @@
-"""Owns how stored vectors come out as matrices; refuses to know distances."""
+"""SQL that reads vectors as matrices, whole or in blocks, and the items that they belong to."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence

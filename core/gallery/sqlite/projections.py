@@ -1,4 +1,4 @@
-"""Owns the rows of projections; refuses to know how they are computed."""
+"""SQL that keeps, reads and removes projections."""
 
 import json
 import sqlite3

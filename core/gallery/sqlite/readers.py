@@ -1,4 +1,4 @@
-"""Owns the connections that read, each lent to one thread at a time; knows no tables."""
+"""`Readers`: a pool of read-only connections, each lent to one thread at a time."""
 
 import sqlite3
 import threading

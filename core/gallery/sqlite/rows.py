@@ -1,4 +1,4 @@
-"""Owns how records become rows and rows become records; refuses to know when."""
+"""Conversions between records and rows: times, JSON, vectors, pixels, ids."""
 
 import json
 import sqlite3

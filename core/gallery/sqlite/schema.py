@@ -1,4 +1,4 @@
-"""Owns the tables of a gallery and how an older version becomes this one; knows no records."""
+"""The tables of a gallery, and the migrations to them."""
 
 import sqlite3
 from collections.abc import Sequence

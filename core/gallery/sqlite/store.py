@@ -1,4 +1,4 @@
-"""Owns `Store`, the truth of what a gallery holds; refuses to know which vectors are near."""
+"""`Store`: collections, items, vectors and pictures in SQLite, the truth. Knows no index."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future

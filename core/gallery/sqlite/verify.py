@@ -1,4 +1,4 @@
-"""Owns the check that store, index and brute force agree; repairs nothing."""
+"""Check that store, index and brute force agree; repairs nothing."""
 
 from typing import Final
 

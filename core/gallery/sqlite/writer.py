@@ -1,4 +1,4 @@
-"""Owns the one thread that writes, many writes to a commit; refuses to know what they write."""
+"""`Writer`: the one thread that writes, with many writes to a commit."""
 
 import logging
 import sqlite3

@@ -1,4 +1,4 @@
-"""Owns the header of a BMP."""
+"""The header of a BMP."""
 
 import struct
 from typing import Final

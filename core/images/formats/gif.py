@@ -1,4 +1,4 @@
-"""Owns the blocks of a GIF."""
+"""The blocks of a GIF: how many frames there are."""
 
 
 def gif_frames(content: bytes, limit: int) -> int:

@@ -1,4 +1,4 @@
-"""Owns the brands of ISO media files: AVIF, HEIF, and the films that begin the same way."""
+"""The brands of ISO media files: AVIF, HEIF, and the films that begin the same way."""
 
 _AVIF = {b"avif", b"avis"}
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}

@@ -1,4 +1,4 @@
-"""Owns the segments of a JPEG."""
+"""The segments of a JPEG: its kind, and the file without metadata."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""Owns which formats are taken, and how their first bytes are told apart."""
+"""The formats that are taken, and the first bytes that tell them apart."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""Owns the chunks of a PNG: which of them a picture needs, and how many frames there are."""
+"""The chunks of a PNG: which of them a picture needs, and how many frames there are."""
 
 import zlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Owns what a file seems to be that is no picture we take."""
+"""What a file seems to be that is no picture we take: the hint in its refusal."""
 
 import re
 from typing import Final

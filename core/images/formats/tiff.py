@@ -1,4 +1,4 @@
-"""Owns the directories of a TIFF: frames, pieces, and the first picture's tags."""
+"""The directories of a TIFF: frames, strips and tiles, the first picture's tags."""
 
 import struct
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Owns what kind of TIFF a picture is: what its samples mean, and who can read them."""
+"""What kind of TIFF a picture is: what its samples mean, and who can read them."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Owns the chunks of a WebP."""
+"""The chunks of a WebP: its size, its first frame, and the file without metadata."""
 
 import struct
 from collections.abc import Iterator

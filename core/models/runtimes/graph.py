@@ -1,4 +1,4 @@
-"""Owns reading the first layers of a converted network as operations torch can run on parts."""
+"""Cut a converted network in two: first layers that can run on a window, and the rest."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Owns a network's logits where only a window of a picture changes; refuses to know occlusion.
+"""Logits where only a window of a picture changes; first layers run on the window alone.
 
 The first layers run only on the cells that the window reaches, layer by layer, the cells around
 them taken from the maps of the unchanged picture; the rest of the network runs in full.
@@ -33,7 +33,7 @@ _LEAST_GAIN = 1.2
 _ROWS_AT_ONCE = 8
 _CHECKED_AT_ONCE = 2
 
-Place = tuple[int, int]
+WindowIndex = tuple[int, int]
 """A window by its number among the tops and among the lefts."""
 
 
@@ -120,38 +120,38 @@ class ChangedWindows:
             self._seen[operation.name] = seen
             self._maps[operation.name] = operation.run(*seen)
 
-    def logits(self, changed: Tensor, places: Sequence[Place]) -> FloatArray:
+    def logits(self, changed: Tensor, windows: Sequence[WindowIndex]) -> FloatArray:
         """The logits with each window in turn taken from another picture.
 
         Args:
             changed: (C, H, W) float32, what windows are filled from.
-            places: N windows.
+            windows: N of them.
 
         Returns:
             (N, K) float32.
         """
-        patches = {self._input: self._cropped(_channels_last(changed[None]), self._input, places)}
+        patches = {self._input: self._cropped(_channels_last(changed[None]), self._input, windows)}
         for operation in self._operations:
             if operation.stencils is None:
-                seen = [self._grown(operation, name, patches, places) for name in operation.inputs]
+                seen = [self._grown(operation, name, patches, windows) for name in operation.inputs]
             else:
-                seen = [self._surrounded(operation, patches, places)]
+                seen = [self._surrounded(operation, patches, windows)]
             patches[operation.name] = operation.run(*seen)
         cut = self._operations[-1].name
-        maps = self._maps[cut].repeat(len(places), 1, 1, 1)
-        for whole, patch, place in zip(maps, patches[cut], places, strict=True):
-            _paste(whole, patch, *self._first(cut, place))
+        maps = self._maps[cut].repeat(len(windows), 1, 1, 1)
+        for whole, patch, window in zip(maps, patches[cut], windows, strict=True):
+            _paste(whole, patch, *self._first(cut, window))
         return self._rest(maps.contiguous().numpy(), self._rows_at_once)[0]
 
-    def _first(self, name: str, place: Place) -> tuple[int, int]:
+    def _first(self, name: str, window: WindowIndex) -> tuple[int, int]:
         """(top, left) cell of what a window changes in a map."""
         vertical, horizontal = self._spans
-        return vertical[name].starts[place[0]], horizontal[name].starts[place[1]]
+        return vertical[name].starts[window[0]], horizontal[name].starts[window[1]]
 
-    def _cropped(self, whole: Tensor, name: str, places: Sequence[Place]) -> Tensor:
+    def _cropped(self, whole: Tensor, name: str, windows: Sequence[WindowIndex]) -> Tensor:
         """Of a (1, C, h, w) map of that name what each window changes: (N, C, a, b)."""
         height, width = (axis[name].length for axis in self._spans)
-        corners = (self._first(name, place) for place in places)
+        corners = (self._first(name, window) for window in windows)
         return torch.cat(
             [whole[:, :, top : top + height, left : left + width] for top, left in corners]
         )
@@ -161,20 +161,20 @@ class ChangedWindows:
         operation: Operation,
         name: str,
         patches: Mapping[str, Tensor],
-        places: Sequence[Place],
+        windows: Sequence[WindowIndex],
     ) -> Tensor:
         """A patch of one input, extended by unchanged cells to what the other inputs change."""
         if all(axis[name] == axis[operation.name] for axis in self._spans):
             return patches[name]
-        rows = self._cropped(self._maps[name], operation.name, places)
-        for row, patch, place in zip(rows, patches[name], places, strict=True):
-            top, left = self._first(operation.name, place)
-            inner_top, inner_left = self._first(name, place)
+        rows = self._cropped(self._maps[name], operation.name, windows)
+        for row, patch, window in zip(rows, patches[name], windows, strict=True):
+            top, left = self._first(operation.name, window)
+            inner_top, inner_left = self._first(name, window)
             _paste(row, patch, inner_top - top, inner_left - left)
         return rows
 
     def _surrounded(
-        self, operation: Operation, patches: Mapping[str, Tensor], places: Sequence[Place]
+        self, operation: Operation, patches: Mapping[str, Tensor], windows: Sequence[WindowIndex]
     ) -> Tensor:
         """What an operation sees of its input to put out what changes, unchanged cells around."""
         assert operation.stencils is not None
@@ -185,13 +185,13 @@ class ChangedWindows:
             for axis, stencil in zip(self._spans, operation.stencils, strict=True)
         )
         rows = torch.empty(
-            (len(places), whole.shape[1], height, width), memory_format=torch.channels_last
+            (len(windows), whole.shape[1], height, width), memory_format=torch.channels_last
         )
-        for row, patch, place in zip(rows, patches[name], places, strict=True):
-            outer_top, outer_left = self._first(operation.name, place)
+        for row, patch, window in zip(rows, patches[name], windows, strict=True):
+            outer_top, outer_left = self._first(operation.name, window)
             top, left = outer_top * vertical.stride, outer_left * horizontal.stride
             row.copy_(whole[0, :, top : top + height, left : left + width])
-            inner_top, inner_left = self._first(name, place)
+            inner_top, inner_left = self._first(name, window)
             _paste(
                 row, patch, inner_top + vertical.before - top, inner_left + horizontal.before - left
             )
@@ -202,8 +202,8 @@ def _paste(row: Tensor, patch: Tensor, top: int, left: int) -> None:
     """Copy a (C, a, b) patch into a (C, h, w) row, as far as it lies inside."""
     height, width = patch.shape[1:]
     high, near = max(0, -top), max(0, -left)
-    part = row[:, top + high : top + height, left + near : left + width]
-    part.copy_(patch[:, high : high + part.shape[1], near : near + part.shape[2]])
+    target = row[:, top + high : top + height, left + near : left + width]
+    target.copy_(patch[:, high : high + target.shape[1], near : near + target.shape[2]])
 
 
 def _padded(whole: Tensor, operation: Operation) -> Tensor:

@@ -1,4 +1,4 @@
-"""Owns the order in which activations lie in memory, and what torch gets wrong of it."""
+"""Channels last or contiguous, and a workaround for torch's batch norm gradients."""
 
 import logging
 from typing import Any

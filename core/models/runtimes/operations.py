@@ -1,4 +1,4 @@
-"""Owns reading nodes of a converted network as operations that torch runs on parts of maps."""
+"""Nodes of a converted network as operations that torch runs on windows of feature maps."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -177,7 +177,7 @@ def _swapped(function: Callable[[Tensor, Tensor], Tensor], value: Tensor, rows: 
 def _concat(node: openvino.Node) -> _Made:
     if node.get_attributes()["axis"] != 1 or any(map(is_constant, _sources(node))):
         raise Unsupported("a concatenation of anything but channels")
-    return lambda *parts: torch.cat(parts, 1), ()
+    return lambda *maps: torch.cat(maps, 1), ()
 
 
 _MAKERS: dict[str, Callable[[openvino.Node], _Made]] = {

@@ -1,4 +1,4 @@
-"""Owns the ways to run a forward that needs no gradient; refuses to know labels or pictures."""
+"""Forwards without gradient: torch, OpenVINO, one row at a time. Knows no labels, no pictures."""
 
 import warnings
 from typing import NamedTuple, Protocol
@@ -140,7 +140,7 @@ class Compiled:
             self._queue.start_async([piece], number, share_inputs=True)
         self._queue.wait_all()
         ordered = [done[number] for number in range(len(pieces))]
-        return [np.concatenate(parts) for parts in zip(*ordered, strict=True)]
+        return [np.concatenate(outputs) for outputs in zip(*ordered, strict=True)]
 
     def _outputs(self, request: openvino.InferRequest) -> list[FloatArray]:
         """Copies, since a request's output is overwritten by its next run."""
@@ -198,8 +198,8 @@ class Alone:
 
     def __call__(self, batch: Tensor) -> Outputs:
         """Run (B, C, H, W) float32 rows."""
-        parts = [self._runtime(row[None]) for row in batch]
-        return Outputs(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        outputs = [self._runtime(row[None]) for row in batch]
+        return Outputs(*(np.concatenate(each) for each in zip(*outputs, strict=True)))
 
 
 def relative_difference(ours: Outputs, theirs: Outputs) -> float:

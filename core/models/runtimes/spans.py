@@ -1,4 +1,4 @@
-"""Owns how far a change in a window of the picture reaches, map by map; computes no map."""
+"""How far a change in a window of the picture reaches, map by map; computes no map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from core.models.runtimes.operations import Size, Stencil
 
 # What work on a part of a map costs, by torch, for one of a whole map, compiled: parts are small,
 # and the cells around them are copied.
-_COST_ON_PARTS = 2.0
+_COST_ON_WINDOWS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def gain(beginning: Beginning, size: Size, window: Size, whole: float) -> float:
         spans(beginning, side, axis, Span(((side - length) // 2,), length))
         for axis, (side, length) in enumerate(zip(size, window, strict=True))
     ]
-    saved = on_parts = 0.0
+    saved = on_windows = 0.0
     for operation in beginning.operations:
         height, width = (axis[operation.name].length for axis in middle)
         saved += operation.work
-        on_parts += operation.work * height * width / (operation.size[0] * operation.size[1])
-    return whole / (whole - saved + _COST_ON_PARTS * on_parts)
+        on_windows += operation.work * height * width / (operation.size[0] * operation.size[1])
+    return whole / (whole - saved + _COST_ON_WINDOWS * on_windows)
 
 
 def _reached(span: Span, stencil: Stencil, cells: int) -> Span:

@@ -1,4 +1,4 @@
-"""Owns where in a network its features and its last feature maps are; found by watching it run."""
+"""Find the port of the features and the last feature maps, by watching one forward."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

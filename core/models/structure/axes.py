@@ -1,4 +1,4 @@
-"""Owns which axis of an activation is what; refuses to know where activations come from.
+"""`Axes`: which axis of an activation is batch, channels, rows, columns or tokens.
 
 Channels are counted from the end, with the batch axis first, so that windows of one picture, which
 make more rows, change nothing: -3 are those of maps (B, C, h, w), -1 those of maps (B, h, w, C), of

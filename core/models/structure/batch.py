@@ -1,4 +1,4 @@
-"""Owns where the pictures of a batch are in what enters and leaves each layer: measured."""
+"""The batch axis of what enters and leaves each layer, measured with two and three pictures."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Owns how the channel axis passes through torch's operators; refuses to know whole networks.
+"""How the channel axis passes through torch's operators, one rule per kind of operator.
 
 One rule per kind of operator. Axes are counted from the end (see `core.models.structure.axes`).
 """

@@ -1,4 +1,4 @@
-"""Owns what is known of where things are in one network: features, maps, the axes of each port."""
+"""`Chart`: the features, the feature maps and the axes of each port of one network."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ def chart(module: nn.Module, rows: Tensor, said: Port | None) -> Chart:
 
 def _anatomy(module: nn.Module, rows: Tensor, batch: Batching) -> Anatomy | None:
     try:
-        return anatomy(module, rows, _with_parts(batch))
+        return anatomy(module, rows, _with_windows(batch))
     except Exception as error:  # the network's own, or torch's: it may run where it is not watched
         _log.info("cannot be watched operator by operator: %s", first_line(error))
         return None
@@ -91,12 +91,12 @@ def _layout(batch: Batching, found: Anatomy | None) -> Layout:
     known = found.axes if found else {}
     axes = {
         port: known.get(port) or axes_of(batch.shapes[port], None, batch=axis)
-        for port, axis in _with_parts(batch).items()
+        for port, axis in _with_windows(batch).items()
     }
     return Layout(axes, batch.problems)
 
 
-def _with_parts(batch: Batching) -> dict[Port, int]:
+def _with_windows(batch: Batching) -> dict[Port, int]:
     """Also of the ports whose rows are parts of pictures, such as windows."""
     return {**batch.axes, **{port: 0 for port, problem in batch.problems.items() if not problem}}
 

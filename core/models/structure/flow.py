@@ -1,7 +1,4 @@
-"""Owns one forward as a graph: which operator fed which, and where the layers begin and end.
-
-Refuses to know what is read out of the graph.
-"""
+"""One forward as a graph: which operator fed which, and where the layers begin and end."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext

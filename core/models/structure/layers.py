@@ -1,4 +1,4 @@
-"""Owns finding the layers of a module by name and by the order in which they run; no weights."""
+"""Find the layers of a module by name, and in the order in which they run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager

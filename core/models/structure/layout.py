@@ -1,4 +1,4 @@
-"""Owns how what enters and leaves the layers of one network lies, and what cannot be read there."""
+"""`Layout`: the axes of every port of one network, and why some cannot be read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

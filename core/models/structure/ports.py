@@ -1,4 +1,4 @@
-"""Owns what enters and leaves a layer while the network runs: captured, or as a leaf of a graph."""
+"""`Port`: what enters or leaves a layer, captured, or exchanged for a leaf of a graph."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -124,9 +124,9 @@ def _exchanged(value: Any, first: Tensor, other: Tensor) -> Any:
         return other
     if not isinstance(value, list | tuple):
         return value
-    parts = [_exchanged(each, first, other) for each in value]
+    items = [_exchanged(each, first, other) for each in value]
     # A named tuple takes its fields one by one.
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
 
 
 @contextmanager

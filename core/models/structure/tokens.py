@@ -1,4 +1,4 @@
-"""Owns where among a network's tokens those of a grid are: others are joined to them on the way."""
+"""Which tokens of a sequence are those of a grid, where others are joined to them."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -109,4 +109,4 @@ def test_reading_is_unwatched_again_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), Reads(rows) as reads:
         raise ZeroDivisionError
     rows.tolist()
-    assert reads.places == ()
+    assert reads.locations == ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.fuzz.models.making import model_folder
+from tests.fuzz.models.generator import model_folder
 from tests.fuzz.models.trials import Trials
 
 _SHOWN = 3

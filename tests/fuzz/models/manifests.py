@@ -1,4 +1,4 @@
-"""Makes `model.toml`: as people write it, misspelt, of wrong types, in other encodings."""
+"""Makes `model.toml`: as people write it, misspelled, of wrong types, in other encodings."""
 
 import random
 import re
@@ -127,14 +127,14 @@ def _twice(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
     return lines[:at] + lines[at : at + 1] + lines[at:], f"twice {lines[at] if lines else ''!r:.40}"
 
 
-def _misspelt(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
+def _misspelled(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
     at = _any(rng, lines)
     line = lines[at]
     letters = [i for i, c in enumerate(line.partition("=")[0]) if c.isalpha()]
     if letters:
         i = rng.choice(letters)
         line = line[:i] + rng.choice(("", line[i] * 2, "x", line[i].upper())) + line[i + 1 :]
-    return [*lines[:at], line, *lines[at + 1 :]], f"misspelt {line!r:.40}"
+    return [*lines[:at], line, *lines[at + 1 :]], f"misspelled {line!r:.40}"
 
 
 def _value(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
@@ -154,10 +154,10 @@ def _path(rng: random.Random, lines: Lines) -> tuple[Lines, str]:
 
 
 def _set(rng: random.Random, lines: Lines, pattern: str, value: str) -> tuple[Lines, str]:
-    places = [i for i, line in enumerate(lines) if " = " in line and re.match(pattern, line)]
-    if not places:
+    indices = [i for i, line in enumerate(lines) if " = " in line and re.match(pattern, line)]
+    if not indices:
         return lines, "as it was"
-    at = rng.choice(places)
+    at = rng.choice(indices)
     line = f"{lines[at].partition(' = ')[0]} = {value}"
     return [*lines[:at], line, *lines[at + 1 :]], f"{line:.60}"
 
@@ -241,7 +241,7 @@ def _quoted(text: str) -> str:
 _STEPS: tuple[Callable[[random.Random, Lines], tuple[Lines, str]], ...] = (
     _lost,
     _twice,
-    _misspelt,
+    _misspelled,
     _value,
     _value,
     _value,

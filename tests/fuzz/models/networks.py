@@ -8,12 +8,12 @@ from tests.fuzz.models.folder import Files
 from tests.fuzz.models.labels import CLASSES
 from tests.fuzz.models.statements import (
     BODY,
-    GREEDY,
+    CONDITIONAL,
     HEADS,
+    HUGE,
     IN_FORWARD,
     IN_INIT,
     LAST,
-    MOODY,
     TAILS,
 )
 
@@ -111,8 +111,8 @@ def odd_network(rng: random.Random, files: Files) -> Odd:
             note = rng.choice(IN_FORWARD)
             body = rng.choice((BODY.replace(LAST, note), note))
         case 4:
-            note = rng.choice(MOODY)
-            body = BODY.replace(LAST, note) if rng.random() < 0.3 else _moody(note)
+            note = rng.choice(CONDITIONAL)
+            body = BODY.replace(LAST, note) if rng.random() < 0.3 else _conditional(note)
         case 5:
             init = note = rng.choice(IN_INIT)
         case 6:
@@ -120,7 +120,7 @@ def odd_network(rng: random.Random, files: Files) -> Odd:
         case 7:
             tail = note = rng.choice(TAILS)
         case 8 if rng.random() < 0.2:
-            greedy, note = True, rng.choice(GREEDY)
+            greedy, note = True, rng.choice(HUGE)
             body = BODY.replace(LAST, note)
         case _:
             content, note = _odd_file(rng, _filled("", "pass", BODY, "").encode())
@@ -131,7 +131,7 @@ def odd_network(rng: random.Random, files: Files) -> Odd:
     return Odd(f"net.py with {note[:60]!r}", greedy, alone)
 
 
-def _moody(condition: str) -> str:
+def _conditional(condition: str) -> str:
     first, *rest = condition.splitlines()
     return "\n".join((first, *rest[:-1], BODY))
 

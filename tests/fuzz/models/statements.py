@@ -98,12 +98,12 @@ IN_FORWARD = (
     "assert False, 'Error: first\\n  File second'",
     "yield self.fc1(x)",
 )
-MOODY = tuple(
+CONDITIONAL = tuple(
     f"if {when}:\n    {what}\nreturn self.fc1(x)"
     for when in ("x.max() < 0.9 and x.min() > 0.1", "not torch.is_grad_enabled() and len(x) == 1")
     for what in (f"raise ValueError({ASKED_FOR!r})", f"import sys; sys.exit({ASKED_FOR!r})")
 )
-GREEDY = (
+HUGE = (
     "return torch.zeros(len(x), 10**13)",
     "return torch.zeros(1).expand(len(x), 10**12)",
     "return self.fc1(x.repeat(10**10, 1))",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fuzz.models.campaign import FolderCampaign
 from tests.fuzz.models.folder import Files, Known, ModelFolder
-from tests.fuzz.models.making import model_folder
+from tests.fuzz.models.generator import model_folder
 from tests.fuzz.models.trial import text_faults
 from tests.fuzz.models.trials import Trials
 

@@ -180,4 +180,4 @@ def test_a_window_as_large_as_the_picture_costs_more_than_a_whole_forward(
 ) -> None:
     _, network = awkward
     assert gain(network.beginning, network.size, network.size, network._whole) < 1
-    assert spans_module._COST_ON_PARTS > 1
+    assert spans_module._COST_ON_WINDOWS > 1

@@ -1,4 +1,4 @@
-"""Makes vectors like a network's features of photos: real ones, moved by differences of real ones.
+"""Any number of vectors like features of photos: real ones, perturbed by differences of others.
 
 Centers are EfficientNet-Lite0's features of seeded random crops of six photos, half of them
 mirrored. A vector is a center plus 0.3 x each of two differences between features of crops of the
@@ -26,13 +26,13 @@ _CROPS = 240
 
 _BLOCK = 8192
 _BATCH = 8
-_MOVE = 0.3
+_SCALE = 0.3
 _NOISE = 0.1
 
 
 @dataclass(frozen=True)
 class Features:
-    """Real ones.
+    """Features of crops of photos.
 
     Attributes:
         rows: (photos, crops, D).
@@ -49,14 +49,14 @@ class Features:
         known = self.rows[:, : -(_CROPS // 6)]
         for start in range(0, count, _BLOCK):
             random = np.random.default_rng([0, start])
-            yield self._moved(known, random)[: count - start]
+            yield self._perturbed(known, random)[: count - start]
 
     def queries(self, count: int) -> Rows:
         """(count, D) around crops that are not stored."""
         held_out = self.rows[:, -(_CROPS // 6) :]
-        return self._moved(held_out, np.random.default_rng([1]))[:count]
+        return self._perturbed(held_out, np.random.default_rng([1]))[:count]
 
-    def _moved(self, centers: Rows, random: np.random.Generator) -> Rows:
+    def _perturbed(self, centers: Rows, random: np.random.Generator) -> Rows:
         """(8192, D): the same whatever number of them is taken."""
         photo = random.integers(len(centers), size=_BLOCK)
 
@@ -65,21 +65,21 @@ class Features:
 
         rows = draw(centers)
         for _ in range(2):
-            rows = rows + np.float32(_MOVE) * (draw(self.rows) - draw(self.rows))
+            rows = rows + np.float32(_SCALE) * (draw(self.rows) - draw(self.rows))
         spread = _NOISE * self.rows.std((0, 1))
         rows += spread * random.standard_normal(rows.shape, dtype=np.float32)
         return np.maximum(rows, 0, out=rows)
 
 
-def real_features(file: Path) -> Features:
-    """Those of the crops; kept in a file, as they take half a minute."""
+def photo_features(file: Path) -> Features:
+    """Features of seeded crops; kept in a file, as they take half a minute."""
     if not file.exists():
         np.save(file, _run())
     return Features(np.load(file))
 
 
 def crops(photo: NDArray[np.uint8], count: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Random parts of a photo, a quarter to two thirds of each side, half of them mirrored."""
+    """Random crops of a photo, a quarter to two thirds of each side, half of them mirrored."""
     random = np.random.default_rng(seed)
     for _ in range(count):
         height, width = (int(side * random.uniform(0.25, 0.67)) for side in photo.shape[:2])
@@ -94,6 +94,7 @@ def _run() -> Rows:
     found = []
     for number, photo in enumerate(arrays()):
         views = [model.spec.preprocess(crop) for crop in crops(photo, _CROPS, number)]
-        parts = [views[start : start + _BATCH] for start in range(0, _CROPS, _BATCH)]
-        found.append(np.concatenate([model.forward(torch.stack(part)).features for part in parts]))
+        batches = [views[start : start + _BATCH] for start in range(0, _CROPS, _BATCH)]
+        features = [model.forward(torch.stack(batch)).features for batch in batches]
+        found.append(np.concatenate(features))
     return np.stack(found).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Builds one index and measures it: `python -m benchmarks.rivals NAME FOLDER COUNT DIM LIMIT_S`.
+"""Builds one index and measures it: `python -m benchmarks.indexes NAME FOLDER COUNT DIM LIMIT_S`.
 
 A process of its own for each, so that its memory is its own; prints one line of JSON.
 """
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lifelike import Rows
-from benchmarks.scene import COLLECTION, QUERIES, K, Scene
+from benchmarks.dataset import COLLECTION, QUERIES, Dataset, K
+from benchmarks.photo_features import Rows
 
 Search = Callable[[Rows], np.ndarray]
-"""(D,) -> (K,) places."""
+"""(D,) -> (K,) row numbers."""
 
 _TARGET = 0.99
 _EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
@@ -54,7 +54,7 @@ class Clock:
             raise TooSlow(f"given up after {self.s:.0f} s with {share:.0%} of the vectors")
 
 
-def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
+def ours(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     """The index over the real store, and what the engine asks, items and all."""
     from core.gallery.index.index import VectorIndex
     from core.gallery.index.ranking import nearest
@@ -62,16 +62,16 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     from core.gallery.sqlite.local import Source
     from core.gallery.sqlite.store import Store
 
-    store = Store(scene.database, lambda *_: None)
+    store = Store(dataset.database, lambda *_: None)
     collection = store.collection(COLLECTION)
     key = collection.key
     live, labels = store.live(key)
-    file = scene.folder / "index"
+    file = dataset.folder / "index"
     file.unlink(missing_ok=True)
     before = resident_mib()
     clock.start()
     index = VectorIndex.open(
-        file, scene.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
+        file, dataset.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
     )
     index.wait()
     built = {"build_s": clock.s, "resident_mib": grown(before), "said": index.recall}
@@ -87,15 +87,15 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
         return np.array([int(each.item.id) for each in found])
 
     way = "approximate" if index.approximate else "exact"
-    yield {"name": f"ours, {way}"} | built | measured(scene, alone)
-    yield {"name": f"ours, {way}, with the items"} | built | measured(scene, whole)
+    yield {"name": f"ours, {way}"} | built | measured(dataset, alone)
+    yield {"name": f"ours, {way}, with the items"} | built | measured(dataset, whole)
     if index.approximate:
-        yield {"name": "ours, exact=true"} | built | measured(scene, exact)
+        yield {"name": "ours, exact=true"} | built | measured(dataset, exact)
     started = time.perf_counter()
     index.save(file)
     saved_s, started = time.perf_counter() - started, time.perf_counter()
     again = VectorIndex.open(
-        file, scene.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
+        file, dataset.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
     )
     again.wait()
     yield {"saved_s": saved_s, "opened_s": time.perf_counter() - started}
@@ -104,66 +104,66 @@ def ours(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     store.close()
 
 
-def faiss_flat(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
+def faiss_flat(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     import faiss
 
-    index, before = faiss.IndexFlatL2(scene.dim), resident_mib()
+    index, before = faiss.IndexFlatL2(dataset.dim), resident_mib()
     clock.start()
-    for start, stop in scene.blocks():
-        index.add(scene.block(start, stop))
+    for start, stop in dataset.blocks():
+        index.add(dataset.block(start, stop))
     built = {"build_s": clock.s, "resident_mib": grown(before)}
     search = _of_faiss(index)
-    yield {"name": "FAISS flat"} | built | measured(scene, search)
+    yield {"name": "FAISS flat"} | built | measured(dataset, search)
 
 
-def faiss_hnsw(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
+def faiss_hnsw(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     import faiss
 
-    index, before = faiss.IndexHNSWFlat(scene.dim, 32), resident_mib()
+    index, before = faiss.IndexHNSWFlat(dataset.dim, 32), resident_mib()
     clock.start()
-    for start, stop in scene.blocks(2048):
-        index.add(scene.block(start, stop))
-        clock.check(stop / scene.count)
+    for start, stop in dataset.blocks(2048):
+        index.add(dataset.block(start, stop))
+        clock.check(stop / dataset.count)
     built = {"build_s": clock.s, "resident_mib": grown(before)}
 
     def effort(ef: int) -> None:
         index.hnsw.efSearch = ef
 
     search = _of_faiss(index)
-    ef = tuned(scene, search, effort)
+    ef = tuned(dataset, search, effort)
     name = f"FAISS HNSW, M = 32, ef = {ef}"
-    yield {"name": name} | built | measured(scene, search)
+    yield {"name": name} | built | measured(dataset, search)
 
 
-def hnswlib(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
+def hnswlib(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     import hnswlib
 
     before = resident_mib()
     clock.start()
-    index = hnswlib.Index("l2", scene.dim)
-    index.init_index(scene.count, M=16, ef_construction=200)
-    for start, stop in scene.blocks(2048):
-        index.add_items(scene.block(start, stop), np.arange(start, stop))
-        clock.check(stop / scene.count)
+    index = hnswlib.Index("l2", dataset.dim)
+    index.init_index(dataset.count, M=16, ef_construction=200)
+    for start, stop in dataset.blocks(2048):
+        index.add_items(dataset.block(start, stop), np.arange(start, stop))
+        clock.check(stop / dataset.count)
     built = {"build_s": clock.s, "resident_mib": grown(before)}
 
     def search(query: Rows) -> np.ndarray:
         found: np.ndarray = index.knn_query(query[None], K, num_threads=1)[0][0]
         return found
 
-    ef = tuned(scene, search, index.set_ef)
-    yield {"name": f"hnswlib, M = 16, ef = {ef}"} | built | measured(scene, search)
+    ef = tuned(dataset, search, index.set_ef)
+    yield {"name": f"hnswlib, M = 16, ef = {ef}"} | built | measured(dataset, search)
 
 
-def usearch(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
+def usearch(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     from usearch.index import Index
 
     before = resident_mib()
     clock.start()
-    index = Index(ndim=scene.dim, metric="l2sq", dtype="f32")
-    for start, stop in scene.blocks(2048):
-        index.add(np.arange(start, stop), scene.block(start, stop))
-        clock.check(stop / scene.count)
+    index = Index(ndim=dataset.dim, metric="l2sq", dtype="f32")
+    for start, stop in dataset.blocks(2048):
+        index.add(np.arange(start, stop), dataset.block(start, stop))
+        clock.check(stop / dataset.count)
     built = {"build_s": clock.s, "resident_mib": grown(before)}
 
     def effort(ef: int) -> None:
@@ -172,12 +172,12 @@ def usearch(scene: Scene, clock: Clock) -> Iterator[dict[str, Any]]:
     def search(query: Rows) -> np.ndarray:
         return np.asarray(index.search(query, K).keys).astype(np.int64)
 
-    ef = tuned(scene, search, effort)
-    yield {"name": f"usearch, M = 16, ef = {ef}"} | built | measured(scene, search)
+    ef = tuned(dataset, search, effort)
+    yield {"name": f"usearch, M = 16, ef = {ef}"} | built | measured(dataset, search)
 
 
 OURS = "ours"
-RIVALS = {
+INDEXES = {
     OURS: ours,
     "FAISS flat": faiss_flat,
     "FAISS HNSW": faiss_hnsw,
@@ -186,21 +186,21 @@ RIVALS = {
 }
 
 
-def tuned(scene: Scene, search: Search, effort: Callable[[int], None]) -> int:
+def tuned(dataset: Dataset, search: Search, effort: Callable[[int], None]) -> int:
     """The least effort that reaches the target recall, or the most there is."""
     for ef in _EFFORTS:
         effort(ef)
-        if scene.recall([search(query) for query in scene.queries()]) >= _TARGET:
+        if dataset.recall([search(query) for query in dataset.queries()]) >= _TARGET:
             break
     return ef
 
 
-def measured(scene: Scene, search: Search) -> dict[str, float]:
+def measured(dataset: Dataset, search: Search) -> dict[str, float]:
     """Recall, and latency and rate of single queries from one client and from four."""
-    queries = scene.queries()
+    queries = dataset.queries()
     end = time.perf_counter() + _PATIENCE_S
     found = [search(query) for query in queries if time.perf_counter() < end]
-    recall = scene.recall(found)
+    recall = dataset.recall(found)
     one, four = _drive(search, queries, 1), _drive(search, queries, 4)
     return {
         "recall": recall,
@@ -267,11 +267,11 @@ def grown(before: float) -> float:
 
 def main() -> None:
     name, folder, count, dim, limit_s = sys.argv[1:]
-    scene = Scene(Path(folder), int(count), int(dim))
+    dataset = Dataset(Path(folder), int(count), int(dim))
     rows: list[dict[str, Any]] = []
     note = ""
     try:
-        rows += RIVALS[name](scene, Clock(float(limit_s)))
+        rows += INDEXES[name](dataset, Clock(float(limit_s)))
     except TooSlow as error:
         note = str(error)
     print(json.dumps({"rows": rows, "note": note}))

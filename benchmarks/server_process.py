@@ -1,4 +1,4 @@
-"""Owns a server process under test: start, pause, resume, stop, and what it used."""
+"""A server process under test: start, pause, resume, stop, and what it used."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from types import TracebackType
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-class Contestant:
+class ServerProcess:
     """A process and its children. While paused it takes no processor time from the others."""
 
     def __init__(self, command: list[str], port: int, ready_path: str, **environment: str) -> None:
@@ -32,7 +32,7 @@ class Contestant:
         )
         self._wait(ready_path)
 
-    def __enter__(self) -> "Contestant":
+    def __enter__(self) -> "ServerProcess":
         return self
 
     def __exit__(

@@ -1,6 +1,6 @@
-"""Owns a folder with what an index benchmark needs: vectors, queries, their true neighbors.
+"""`Dataset`: vectors, queries and their true neighbors, as files and as items of a store.
 
-And the same vectors as items of a real store, with a thumbnail of the usual size.
+The items have a thumbnail of the usual size.
 """
 
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lifelike import Features, Rows
+from benchmarks.photo_features import Features, Rows
 from benchmarks.photos import arrays
 from core.compute.thumbnails import reduce
 from core.gallery.records import CollectionSpec, NewItem, Put, StoredPrediction, Written
@@ -25,8 +25,8 @@ _UNDER_WAY = 512
 _BLOCK = 8192
 
 
-class Scene:
-    """A folder for one size.
+class Dataset:
+    """A folder with the files of one size.
 
     Args:
         folder: made if it is missing; what is there already is taken as it is.
@@ -91,22 +91,16 @@ class Scene:
             rough = (rows**2).sum(1) - 2 * queries @ rows.T
             few = min(_CANDIDATES, len(rows))
             for i, near in enumerate(np.argpartition(rough, few - 1, axis=1)[:, :few]):
-                away = self.away(queries[i], rows[near])
-                best[i] = np.sort(np.concatenate([best[i], away]))[:K]
+                distances = _distances(queries[i], rows[near])
+                best[i] = np.sort(np.concatenate([best[i], distances]))[:K]
         return np.array([each[-1] for each in best])
 
-    @staticmethod
-    def away(query: Rows, rows: Rows) -> np.ndarray:
-        """True Euclidean distances."""
-        distances: np.ndarray = np.sqrt(((rows.astype(np.float64) - query) ** 2).sum(1))
-        return distances
-
     def recall(self, found: list[np.ndarray]) -> float:
-        """Share of the true neighbors among (K,) places for each of the first queries."""
+        """Share of the true neighbors among (K,) row numbers for each of the first queries."""
         hits = 0
-        for query, radius, places in zip(self.queries(), self.radii(), found, strict=False):
-            rows = np.concatenate([self.block(place, place + 1) for place in places.tolist()])
-            hits += int((self.away(query, rows) <= radius * (1 + 1e-7)).sum())
+        for query, radius, numbers in zip(self.queries(), self.radii(), found, strict=False):
+            rows = np.concatenate([self.block(number, number + 1) for number in numbers.tolist()])
+            hits += int((_distances(query, rows) <= radius * (1 + 1e-7)).sum())
         return hits / (K * len(found))
 
     def store(self) -> float | None:
@@ -121,9 +115,9 @@ class Scene:
         waiting: deque[Future[Written]] = deque()
         thumbnails = [reduce(photo).thumbnail for photo in arrays()]
         for start, stop in self.blocks():
-            for place, row in enumerate(self.block(start, stop), start):
-                thumbnail = thumbnails[place % len(thumbnails)]
-                waiting.append(store.write(Put(COLLECTION, _item(place, row, thumbnail))))
+            for number, row in enumerate(self.block(start, stop), start):
+                thumbnail = thumbnails[number % len(thumbnails)]
+                waiting.append(store.write(Put(COLLECTION, _item(number, row, thumbnail))))
                 if len(waiting) == _UNDER_WAY:
                     waiting.popleft().result()
         for each in waiting:
@@ -132,6 +126,12 @@ class Scene:
         store.close()
         done.touch()
         return rate
+
+
+def _distances(query: Rows, rows: Rows) -> np.ndarray:
+    """Euclidean, in float64."""
+    distances: np.ndarray = np.sqrt(((rows.astype(np.float64) - query) ** 2).sum(1))
+    return distances
 
 
 def _spec(dim: int) -> CollectionSpec:
@@ -147,12 +147,12 @@ def _spec(dim: int) -> CollectionSpec:
     )
 
 
-def _item(place: int, row: Rows, thumbnail: bytes) -> NewItem:
+def _item(number: int, row: Rows, thumbnail: bytes) -> NewItem:
     return NewItem(
-        id=f"{place:08d}",
-        label=f"label {place % 10}",
+        id=f"{number:08d}",
+        label=f"label {number % 10}",
         metadata={},
-        sha256=f"{place:064x}",
+        sha256=f"{number:064x}",
         width=500,
         height=375,
         prediction=StoredPrediction(0, "something", 0.5),

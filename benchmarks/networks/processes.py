@@ -1,4 +1,4 @@
-"""Owns a process for each network, so that a crash is one row; refuses to know what is checked."""
+"""A process for each network, so that a crash is one row."""
 
 import contextlib
 import multiprocessing

@@ -1,7 +1,7 @@
-"""Classify's p99 with and without a t-SNE running in the service: `python -m benchmarks.beside`.
+"""Classify's p99 with and without a t-SNE running: `python -m benchmarks.interference`.
 
 The map is of Fashion-MNIST pictures, stored through the service in a collection of the example's
-network; classify runs the default model. Alone and beside take turns.
+network; classify runs the default model. Rounds with and without alternate.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.contestant import Contestant
 from benchmarks.machine import describe, table
+from benchmarks.server_process import ServerProcess
 from benchmarks.wrk import drive, script
 
 _ROOT = Path(__file__).parents[1]
-_RESULTS = _ROOT / "benchmarks" / "results" / "beside.md"
+_RESULTS = _ROOT / "benchmarks" / "results" / "interference.md"
 _PICTURES = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
 _PORT = 8931
 _COLLECTION = "/v1/collections/clothes"
@@ -74,10 +74,10 @@ def begin(url: str, seed: int) -> str:
 def measure(rounds: int, seconds: int, count: int) -> tuple[list[float], list[float]]:
     """p99 in ms of each round, alone and beside a map."""
     command = ["-m", "service", "serve", "--port", str(_PORT), "--log-level", "error"]
-    alone, beside = [], []
+    alone, contended = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
-        Contestant(
+        ServerProcess(
             command, _PORT, "/health/ready", SEETHROUGH_MODELS_DIR=str(_ROOT / "examples")
         ) as server,
     ):
@@ -87,14 +87,14 @@ def measure(rounds: int, seconds: int, count: int) -> tuple[list[float], list[fl
         for seed in range(rounds):
             alone.append(drive(url, lua, _CLIENTS, seconds).p99_ms)
             address = begin(server.url, seed)
-            beside.append(drive(url, lua, _CLIENTS, seconds).p99_ms)
+            contended.append(drive(url, lua, _CLIENTS, seconds).p99_ms)
             status = ask(address, None)["status"]
             if status != "running":
                 raise SystemExit(f"the map was {status} before the round was over")
             ask(address, None, method="DELETE")
             while ask(address, None)["status"] == "running":
                 time.sleep(0.2)
-    return alone, beside
+    return alone, contended
 
 
 def main() -> None:
@@ -104,19 +104,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of each latency run")
     parser.add_argument("--count", type=int, default=5000, help="pictures in the map")
     options = parser.parse_args()
-    alone, beside = measure(options.rounds, options.seconds, options.count)
-    ratio = statistics.median(b / a for a, b in zip(alone, beside, strict=True))
+    alone, contended = measure(options.rounds, options.seconds, options.count)
+    ratio = statistics.median(b / a for a, b in zip(alone, contended, strict=True))
     row = [
         f"{_CLIENTS} clients on efficientnet-lite0",
         f"{ratio:.2f}",
         "<= 2.5",
-        f"{statistics.median(beside):.0f}",
+        f"{statistics.median(contended):.0f}",
         f"{statistics.median(alone):.0f}",
     ]
     head = ["load", "ratio", "target", "beside a t-SNE, ms", "alone, ms"]
     _RESULTS.write_text(
         "# Classify beside a map\n\n"
-        f"`python -m benchmarks.beside` on {describe('openTSNE')}.\n\n"
+        f"`python -m benchmarks.interference` on {describe('openTSNE')}.\n\n"
         f"Classify's p99, medians of {options.rounds} rounds; the t-SNE is of {options.count} "
         "Fashion-MNIST "
         f"pictures.\n\n{table(head, [row])}\n",

@@ -1,4 +1,4 @@
-"""Owns the checks of a network's inside: activations, vectors of layers, the table of layers."""
+"""Checks of a network's layers: activations, pooled vectors, the layer table."""
 
 from torch import Tensor
 

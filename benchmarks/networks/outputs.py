@@ -1,4 +1,4 @@
-"""Owns the checks of what a network answers: logits, features, occlusion; one by one or batched."""
+"""Checks of a network's outputs: logits, features, occlusion; one by one or batched."""
 
 from typing import Final
 
@@ -23,8 +23,8 @@ def logits(subject: Subject) -> Cell:
 
 def features(subject: Subject) -> Cell:
     network, reference = subject.network, subject.reference
-    if network.beside:
-        theirs = reference.entering(subject.row, network.beside)
+    if network.head_layer:
+        theirs = reference.entering(subject.row, network.head_layer)
     else:
         theirs = reference.features(subject.row, network.head)
     return compared(subject.model.forward(subject.rows[:1]).features[0], theirs)
@@ -99,7 +99,7 @@ def _batch_of_gradients(subject: Subject) -> dict[str, Cell]:
     return cells
 
 
-def left_alone(subject: Subject) -> Cell:
+def unchanged(subject: Subject) -> Cell:
     before = subject.reference.module.state_dict()
     for name, tensor in subject.model.module.state_dict().items():
         if not torch.equal(tensor.double(), before[name].double()):
