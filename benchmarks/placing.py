@@ -20,10 +20,10 @@ from benchmarks.photos import arrays
 from benchmarks.projection import features
 from core.models.registry import standard_registry
 from core.models.sources import DEFAULT_MODEL
-from core.projection.methods import TSNE, fitting_perplexity
+from core.projection.methods import project
 from core.projection.neighbors import nearest
-from core.projection.placement import place
-from core.projection.project import project
+from core.projection.placing import place
+from core.projection.tsne import Tsne, fitting_perplexity
 from core.types import FloatArray
 
 _RESULTS = Path(__file__).parent / "results" / "placing.md"
@@ -100,10 +100,11 @@ def draws(pictures: Pictures, n: int, dims: int, *, count: int, placed: int) -> 
 
 def draw(known: FloatArray, labels: Labels, new: FloatArray, dims: int) -> Draw:
     perplexity = fitting_perplexity(len(known))
-    made = project(known, TSNE(dims=dims, perplexity=perplexity))
-    place(made.placement, new[:1])  # imports
+    made = project(known, Tsne(dims=dims, perplexity=perplexity))
+    assert made.placer is not None
+    place(made.placer, new[:1])  # imports
     start = time.perf_counter()
-    ours = np.concatenate([place(made.placement, row[None]) for row in new])
+    ours = np.concatenate([place(made.placer, row[None]) for row in new])
     ours_s = time.perf_counter() - start
     gradient = "auto" if dims == 2 else "bh"  # in three dimensions it has no other
     peer = openTSNE.TSNE(

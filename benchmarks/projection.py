@@ -23,10 +23,12 @@ from sklearn.manifold import TSNE as SKLEARN_TSNE
 
 from benchmarks.machine import describe, table
 from core.models.registry import standard_registry
-from core.projection.methods import PCA, TSNE
+from core.projection.method import Projection
+from core.projection.methods import project
 from core.projection.neighbors import nearest
-from core.projection.project import Projection, project
+from core.projection.pca import Pca
 from core.projection.quality import measure
+from core.projection.tsne import Tsne
 from core.render.map import plot
 from core.types import FloatArray
 
@@ -71,13 +73,13 @@ def features() -> tuple[FloatArray, NDArray[np.int64], tuple[str, ...]]:
 def makers(n: int, limit: int) -> dict[str, Callable[[FloatArray], FloatArray]]:
     """Ways to make a map of n points; up to the limit scikit-learn's t-SNE and three dimensions."""
     ways: dict[str, Callable[[FloatArray], FloatArray]] = {
-        OURS: lambda rows: project(rows, TSNE()).coordinates,
-        PRINCIPAL: lambda rows: project(rows, PCA()).coordinates,
+        OURS: lambda rows: project(rows, Tsne()).coordinates,
+        PRINCIPAL: lambda rows: project(rows, Pca()).coordinates,
         UMAP: lambda rows: umap.UMAP().fit_transform(rows),
     }
     if n <= limit:
         ways[SKLEARN] = lambda rows: SKLEARN_TSNE().fit_transform(rows)
-        ways[OURS_3D] = lambda rows: project(rows, TSNE(dims=3)).coordinates
+        ways[OURS_3D] = lambda rows: project(rows, Tsne(dims=3)).coordinates
     return ways
 
 
@@ -143,7 +145,7 @@ def main() -> None:
     vectors, numbers, names = features()
     umap.UMAP().fit_transform(vectors[:5000])  # compiled once; small sets take another way
     umap.UMAP().fit_transform(vectors[:500])
-    project(vectors[:200], TSNE(iterations=1))  # imports openTSNE
+    project(vectors[:200], Tsne(iterations=1))  # imports openTSNE
     rows = []
     for n in options.sizes:
         made = {
@@ -151,7 +153,7 @@ def main() -> None:
             for name, make in makers(n, options.limit).items()
         }
         rows += [row(entry, made[OURS]) for entry in made.values()]
-    whole = project(vectors[:_DRAWN], TSNE())
+    whole = project(vectors[:_DRAWN], Tsne())
     draw(whole, [names[number] for number in numbers[:_DRAWN]])
     head = [
         "points",

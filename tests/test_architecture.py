@@ -21,7 +21,7 @@ MAY_USE: Mapping[str, str] = {
     "core.gallery": "errors types",
     "core.gallery.index": "errors types gallery",
     "core.gallery.sqlite": "errors types gallery gallery.index",
-    "core.projection": "errors checks types",
+    "core.projection": "errors types fields",
     "core.models.structure": "errors checks",
     "core.models.runtimes": "errors types models.structure",
     "core.models": "errors types models.structure models.runtimes",

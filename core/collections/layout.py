@@ -11,7 +11,7 @@ from core.gallery.gallery import Gallery, every_item
 from core.gallery.records import Collection, Item, StoredProjection
 from core.images.decode import decode
 from core.projection.jobs import Loaded
-from core.projection.methods import fitting_perplexity
+from core.projection.methods import PROJECTION_METHODS
 from core.projection.request import Request
 from core.projection.result import Result
 from core.projection.sample import stratified
@@ -81,7 +81,7 @@ def _write(gallery: Gallery, collection: str, request: Request, file: Path) -> l
     if request.sample is not None:
         everything = list(every_item(gallery, collection))
         labels = [item.label for item in everything]
-        chosen = stratified(labels, request.sample, seed=request.method.seed)
+        chosen = stratified(labels, request.sample, seed=request.parameters.seed)
         ids = [everything[index].id for index in chosen]
     items: list[Item] = []
     with file.open("wb") as rows:
@@ -107,7 +107,7 @@ def drawn(gallery: Gallery, stored: StoredProjection, result: Result, how: Plot)
 
 
 def _title(stored: StoredProjection, result: Result) -> str:
-    method = {"pca": "PCA", "tsne": "t-SNE"}[stored.parameters["method"]]
+    method = PROJECTION_METHODS[stored.parameters["method"]].title
     trust = f"trustworthiness {result.trustworthiness:.3f}"
     return f"{stored.collection}: {method} of {len(result.ids)} items, {trust}"
 
@@ -138,10 +138,11 @@ class _Thumbnails(Sequence[Pixels | None]):
             return None
 
 
-def defaults(parameters: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
-    """What is not said of a t-SNE map, as it fits the collection."""
-    if parameters.get("method") != "tsne":
+def defaults(parameters: Mapping[str, Any], collection: Collection) -> Mapping[str, Any]:
+    """What is not said of a map, as it fits the collection."""
+    method = PROJECTION_METHODS.get(parameters.get("method", ""))
+    if method is None:
         return {}
     count, sample = collection.count, parameters.get("sample")
-    fitting = {"perplexity": fitting_perplexity(count if sample is None else min(count, sample))}
-    return fitting | ({"metric": "cosine"} if collection.spec.metric == "cosine" else {})
+    points = count if sample is None else min(count, sample)
+    return method.fitting(points, collection.spec.metric == "cosine")

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,8 +18,9 @@ from core.gallery.gallery import Gallery, Tick
 from core.gallery.queries import Neighbor, Query
 from core.gallery.records import ENDED, StoredProjection
 from core.projection.jobs import Job, Jobs
-from core.projection.placement import from_bytes, place
-from core.projection.request import Request
+from core.projection.method import Placer
+from core.projection.placing import from_bytes, place
+from core.projection.request import Request, method_named
 from core.projection.result import Result
 from core.types import FloatArray, ImageSource
 
@@ -118,7 +119,7 @@ class Projector:
         request = Request.of({**defaults(parameters, found), **parameters})
         request.check(found.count, found.spec.dim)
         for known in await self.list(collection):
-            same = known.stored.parameters == request.parameters()
+            same = known.stored.parameters == request.to_json()
             if same and not known.stale and known.stored.status not in ("failed", "cancelled"):
                 return known, False
         read = partial(load, self._gallery, collection, request)
@@ -216,17 +217,22 @@ class Projector:
 
         Raises:
             UnknownCollection, UnknownItem, UnknownProjection: no such name or id.
-            Conflict: the map is not done, or of another network than the collection is now.
+            Conflict: the map is not done, of another network than the collection is now, or made by
+                a method that places nothing.
             ImageRefused, InvalidValue, Unavailable, DeadlinePassed.
         """
         async with self._bridge.admitted(call):
             kept, state = await self._curator.read(self._gallery.projected, collection, id)
-            if kept is None or state is None:
+            if kept is None:
                 raise await self._not_done(collection, id)
+            method = method_named((await self.get(collection, id)).stored.parameters["method"])
+            if state is None or method.placer is None:
+                raise Conflict(f"in a map by {method.title} no new points can be placed")
+            placer = partial(from_bytes, state, method.placer)
             point = await self._finder.locate(collection, seed, "features", call)
             with call.measure("place"):
                 return await self._curator.read(
-                    self._place, collection, kept, state, point, call.check
+                    self._place, collection, kept, placer, point, call.check
                 )
 
     # ---- inside ----
@@ -258,7 +264,7 @@ class Projector:
         stored = StoredProjection(
             id=job.id,
             collection=job.collection,
-            parameters=job.request.parameters(),
+            parameters=job.request.to_json(),
             status=job.state,
             reason=job.reason,
             count=job.count,
@@ -275,11 +281,11 @@ class Projector:
             self._gallery.keep_projection(failed).result()
 
     def _place(
-        self, collection: str, kept: bytes, state: bytes, point: Point, tick: Tick
+        self, collection: str, kept: bytes, placer: Callable[[], Placer], point: Point, tick: Tick
     ) -> Placed:
         result = Result.from_bytes(kept)
         try:
-            (coordinates,) = place(from_bytes(state), point.vector[None])
+            (coordinates,) = place(placer(), point.vector[None])
         except ValueError as error:
             raise ModelMismatch(f"the map is of other vectors: {error}") from error
         places = {id: index for index, id in enumerate(result.ids)}

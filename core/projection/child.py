@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 
 from core.errors import InvalidValue
-from core.projection.placement import to_bytes
-from core.projection.progress import part
-from core.projection.project import project
+from core.projection.methods import project
+from core.projection.placing import to_bytes
 from core.projection.quality import measure
 from core.projection.request import Request
 from core.projection.result import Result
+from core.projection.vectors import part
 
 ASKED: Final = "asked.json"
 VECTORS: Final = "vectors.f32"
@@ -34,17 +34,19 @@ def compute(folder: Path, threads: int) -> None:
     """Lay out what is in the folder, and put there what comes of it.
 
     Args:
-        folder: holds ASKED and VECTORS, (n, D) float32; RESULT and PLACEMENT are written.
+        folder: holds ASKED and VECTORS, (n, D) float32; RESULT is written, and PLACEMENT where new
+            vectors can be placed.
         threads: of the computation.
     """
     asked = json.loads((folder / ASKED).read_text(encoding="utf-8"))
     request = Request.of(asked["parameters"])
     vectors = np.fromfile(folder / VECTORS, dtype=np.float32).reshape(-1, asked["dim"])
-    made = project(vectors, request.method, threads=threads, progress=part(tell, 0, _QUALITY_FROM))
+    progress = part(tell, 0, _QUALITY_FROM)
+    made = project(vectors, request.parameters, threads=threads, progress=progress)
     quality = measure(
         vectors,
         made.coordinates,
-        metric=getattr(request.method, "metric", "euclidean"),
+        metric=made.metric,
         threads=threads,
         progress=part(tell, _QUALITY_FROM, 1),
     )
@@ -59,10 +61,10 @@ def compute(folder: Path, threads: int) -> None:
         knn_preservation=kept.mean,
         neighbors=kept.neighbors,
         asked=trust.asked,
-        explained_variance_ratio=made.explained_variance_ratio,
-        kl_divergence=made.kl_divergence,
+        extras=made.extras,
     )
-    (folder / PLACEMENT).write_bytes(to_bytes(made.placement))
+    if made.placer is not None:
+        (folder / PLACEMENT).write_bytes(to_bytes(made.placer))
     (folder / RESULT).write_bytes(result.to_bytes())
 
 

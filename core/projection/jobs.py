@@ -16,8 +16,8 @@ from typing import Final, Literal, Protocol
 
 from core.errors import Draining, QueueFull, SeethroughError
 from core.projection.child import ASKED, PLACEMENT, RESULT, VECTORS
-from core.projection.progress import Cancelled
 from core.projection.request import Request
+from core.projection.vectors import Cancelled
 
 _log = logging.getLogger("seethrough")
 
@@ -183,14 +183,16 @@ class Jobs:
         loaded = job.load(folder / VECTORS)
         job.count, job.seq = len(loaded.ids), loaded.seq
         job.request.check(job.count, loaded.dim)
-        asked = {"parameters": job.request.parameters(), **asdict(loaded)}
+        asked = {"parameters": job.request.to_json(), **asdict(loaded)}
         (folder / ASKED).write_text(json.dumps(asked), encoding="utf-8")
         del loaded
         if not self._in_child(job, folder):
             self._end(job, "failed", job.reason or "its process ended before it was done")
             return
         job.state, job.progress, job.text = "done", 1.0, "done"
-        self._keep(job, (folder / RESULT).read_bytes(), (folder / PLACEMENT).read_bytes())
+        placement = folder / PLACEMENT
+        placed = placement.read_bytes() if placement.exists() else None
+        self._keep(job, (folder / RESULT).read_bytes(), placed)
 
     def _in_child(self, job: Job, folder: Path) -> bool:
         """Whether it ended well; a job that is stopped ends it."""

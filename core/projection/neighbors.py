@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from core.projection.progress import Progress, blocks, ignored
+from core.projection.vectors import ProgressCallback, blocks, ignored
 from core.types import FloatArray
 
 # Large enough for the matrix product to be fast, small enough to be cancelled within a second.
@@ -15,7 +15,7 @@ _BLOCK: Final = 1024
 
 
 def nearest(
-    rows: NDArray[np.floating], k: int, *, threads: int = 0, progress: Progress = ignored
+    rows: NDArray[np.floating], k: int, *, threads: int = 0, progress: ProgressCallback = ignored
 ) -> tuple[NDArray[np.int64], FloatArray]:
     """The k nearest other rows of each row, by exact search.
 

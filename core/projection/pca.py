@@ -1,109 +1,82 @@
-"""Principal components: fitted by covariance or SVD, and applied."""
+"""PCA: vectors along the directions in which they vary most."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Any, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.projection.progress import Progress, blocks, ignored
+from core.fields import Meaning, as_mapping
+from core.projection.components import Basis, fit
+from core.projection.method import Projection, ProjectionMethod, ProjectionParameters
+from core.projection.vectors import DoubleArray, ProgressCallback, part
 from core.types import FloatArray
 
-Solver = Literal["covariance", "full", "randomized"]
 
-DoubleArray = NDArray[np.float64]
+@dataclass(frozen=True, slots=True)
+class Pca(ProjectionParameters):
+    """The directions along which the vectors vary most.
 
-# A covariance matrix of 4096 x 4096 doubles is 128 MiB and takes seconds to decompose.
-MAX_EXACT: Final = 4096
-_BLOCK: Final = 2048
+    The seed is used only where the randomized solver is, see `core.projection.components`.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Basis:
-    """Where the cloud's center is and along what directions it is widest.
+class Variance:
+    """What PCA says of its axes."""
 
-    A component's sign is free; here its largest loading (by magnitude, the first of equal ones) is
-    positive.
+    explained_variance_ratio: Annotated[tuple[float, ...], Meaning("Of each axis.")]
 
-    Attributes:
-        mean: (D,) float64.
-        components: (dims, D) float64, orthonormal rows, widest first.
-        variance_ratio: (dims,) float64, the share of the whole variance along each.
-        solver: "covariance" and "full" are exact; "randomized" is close to.
-    """
 
-    mean: DoubleArray
-    components: DoubleArray
-    variance_ratio: DoubleArray
-    solver: Solver
+@dataclass(frozen=True, slots=True, eq=False)
+class PcaPlacer:
+    """What placing in a map of principal components needs: the components."""
 
-    def coordinates(self, vectors: FloatArray) -> DoubleArray:
-        """(n, D) -> (n, dims): each row's own, whatever the rows beside it.
+    basis: Basis
 
-        Matrix products round a row differently in batches of different sizes, so each row is
-        multiplied alone.
+    @property
+    def features(self) -> int:
+        """Length of the vectors it places."""
+        return len(self.basis.mean)
+
+    def place_one(self, vector: FloatArray) -> DoubleArray:
+        """(D,) -> (dims,): its principal components."""
+        return cast(DoubleArray, self.basis.coordinates(vector[None])[0])
+
+    def arrays(self) -> dict[str, Any]:
+        """All of it by name, to be kept."""
+        return self.basis.arrays()
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any]) -> "PcaPlacer":
+        """What `arrays` gave.
+
+        Raises:
+            KeyError: one is missing.
         """
-        rows = [self.components @ (row - self.mean) for row in vectors]
-        return np.array(rows).reshape(len(vectors), len(self.components))
-
-    def spread(self, vectors: FloatArray) -> DoubleArray:
-        """(n, D) -> (n, dims), fast: rows agree with `coordinates` up to rounding."""
-        parts = [
-            (vectors[some] - self.mean) @ self.components.T
-            for some in blocks(len(vectors), _BLOCK, ignored, "")
-        ]
-        return np.concatenate(parts)
+        return cls(Basis.of(arrays))
 
 
-def fit(vectors: FloatArray, dims: int, *, seed: int = 0, progress: Progress = ignored) -> Basis:
-    """The first principal components, computed in double precision.
-
-    Up to MAX_EXACT features by the eigenvectors of the covariance; of longer vectors by a full
-    SVD of up to MAX_EXACT of them; of more than that many by a randomized one.
-
-    Args:
-        vectors: (n, D) finite; n and D at least `dims`.
-        dims: how many components.
-        seed: of the randomized solver.
-        progress: told as the covariance grows.
-    """
-    features = vectors.shape[1]
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    if features <= MAX_EXACT:
-        found = _by_covariance(vectors, mean, dims, progress)
-    else:
-        found = _by_svd(vectors, mean, dims, seed)
-    variances, components, total, solver = found
-    ratio = variances / total if total > 0 else np.zeros(dims)
-    return Basis(mean, _signed(components), ratio, solver)
+def lay_out(
+    parameters: Pca, vectors: FloatArray, _threads: int, progress: ProgressCallback
+) -> Projection:
+    """The vectors' principal components; see `ProjectionMethod.lay_out`."""
+    basis = fit(vectors, parameters.dims, seed=parameters.seed, progress=part(progress, 0, 0.9))
+    coordinates = basis.spread(vectors).astype(np.float32)
+    progress(1, "principal components")
+    ratio = Variance(tuple(map(float, basis.variance_ratio)))
+    return Projection(coordinates, PcaPlacer(basis), as_mapping(ratio))
 
 
-_Found = tuple[DoubleArray, DoubleArray, float, Solver]
+PCA: Final = ProjectionMethod(
+    name="pca",
+    title="PCA",
+    text="""Principal components: the directions along which the vectors vary most.
 
-
-def _by_covariance(vectors: FloatArray, mean: DoubleArray, dims: int, progress: Progress) -> _Found:
-    scatter = np.zeros((len(mean), len(mean)))
-    for some in blocks(len(vectors), _BLOCK, progress, "principal components"):
-        centered = vectors[some] - mean
-        scatter += centered.T @ centered
-    variances, directions = np.linalg.eigh(scatter)  # ascending
-    variances = np.maximum(variances[::-1], 0)
-    return variances[:dims], directions.T[::-1][:dims], float(variances.sum()), "covariance"
-
-
-def _by_svd(vectors: FloatArray, mean: DoubleArray, dims: int, seed: int) -> _Found:
-    from sklearn.utils.extmath import randomized_svd  # takes a second to import
-
-    centered = vectors - mean
-    total = float(np.einsum("nd,nd->", centered, centered))
-    if len(vectors) <= MAX_EXACT:
-        _, singular, directions = np.linalg.svd(centered, full_matrices=False)
-        return singular[:dims] ** 2, directions[:dims], total, "full"
-    _, singular, directions = randomized_svd(centered, dims, random_state=seed)
-    return singular**2, directions, total, "randomized"
-
-
-def _signed(components: DoubleArray) -> DoubleArray:
-    largest = np.abs(components).argmax(axis=1)
-    signs = np.sign(components[np.arange(len(components)), largest])
-    return np.ascontiguousarray(components * signs[:, None])
+Quick, the same for everybody, and far apart in the map is far apart in fact; but what lies in other
+directions is not seen.""",
+    parameters=Pca,
+    lay_out=lay_out,
+    placer=PcaPlacer.of,
+    answers=Variance,
+)

@@ -6,18 +6,38 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.projection.methods import Metric, checked_vectors, comparable
 from core.projection.neighbors import nearest
-from core.projection.progress import Progress, blocks, ignored, part
+from core.projection.vectors import (
+    MapMetric,
+    ProgressCallback,
+    blocks,
+    checked_vectors,
+    comparable,
+    ignored,
+    part,
+)
 from core.types import FloatArray
 
 TRUSTWORTHINESS_NEIGHBORS: Final = 5  # scikit-learn's default
 PRESERVED_NEIGHBORS: Final = 10
 
-# Trustworthiness ranks all points for each one asked: above this many, a sample is asked.
-SAMPLED_ABOVE: Final = 20_000
-SAMPLE: Final = 5000
 _BLOCK: Final = 128  # rows of doubles as long as there are points: 70 MiB at 70 000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Of how many points trustworthiness is asked: it ranks all others for each of them.
+
+    Attributes:
+        above: of so many points or fewer, all are asked.
+        size: of more, so many.
+    """
+
+    above: int = 20_000
+    size: int = 5000
+
+
+_SAMPLE: Final = Sample()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +82,10 @@ def measure(
     vectors: NDArray[np.floating],
     coordinates: NDArray[np.floating],
     *,
-    metric: Metric = "euclidean",
+    metric: MapMetric = "euclidean",
     seed: int = 0,
     threads: int = 0,
-    progress: Progress = ignored,
+    progress: ProgressCallback = ignored,
 ) -> Quality:
     """Both measures; of fewer neighbors than usual where there are too few points.
 
@@ -109,7 +129,7 @@ def preservation(
     k: int = PRESERVED_NEIGHBORS,
     *,
     threads: int = 0,
-    progress: Progress = ignored,
+    progress: ProgressCallback = ignored,
 ) -> Preservation:
     """Which share of each point's k nearest vectors are among its k nearest points.
 
@@ -131,9 +151,10 @@ def trustworthiness(
     coordinates: FloatArray,
     k: int = TRUSTWORTHINESS_NEIGHBORS,
     *,
+    sample: Sample = _SAMPLE,
     seed: int = 0,
     threads: int = 0,
-    progress: Progress = ignored,
+    progress: ProgressCallback = ignored,
 ) -> Trust:
     """1 less the penalty for points among the k nearest in the map that were not before.
 
@@ -143,14 +164,15 @@ def trustworthiness(
     Args:
         vectors: (n, D) finite, n > 2 * k.
         coordinates: (n, dims) finite.
-        seed: of the sample of points asked, above SAMPLED_ABOVE.
+        sample: of which points, where there are many.
+        seed: of the sample.
 
     Source: Venna, Kaski 2001; defined as `sklearn.manifold.trustworthiness`.
     """
     n = len(vectors)
     asked = np.arange(n)
-    if n > SAMPLED_ABOVE:
-        asked = np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+    if n > sample.above:
+        asked = np.sort(np.random.default_rng(seed).choice(n, sample.size, replace=False))
     near, _ = nearest(coordinates, k, threads=threads, progress=part(progress, 0, 0.2))
     penalty = 0
     centered = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -3,8 +3,9 @@
 import io
 import json
 import zipfile
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,8 +29,7 @@ class Result:
         knn_preservation: mean of `preserved`.
         neighbors: of how many neighbors `preserved` tells.
         asked: items that trustworthiness was measured on.
-        explained_variance_ratio: (dims,) shares of the whole variance; PCA only.
-        kl_divergence: what t-SNE made small; t-SNE only.
+        extras: what only its method answers, by the name clients see.
     """
 
     ids: tuple[str, ...]
@@ -41,8 +41,7 @@ class Result:
     knn_preservation: float
     neighbors: int
     asked: int
-    explained_variance_ratio: tuple[float, ...] | None = None
-    kl_divergence: float | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """An npz archive of plain arrays."""
@@ -55,8 +54,7 @@ class Result:
             "knn_preservation": self.knn_preservation,
             "neighbors": self.neighbors,
             "asked": self.asked,
-            "explained_variance_ratio": self.explained_variance_ratio,
-            "kl_divergence": self.kl_divergence,
+            **self.extras,
         }
         file = io.BytesIO()
         text = np.frombuffer(json.dumps(figures).encode(), dtype=np.uint8)
@@ -80,6 +78,10 @@ class Result:
             raise ValueError(f"not a projection: {error}") from error
         if figures.pop("version") != _VERSION:
             raise ValueError("not a projection of this version")
-        for name in ("ids", "labels", "predictions", "explained_variance_ratio"):
-            figures[name] = None if figures[name] is None else tuple(figures[name])
-        return cls(coordinates=coordinates, preserved=preserved, **figures)
+        known = {each.name for each in fields(cls)} & figures.keys()
+        own = {name: figures.pop(name) for name in known}
+        for name in ("ids", "labels", "predictions"):
+            own[name] = tuple(own[name])
+        # Maps of earlier versions hold null for what only other methods answer.
+        extras = {name: value for name, value in figures.items() if value is not None}
+        return cls(coordinates=coordinates, preserved=preserved, extras=extras, **own)

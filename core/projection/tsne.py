@@ -1,116 +1,174 @@
-"""t-SNE by openTSNE: its schedule, start and phases."""
+"""t-SNE by openTSNE: its parameters, and how a map is made."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.projection.methods import TSNE, comparable
+from core.errors import InvalidValue
+from core.fields import Meaning, as_mapping
+from core.projection.components import Basis, fit
+from core.projection.method import Projection, ProjectionMethod, ProjectionParameters
 from core.projection.neighbors import nearest
-from core.projection.pca import Basis, DoubleArray, fit
-from core.projection.progress import Progress, ignored, part
+from core.projection.optimization import Phase, optimized
+from core.projection.tsne_placer import TsnePlacer
+from core.projection.vectors import DoubleArray, MapMetric, ProgressCallback, comparable, part
 from core.types import FloatArray
+
+USUAL_PERPLEXITY: Final = 30.0
+MAX_PERPLEXITY: Final = 200
+MAX_ITERATIONS: Final = 5000
 
 # Neighbors are looked for in the first 50 principal components: van der Maaten, Hinton 2008, 4.2.
 REDUCED: Final = 50
 
 _START_STD: Final = 1e-4  # openTSNE's `initialization.rescale`
 _JITTER: Final = 0.01  # and `jitter`: equal points must not start as one
-_TOLD_EVERY: Final = 10  # iterations
-
-# Barnes-Hut shares its work among threads, grids hardly do. On one thread it takes 0.8 of the time
-# of a coarse grid and exact finish at 2000 points, 1.4 at 4000, 1.7 at 6000; two threads halve it.
-_TREE_ONLY_BELOW: Final = 4000
-# An iteration of it costs as much as one on the fine grid at 10 000 points and 3 times as much at
-# 20 000, on one thread; on two threads they meet somewhere between.
-_TREE_FINISH_BELOW: Final = 15_000
-_FINISH: Final = 200
-
-Gradient = Literal["tree", "grid", "coarse grid"]
-
-_GRADIENTS: Final[dict[Gradient, dict[str, Any]]] = {
-    "tree": {"negative_gradient_method": "bh", "theta": 0.5},
-    "grid": {"negative_gradient_method": "fft", "ints_in_interval": 1},
-    "coarse grid": {"negative_gradient_method": "fft", "ints_in_interval": 2},
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """A stretch of the optimization.
+class Tsne(ProjectionParameters):
+    """t-distributed stochastic neighbor embedding: who is near stays near, far says little.
 
     Attributes:
-        iterations: how many.
-        exaggeration: how much stronger than they are neighbors attract.
-        gradient: how repulsion is approximated: "tree", Barnes-Hut; "grid", interpolation by FFT.
+        perplexity: about how many neighbors each point has, 1 to MAX_PERPLEXITY, below n / 3.
+        early_exaggeration: how much stronger neighbors attract at first, >= 1.
+        early_iterations: for how long, 0 to MAX_ITERATIONS.
+        iterations: after that, 1 to MAX_ITERATIONS.
+        metric: what makes vectors neighbors; "cosine" scales each to length 1 first.
+
+    Source: van der Maaten, Hinton 2008; Policar et al. 2024, doi:10.18637/jss.v109.i03 (openTSNE).
     """
 
-    iterations: int
-    exaggeration: float
-    gradient: Gradient
+    perplexity: Annotated[
+        float,
+        Meaning(
+            "About how many neighbors each point has, below n / 3; if left out 30, or the "
+            "largest whole number that fits.",
+            30,
+            within=(1, MAX_PERPLEXITY),
+        ),
+    ] = USUAL_PERPLEXITY
+    early_exaggeration: Annotated[
+        float,
+        Meaning("How much stronger neighbors attract at first, {within}.", 12, within=(1, 100)),
+    ] = 12.0
+    early_iterations: Annotated[
+        int,
+        Meaning("Iterations with early exaggeration, {within}.", 250, within=(0, MAX_ITERATIONS)),
+    ] = 250
+    iterations: Annotated[
+        int, Meaning("Iterations after those, {within}.", 500, within=(1, MAX_ITERATIONS))
+    ] = 500
+    metric: Annotated[
+        MapMetric,
+        Meaning(
+            "What makes items neighbors; if left out, cosine in a cosine collection.", "euclidean"
+        ),
+    ] = "euclidean"
+
+    def check(self, n: int, features: int) -> None:
+        """Whether `n` vectors of length `features` can be laid out so.
+
+        Raises:
+            InvalidValue: too few vectors, or too short ones, or a perplexity too high for so few.
+        """
+        ProjectionParameters.check(self, n, features)  # super() knows no slotted class
+        if not self.perplexity < n / 3:
+            allowed = f"1 to {MAX_PERPLEXITY}, below a third of the {n} points"
+            raise InvalidValue("perplexity", self.perplexity, allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Map:
-    """A finished t-SNE map and the space its neighbors were found in.
+class Divergence:
+    """What t-SNE says of its map."""
+
+    kl_divergence: Annotated[float, Meaning("What t-SNE made small.", 1.87)]
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Where one gradient of the optimization takes over from another.
 
     Attributes:
-        coordinates: (n, dims) float64, centered.
-        basis: what the vectors were reduced by; None for at most REDUCED vectors, or values.
-        reduced: (n, <= REDUCED) float32, the vectors as their neighbors were found.
-        kl_divergence: what the optimization made small.
+        tree_only_below: fewer points have a tree from start to end. Barnes-Hut shares its work
+            among threads, grids hardly do. On one thread it takes 0.8 of the time of a coarse grid
+            and exact finish at 2000 points, 1.4 at 4000, 1.7 at 6000; two threads halve it.
+        tree_finish_below: fewer points end with a tree, others with a fine grid. An iteration of a
+            tree costs as much as one on the fine grid at 10 000 points and 3 times as much at
+            20 000, on one thread; on two threads they meet somewhere between.
+        finish: iterations at the end that are exact.
     """
 
-    coordinates: DoubleArray
-    basis: Basis | None
-    reduced: FloatArray
-    kl_divergence: float
+    tree_only_below: int = 4000
+    tree_finish_below: int = 15_000
+    finish: int = 200
 
 
-def schedule(method: TSNE, n: int) -> tuple[Phase, ...]:
+_SWITCH: Final = Switch()
+
+
+def fitting_perplexity(n: int) -> float:
+    """The perplexity of a map of `n` points for which none was asked.
+
+    Returns:
+        The usual one, or the largest whole number below n / 3 where that is less; at least 1.
+    """
+    return float(max(1, min(USUAL_PERPLEXITY, (n - 1) // 3)))
+
+
+def schedule(parameters: Tsne, n: int, switch: Switch = _SWITCH) -> tuple[Phase, ...]:
     """How `n` points are optimized.
 
     A coarse grid is several times as fast as a fine one or a tree, and ends with a looser map; the
     last iterations with an exact gradient make up for it. In three dimensions there are no grids.
     """
-    early, late = method.early_iterations, method.iterations
-    exaggeration = method.early_exaggeration
-    if method.dims == 3 or n < _TREE_ONLY_BELOW:
+    early, late = parameters.early_iterations, parameters.iterations
+    exaggeration = parameters.early_exaggeration
+    if parameters.dims == 3 or n < switch.tree_only_below:
         phases = [Phase(early, exaggeration, "tree"), Phase(late, 1, "tree")]
     else:
-        finish = min(late, _FINISH)
+        finish = min(late, switch.finish)
         phases = [
             Phase(early, exaggeration, "coarse grid"),
             Phase(late - finish, 1, "coarse grid"),
-            Phase(finish, 1, "tree" if n < _TREE_FINISH_BELOW else "grid"),
+            Phase(finish, 1, "tree" if n < switch.tree_finish_below else "grid"),
         ]
     return tuple(phase for phase in phases if phase.iterations)
 
 
-def make_map(
-    vectors: FloatArray, method: TSNE, *, threads: int = 0, progress: Progress = ignored
-) -> Map:
-    """Lay vectors out by t-SNE; the same twice on one machine, with any number of threads.
-
-    Args:
-        vectors: (n, D) finite, as many and as long as `method.check` wants.
-        method: its parameters.
-        threads: of search and gradients; 0 = all cores. Matrix products use BLAS's own.
-        progress: told all the way; what it raises ends the work.
-    """
-    rows = comparable(vectors, method.metric)
-    basis, reduced = _reduced(rows, method.seed, part(progress, 0, 0.03))
-    count = min(len(rows) - 1, int(3 * method.perplexity))
+def lay_out(
+    parameters: Tsne,
+    vectors: FloatArray,
+    threads: int,
+    progress: ProgressCallback,
+    switch: Switch = _SWITCH,
+) -> Projection:
+    """A t-SNE map; see `ProjectionMethod.lay_out`. Equal with any number of threads."""
+    rows = comparable(vectors, parameters.metric)
+    basis, reduced = _reduced(rows, parameters.seed, part(progress, 0, 0.03))
+    count = min(len(rows) - 1, int(3 * parameters.perplexity))
     near = nearest(reduced, count, threads=threads, progress=part(progress, 0.03, 0.1))
-    start = _start(reduced, method)
-    return _optimized(
-        start, near, method, basis, reduced, threads=threads, progress=part(progress, 0.1, 1)
+    made, divergence = optimized(
+        _start(reduced, parameters),
+        near,
+        schedule(parameters, len(rows), switch),
+        perplexity=parameters.perplexity,
+        seed=parameters.seed,
+        threads=threads,
+        progress=part(progress, 0.1, 1),
     )
+    coordinates = made.astype(np.float32)
+    perplexity = float(parameters.perplexity)
+    placer = TsnePlacer(parameters.metric, perplexity, basis, reduced, coordinates)
+    return Projection(coordinates, placer, as_mapping(Divergence(divergence)), parameters.metric)
 
 
-def _reduced(rows: FloatArray, seed: int, progress: Progress) -> tuple[Basis | None, FloatArray]:
+def _reduced(
+    rows: FloatArray, seed: int, progress: ProgressCallback
+) -> tuple[Basis | None, FloatArray]:
+    """The basis the rows are reduced by, None where they are few or short; and (n, <= REDUCED)."""
     if rows.shape[1] <= REDUCED or len(rows) <= REDUCED:
         progress(1, "principal components")
         return None, rows
@@ -118,59 +176,30 @@ def _reduced(rows: FloatArray, seed: int, progress: Progress) -> tuple[Basis | N
     return basis, basis.spread(rows).astype(np.float32)
 
 
-def _start(reduced: FloatArray, method: TSNE) -> DoubleArray:
+def _start(reduced: FloatArray, parameters: Tsne) -> DoubleArray:
     """The principal components, shrunk to almost a point, with a little noise."""
-    start = fit(reduced, method.dims, seed=method.seed).spread(reduced)
+    start = fit(reduced, parameters.dims, seed=parameters.seed).spread(reduced)
     width = start[:, 0].std()
     start *= _START_STD / width if width > 0 else 0
-    noise = np.random.default_rng(method.seed).standard_normal(start.shape)
+    noise = np.random.default_rng(parameters.seed).standard_normal(start.shape)
     return start + noise * _START_STD * _JITTER
 
 
-def _optimized(
-    start: DoubleArray,
-    near: tuple[NDArray[np.int64], FloatArray],
-    method: TSNE,
-    basis: Basis | None,
-    reduced: FloatArray,
-    *,
-    threads: int,
-    progress: Progress,
-) -> Map:
-    from openTSNE import TSNEEmbedding  # takes seconds to import
-    from openTSNE.affinity import PerplexityBasedNN
-    from openTSNE.nearest_neighbors import PrecomputedNeighbors
-
-    jobs = threads or -1
-    affinities = PerplexityBasedNN(
-        knn_index=PrecomputedNeighbors(*near), perplexity=method.perplexity, n_jobs=jobs
-    )
-    embedding = TSNEEmbedding(start, affinities, n_jobs=jobs, random_state=method.seed)
-    phases = schedule(method, len(start))
-    total = sum(phase.iterations for phase in phases)
-    done = 0
-    for phase in phases:
-        stretch = part(progress, done / total, (done + phase.iterations) / total)
-        embedding.optimize(
-            phase.iterations,
-            exaggeration=phase.exaggeration,
-            inplace=True,
-            callbacks=_teller(phase, stretch),
-            callbacks_every_iters=_TOLD_EVERY,
-            **_GRADIENTS[phase.gradient],
-        )
-        done += phase.iterations
-    coordinates = np.array(embedding, dtype=np.float64)
-    coordinates -= coordinates.mean(axis=0)
-    progress(1, "optimization")
-    return Map(coordinates, basis, reduced, float(embedding.kl_divergence))
+def _fitting(points: int, cosine: bool) -> Mapping[str, Any]:
+    metric = {"metric": "cosine"} if cosine else {}
+    return {"perplexity": fitting_perplexity(points), **metric}
 
 
-def _teller(phase: Phase, progress: Progress) -> Callable[[int, float, Any], bool]:
-    text = "early exaggeration" if phase.exaggeration > 1 else "optimization"
+TSNE: Final = ProjectionMethod(
+    name="tsne",
+    title="t-SNE",
+    text="""Vectors that are near each other stay near; how far apart others come says little.
 
-    def tell(iteration: int, _error: float, _embedding: Any) -> bool:
-        progress(iteration / phase.iterations, text)
-        return False  # openTSNE stops quietly at True
-
-    return tell
+Finds clusters that no straight view shows. Takes seconds for thousands of items, minutes for many
+tens of thousands.""",
+    parameters=Tsne,
+    lay_out=lay_out,
+    placer=TsnePlacer.of,
+    answers=Divergence,
+    fitting=_fitting,
+)

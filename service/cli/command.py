@@ -2,13 +2,17 @@
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, get_args
 
 from core.engine import Engine
+from core.fields import Described
 from core.types import LEAST_BITS, MOST_BITS
 from service.settings import PREFIX, Settings
+
+_SETTING: Final = "setting_"
+_PARAMETER: Final = "parameter_"
 
 RAW = argparse.RawDescriptionHelpFormatter
 
@@ -33,13 +37,45 @@ def add_settings(parser: argparse.ArgumentParser, names: Any) -> None:
     for name in names:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            dest=f"setting_{name}",
+            dest=f"{_SETTING}{name}",
             metavar="VALUE",
             default=argparse.SUPPRESS,
             help=f"{Settings.model_fields[name].description} [{PREFIX}{name.upper()}]".replace(
                 "%", "%%"
             ),
         )
+
+
+def add_parameters(parser: argparse.ArgumentParser, known: Mapping[str, Described]) -> None:
+    """An option for each of these parameters."""
+    for name, each in known.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"{_PARAMETER}{name}",
+            default=argparse.SUPPRESS,
+            help=each.meaning.sentence.replace("%", "%%"),
+            **_reading(each),
+        )
+
+
+def parameters_given(options: argparse.Namespace, known: Mapping[str, Described]) -> dict[str, Any]:
+    """Those that `add_parameters` added and somebody gave, by name."""
+    given = _with_prefix(options, _PARAMETER)
+    for name, value in given.items():
+        parse = known[name].meaning.parse
+        given[name] = value if parse is None else parse(name, value)
+    return given
+
+
+def _reading(each: Described) -> dict[str, Any]:
+    """How argparse reads a parameter."""
+    if each.choices:
+        return {"choices": each.choices}
+    if each.hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    kinds = {each.hint, *get_args(each.hint)}  # of `int | None`, too
+    kind = next((kind for kind in (int, float) if kind in kinds), str)
+    return {"type": str if each.meaning.parse else kind, "metavar": "VALUE"}
 
 
 def add_bits(parser: argparse.ArgumentParser) -> None:
@@ -56,13 +92,15 @@ def add_bits(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Command line beats environment beats `.env`."""
-    prefix = "setting_"
-    given = {
+    return Settings(**_with_prefix(options, _SETTING))
+
+
+def _with_prefix(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
+    return {
         name.removeprefix(prefix): value
         for name, value in vars(options).items()
         if name.startswith(prefix)
     }
-    return Settings(**given)
 
 
 async def with_engine(

@@ -9,10 +9,18 @@ from core.compute.call import Call
 from core.engine import Engine
 from core.explain.method import Method
 from core.explain.methods import METHODS
-from core.fields import Described, described
+from core.fields import described
 from core.render.overlay import Drawing, Size, Style
 from core.types import ImageFile, Prediction
-from service.cli.command import RAW, add_bits, add_command, add_settings, with_engine
+from service.cli.command import (
+    RAW,
+    add_bits,
+    add_command,
+    add_parameters,
+    add_settings,
+    parameters_given,
+    with_engine,
+)
 
 
 def add_explain(commands: Any) -> None:
@@ -42,31 +50,10 @@ def _add_method(methods: Any, method: Method[Any]) -> None:
     parser.add_argument("--model", help="a served model; the default one if left out")
     add_bits(parser)
     parser.add_argument("--target", help="class index or exact label; the top one if left out")
-    for name, each in described(method.parameters).items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            dest=f"{_PREFIX}{name}",
-            default=argparse.SUPPRESS,
-            help=each.meaning.sentence.replace("%", "%%"),
-            **_reading(each),
-        )
+    add_parameters(parser, described(method.parameters))
     for name, kind in (("style", Style), ("size", Size)):
         parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
     add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
-
-
-_PREFIX = "parameter_"
-
-
-def _reading(each: Described) -> dict[str, Any]:
-    """How argparse reads a parameter."""
-    if each.choices:
-        return {"choices": each.choices}
-    if each.hint is bool:
-        return {"action": argparse.BooleanOptionalAction}
-    kinds = {each.hint, *get_args(each.hint)}  # of `int | None`, too
-    kind = next((kind for kind in (int, float) if kind in kinds), str)
-    return {"type": str if each.meaning.parse else kind, "metavar": "VALUE"}
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -74,9 +61,10 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 async def _draw(engine: Engine, options: argparse.Namespace) -> int:
+    kind = METHODS[options.method].parameters
     found = await engine.explainer.explain(
         ImageFile(options.file.read_bytes(), options.bits),
-        _parameters(METHODS[options.method], options),
+        kind(**parameters_given(options, described(kind))),
         model=options.model,
         target=options.target,
         keep_original=options.size == "original",
@@ -87,16 +75,3 @@ async def _draw(engine: Engine, options: argparse.Namespace) -> int:
     assert isinstance(found.target, Prediction)  # no part of a layer was asked for
     print(f"{options.output}: {found.method} of {found.target.label} ({found.target.class_index})")
     return 0
-
-
-def _parameters(method: Method[Any], options: argparse.Namespace) -> Any:
-    given = {
-        name.removeprefix(_PREFIX): value
-        for name, value in vars(options).items()
-        if name.startswith(_PREFIX)
-    }
-    known = described(method.parameters)
-    for name, value in given.items():
-        parse = known[name].meaning.parse
-        given[name] = value if parse is None else parse(name, value)
-    return method.parameters(**given)

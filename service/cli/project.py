@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,12 +10,16 @@ from tqdm import tqdm
 from core.collections.layout import ColorBy, Plot
 from core.compute.call import Call
 from core.engine import Engine
-from core.projection.methods import METHODS, TSNE, USUAL_PERPLEXITY
-from service.cli.command import add_command, add_settings, complain, with_engine
+from core.projection.methods import PROJECTION_METHODS, USUAL, every_parameter
+from service.cli.command import (
+    add_command,
+    add_parameters,
+    add_settings,
+    complain,
+    parameters_given,
+    with_engine,
+)
 from service.cli.gallery import SETTINGS
-
-_HELP = {"perplexity": f"{USUAL_PERPLEXITY}, or what fits few items, if left out"}
-_KINDS = {"metric": str, "perplexity": float, "early_exaggeration": float}
 
 
 def add_project(commands: Any) -> None:
@@ -28,18 +31,15 @@ def add_project(commands: Any) -> None:
             with_engine(options, lambda engine: _project(engine, options), stored=True)
         ),
         "Lay a collection out in two or three dimensions and draw the map.",
-        "seethrough project holidays --method tsne -o map.png --thumbnails",
+        f"seethrough project holidays --method {USUAL} -o map.png --thumbnails",
     )
     parser.add_argument("collection", metavar="COLLECTION")
-    parser.add_argument("--method", choices=METHODS, default="tsne", help="tsne")
+    parser.add_argument(
+        "--method", choices=PROJECTION_METHODS, default=USUAL, help=f"{USUAL} if left out"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the PNG file to write")
     parser.add_argument("--sample", type=int, help="at most so many items; all if left out")
-    for field in fields(TSNE):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=_KINDS.get(field.name, int),
-            help=_HELP.get(field.name, f"{field.default} if left out"),
-        )
+    add_parameters(parser, every_parameter())
     parser.add_argument("--color-by", choices=get_args(ColorBy), default="label")
     parser.add_argument("--thumbnails", action="store_true", help="draw the pictures, too")
     parser.add_argument("--size-px", type=int, default=900, help="width of the picture (900)")
@@ -47,11 +47,10 @@ def add_project(commands: Any) -> None:
 
 
 async def _project(engine: Engine, options: argparse.Namespace) -> int:
-    names = ("method", "sample", *(field.name for field in fields(TSNE)))
-    asked = {name: getattr(options, name) for name in names}
+    given = parameters_given(options, every_parameter())
+    wanted = {"method": options.method, "sample": options.sample, **given}
     how = Plot(options.color_by, options.thumbnails, options.size_px)
-    given = {name: value for name, value in asked.items() if value is not None}
-    begun, _ = await engine.projector.start(options.collection, given)
+    begun, _ = await engine.projector.start(options.collection, wanted)
     now = begun
     with tqdm(total=100, unit="%", disable=None) as bar:
         async for now in engine.projector.follow(options.collection, begun.stored.id):

@@ -14,6 +14,8 @@ const COLORS = { label: "Color by label", prediction: "Color by prediction", pre
 let root = null;
 let parts = null;
 let plot = null;
+let methods = [];
+const asked = {};
 let collections = [];
 let projections = [];
 let points = [];
@@ -36,7 +38,6 @@ export function enter(content) {
     facts: h("p.hint"), legend: h("div.legend"), selected: h("div.items.small"),
     place: h("button", { type: "button", textContent: "Place the current picture", disabled: true,
       on: { click: () => attempt(placePicture) } }),
-    perplexity: h("input", { type: "number", min: 1, max: 200, placeholder: "30 or less", aria: { label: "Perplexity" } }),
   };
   root.append(h("h2", { textContent: "Map of a collection" }), parts.controls, parts.progress, parts.plot, parts.facts,
     parts.legend, h("p.hint", { textContent: "Drag to move (3-D: to turn), wheel to zoom, click a point to open it, Shift and drag to select." }), parts.selected);
@@ -54,8 +55,9 @@ export function leave() {
 
 const current = () => collections.find(({ name }) => name === state().collection) ?? collections[0];
 const path = () => `v1/collections/${current().name}/projections`;
+const titled = (method, dims) => `${methods.find(({ name }) => name === method)?.title ?? method} ${dims}-D`;
 const named = ({ parameters, status, stale }) =>
-  `${parameters.method === "tsne" ? "t-SNE" : "PCA"} ${parameters.dims}-D · ${status}${stale ? " · stale" : ""}`;
+  `${titled(parameters.method, parameters.dims)} · ${status}${stale ? " · stale" : ""}`;
 
 function refresh() {
   if (!root) return;
@@ -70,6 +72,7 @@ function refresh() {
 
 async function reload() {
   const { signal } = abort;
+  if (!methods.length) ({ methods } = await getJson("v1/projections", { signal }));
   ({ collections } = await getJson("v1/collections", { signal }));
   ({ projections } = await getJson(path(), { signal }));
   showControls();
@@ -84,23 +87,38 @@ async function reload() {
 function showControls() {
   const sizes = Object.fromEntries(collections.map((each) => [each.name, `${each.name} (${each.count})`]));
   const ids = Object.fromEntries(projections.map((each) => [each.id, named(each)]));
-  const make = (method, dims) => {
-    const name = `${method === "tsne" ? "t-SNE" : "PCA"} ${dims}-D`;
-    return h("button", { type: "button", textContent: name, aria: { label: `New map: ${name}` },
-      on: { click: () => attempt(() => begin(method, dims)) } });
-  };
+  const make = (method, dims) => h("button", { type: "button", textContent: titled(method.name, dims),
+    title: method.text, aria: { label: `New map: ${titled(method.name, dims)}` },
+    on: { click: () => attempt(() => begin(method, dims)) } });
   parts.controls.replaceChildren(
     choice(collections.map(({ name }) => name), current().name, (collection) => setState({ collection, projection: null, item: null }), "Collection", sizes),
     ...(projections.length ? [choice(Object.keys(ids), state().projection ?? projections.find(({ status }) => status === "done")?.id,
       (projection) => setState({ projection }), "Map", ids)] : []),
-    h("span", { textContent: "New:" }), make("pca", 2), make("pca", 3), make("tsne", 2), make("tsne", 3),
-    h("label", {}, "Perplexity ", parts.perplexity),
+    h("span", { textContent: "New:" }), ...methods.flatMap((method) => [2, 3].map((dims) => make(method, dims))),
+    h("details", { open: Object.values(asked).some((value) => value !== "") }, h("summary", { textContent: "Parameters" }), ...parameters().map(field)),
     choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colors", COLORS), parts.place);
 }
 
+/** What can be asked of any method, each once; how many dimensions says the button. */
+function parameters() {
+  const all = methods.flatMap((method) => method.parameters).filter(({ name }) => name !== "dims");
+  return [...new Map(all.map((each) => [each.name, each])).values()];
+}
+
+/** Where a parameter is asked for; empty is as it fits. */
+function field({ name, text, default: usual, choices }) {
+  const label = name.replaceAll("_", " ");
+  const set = (value) => { asked[name] = value; };
+  const input = choices.length
+    ? choice(["", ...choices], asked[name] ?? "", set, label, { "": "as it fits" })
+    : h("input", { type: "number", step: "any", placeholder: usual, value: asked[name] ?? "", aria: { label },
+      on: { input: (event) => set(event.target.value === "" ? "" : Number(event.target.value)) } });
+  return h("label", { title: text }, `${label} `, input);
+}
+
 async function begin(method, dims) {
-  const perplexity = parts.perplexity.value;
-  const json = { method, dims, ...(method === "tsne" && perplexity ? { perplexity: Number(perplexity) } : {}) };
+  const own = method.parameters.filter(({ name }) => (asked[name] ?? "") !== "");
+  const json = { method: method.name, dims, ...Object.fromEntries(own.map(({ name }) => [name, asked[name]])) };
   const made = await getJson(path(), { json });
   setState({ projection: made.id });
   shown = "";

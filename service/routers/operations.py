@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from core import __version__
 from service.requests.deps import CallDep, EngineDep
-from service.schemas.operations import HealthPublic
+from service.schemas.models import HealthPublic
 from service.schemas.problems import problems
 
 router = APIRouter(tags=["Operations"])

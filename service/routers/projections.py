@@ -1,20 +1,24 @@
 """Endpoints of projections: start, list, follow, place a picture, delete."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response, StreamingResponse
 
 from core.collections.layout import ColorBy, Plot
+from core.projection.methods import PROJECTION_METHODS
 from service.answers import array_answer, json_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, offers
+from service.requests.described import body_of
 from service.requests.gallery import SeedDep
 from service.requests.grammar import whole_number
 from service.schemas.problems import IMAGE, KEYED, problems
 from service.schemas.projecting import (
     PlacedPublic,
     ProjectionCreate,
+    ProjectionMethodPublic,
+    ProjectionMethodsPublic,
     ProjectionPublic,
     ProjectionResultPublic,
     ProjectionsPublic,
@@ -23,7 +27,8 @@ from service.schemas.projecting import (
 )
 from service.schemas.uploads import seed_body
 
-router = APIRouter(prefix="/v1/collections/{collection}/projections", tags=["Projections"])
+router = APIRouter(tags=["Projections"])
+of_collection = APIRouter(prefix="/v1/collections/{collection}/projections")
 
 _EVENTS = "text/event-stream"
 _ONE = problems(*KEYED, 404, 503)
@@ -71,9 +76,17 @@ async def plot(
 
 WaitDep = Annotated[int, Depends(wait_s)]
 PlotDep = Annotated[Plot, Depends(plot)]
+WantedDep = Annotated[Mapping[str, Any], Depends(body_of(ProjectionCreate))]
 
 
-@router.post(
+@router.get("/v1/projections", summary="List the projection methods", responses=problems(*KEYED))
+async def list_projection_methods() -> ProjectionMethodsPublic:
+    """Every way to lay a collection out, with its parameters."""
+    rows = PROJECTION_METHODS.values()
+    return ProjectionMethodsPublic(methods=[ProjectionMethodPublic.of(each) for each in rows])
+
+
+@of_collection.post(
     "",
     summary="Lay a collection out",
     status_code=202,
@@ -82,7 +95,7 @@ PlotDep = Annotated[Plot, Depends(plot)]
     | {200: {"model": ProjectionPublic, "description": "It was asked for before, or is done."}},
 )
 async def create_projection(
-    engine: EngineDep, wait_s: WaitDep, collection: str, wanted: ProjectionCreate
+    engine: EngineDep, wait_s: WaitDep, collection: str, wanted: WantedDep
 ) -> Response:
     """Lays all items, or a sample of them, out in two or three dimensions, in the background.
 
@@ -90,7 +103,7 @@ async def create_projection(
     for a small one.
     """
     projector = engine.projector
-    now, new = await projector.start(collection, wanted.model_dump(exclude_none=True))
+    now, new = await projector.start(collection, wanted)
     headers = {"Location": f"/v1/collections/{collection}/projections/{now.stored.id}"}
     if wait_s:
         headers["Preference-Applied"] = f"wait={wait_s}"
@@ -99,7 +112,7 @@ async def create_projection(
     return json_answer(ProjectionPublic.of(now), status, headers)
 
 
-@router.get("", summary="List projections", response_model=ProjectionsPublic, responses=_ONE)
+@of_collection.get("", summary="List projections", response_model=ProjectionsPublic, responses=_ONE)
 async def list_projections(engine: EngineDep, collection: str) -> Response:
     """Every projection of a collection, newest first, without its points."""
     found = await engine.projector.list(collection)
@@ -107,7 +120,7 @@ async def list_projections(engine: EngineDep, collection: str) -> Response:
     return json_answer(public)
 
 
-@router.get(
+@of_collection.get(
     "/{id}",
     summary="Show a projection",
     response_model=ProjectionResultPublic,
@@ -136,7 +149,7 @@ async def get_projection(
     return array_answer(result_body(now, await engine.projector.result(collection, id)))
 
 
-@router.get(
+@of_collection.get(
     "/{id}/events",
     summary="Follow a projection",
     response_class=StreamingResponse,
@@ -160,7 +173,7 @@ async def follow_projection(engine: EngineDep, collection: str, id: str) -> Resp
     return StreamingResponse(events(), media_type=_EVENTS, headers={"Cache-Control": "no-store"})
 
 
-@router.post(
+@of_collection.post(
     "/{id}/place",
     summary="Place a picture in a map",
     response_model=PlacedPublic,
@@ -184,7 +197,7 @@ async def place_image(
     return json_answer(PlacedPublic.of(placed))
 
 
-@router.delete(
+@of_collection.delete(
     "/{id}",
     summary="Cancel or delete a projection",
     status_code=204,
@@ -194,3 +207,6 @@ async def delete_projection(engine: EngineDep, collection: str, id: str) -> Resp
     """Ends a projection that is not done; takes one away that is."""
     await engine.projector.remove(collection, id)
     return Response(status_code=204)
+
+
+router.include_router(of_collection)

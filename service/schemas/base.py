@@ -1,5 +1,6 @@
 """Schemas that follow from a dataclass of described fields."""
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin
 
@@ -30,9 +31,37 @@ def schema_of(kind: type, name: str, base: type[Schema] = Schema, **more: Any) -
     return create_model(f"{name}Public", __base__=base, __doc__=kind.__doc__, **(fields | more))
 
 
-def _field(each: Described) -> Any:
+def optional_fields(known: Mapping[str, Described]) -> dict[str, Any]:
+    """Fields that may be left out, as pydantic's `create_model` takes them."""
+    return {name: (_type(each.hint) | None, _field(each, None)) for name, each in known.items()}
+
+
+class ParameterPublic(Schema):
+    """A parameter of a method."""
+
+    name: str = Field(examples=["samples"])
+    text: str = Field(examples=["Noisy copies, 1 to 500."])
+    default: Any = Field(examples=[25])
+    choices: list[str] = Field(description="What is allowed, where that is a list.", examples=[[]])
+
+
+def parameters_of(kind: type) -> list[ParameterPublic]:
+    """What can be asked with a dataclass of described fields, each with a default."""
+    return [
+        ParameterPublic(
+            name=name,
+            text=each.meaning.sentence,
+            default=each.default,
+            choices=list(each.choices),
+        )
+        for name, each in described(kind).items()
+    ]
+
+
+def _field(each: Described, default: Any = ...) -> Any:
     meaning = each.meaning
     return Field(
+        default,
         description=meaning.sentence or None,
         examples=None if meaning.example is None else [meaning.example],
     )

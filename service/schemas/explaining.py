@@ -7,10 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from core.explain.method import Method
-from core.fields import described
 from core.render.heat import Scale, scale_of
 from core.types import Explanation
-from service.schemas.base import Schema, schema_of
+from service.schemas.base import ParameterPublic, Schema, parameters_of, schema_of
 from service.schemas.seeing import ImagePublic, PredictionPublic
 
 
@@ -123,15 +122,6 @@ def _scale(scale: Scale) -> dict[str, Any]:
     return asdict(scale)
 
 
-class ParameterPublic(Schema):
-    """A query parameter of a method."""
-
-    name: str = Field(examples=["samples"])
-    text: str = Field(examples=["Noisy copies, 1 to 500."])
-    default: Any = Field(examples=[25])
-    choices: list[str] = Field(description="What is allowed, where that is a list.", examples=[[]])
-
-
 class MethodPublic(Schema):
     """An explanation method."""
 
@@ -149,20 +139,11 @@ class MethodPublic(Schema):
     @classmethod
     def of(cls, method: Method[Any]) -> "MethodPublic":
         """A row of the list of methods."""
-        parameters = [
-            ParameterPublic(
-                name=name,
-                text=each.meaning.sentence,
-                default=each.default,
-                choices=list(each.choices),
-            )
-            for name, each in described(method.parameters).items()
-        ]
         return cls(
             name=method.name,
             title=method.title,
             text=method.text,
-            parameters=parameters,
+            parameters=parameters_of(method.parameters),
             layers=method.layers,
             forwards=method.forwards,
         )

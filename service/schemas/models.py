@@ -1,4 +1,4 @@
-"""Schemas of served models and their classes."""
+"""Schemas of what is served: models, their classes, and the service itself."""
 
 from pydantic import Field
 
@@ -68,3 +68,11 @@ class ClassesPublic(Schema):
     """Classes of a model, by index."""
 
     classes: list[ClassPublic]
+
+
+class HealthPublic(Schema):
+    """How the service is."""
+
+    status: str = Field(examples=["ready"])
+    version: str = Field(examples=["0.1.0"])
+    models: list[str] = Field(examples=[["efficientnet-lite0"]])

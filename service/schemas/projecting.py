@@ -1,14 +1,16 @@
 """Schemas of projections; points are serialized once."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 
 from core.collections.projector import Placed, Progress
+from core.projection.method import ProjectionMethod
+from core.projection.methods import PROJECTION_METHODS, USUAL, every_answer, every_parameter
 from core.projection.result import Result
-from service.schemas.base import Schema
+from service.schemas.base import ParameterPublic, Schema, optional_fields, parameters_of
 from service.schemas.neighbors import NeighborPublic
 from service.schemas.seeing import ImagePublic
 
@@ -16,35 +18,52 @@ _STAMP = "2026-01-31T12:00:00.123456Z"
 _AXES = ("x", "y", "z")
 
 
-class ProjectionCreate(BaseModel):
-    """How to lay a collection out. t-SNE's own parameters are refused for PCA."""
+_Name: Any = Literal[tuple(PROJECTION_METHODS)]
 
-    model_config = ConfigDict(extra="forbid")
+ProjectionCreate: Final = create_model(
+    "ProjectionCreate",
+    __config__=ConfigDict(extra="forbid"),
+    __doc__="How to lay a collection out. A method's own parameters are refused for the others.",
+    method=(_Name, Field(examples=[USUAL])),
+    sample=(
+        int | None,
+        Field(
+            None,
+            description="At most so many items, each label in proportion; all if left out.",
+            examples=[5000],
+        ),
+    ),
+    **optional_fields(every_parameter()),
+)
 
-    method: Literal["pca", "tsne"] = Field(examples=["tsne"])
-    dims: int | None = Field(None, description="2 or 3; 2 if left out.", examples=[2])
-    seed: int | None = Field(None, description="Of all that is drawn by lot.", examples=[0])
-    sample: int | None = Field(
-        None,
-        description="At most so many items, each label in proportion; all if left out.",
-        examples=[5000],
+
+class ProjectionMethodPublic(Schema):
+    """A way to lay collections out."""
+
+    name: str = Field(description="The `method` of a request.", examples=[USUAL])
+    title: str = Field(examples=["t-SNE"])
+    text: str = Field(
+        description="Markdown.", examples=["Vectors that are near each other stay near."]
     )
-    perplexity: float | None = Field(
-        None,
-        description="About how many neighbors each point has, below n / 3; if left out 30, or the "
-        "largest whole number that fits.",
-        examples=[30],
-    )
-    early_exaggeration: float | None = Field(
-        None, description="How much stronger neighbors attract at first.", examples=[12]
-    )
-    early_iterations: int | None = Field(None, description="For how long.", examples=[250])
-    iterations: int | None = Field(None, description="After that.", examples=[500])
-    metric: Literal["euclidean", "cosine"] | None = Field(
-        None,
-        description="What makes items neighbors; if left out, cosine in a cosine collection.",
-        examples=["euclidean"],
-    )
+    parameters: list[ParameterPublic]
+    places: bool = Field(description="Whether new pictures can be placed in its maps.")
+
+    @classmethod
+    def of(cls, method: ProjectionMethod[Any]) -> "ProjectionMethodPublic":
+        """A row of the list of methods."""
+        return cls(
+            name=method.name,
+            title=method.title,
+            text=method.text,
+            parameters=parameters_of(method.parameters),
+            places=method.placer is not None,
+        )
+
+
+class ProjectionMethodsPublic(Schema):
+    """Every way to lay collections out."""
+
+    methods: list[ProjectionMethodPublic]
 
 
 class QualityPublic(Schema):
@@ -118,17 +137,14 @@ class PointPublic(Schema):
     z: float | None = Field(None, description="In three dimensions only.", examples=[0.4])
 
 
-class ProjectionResultPublic(ProjectionPublic):
-    """A projection; the rest is there once it is done."""
-
-    points: list[PointPublic] | None = None
-    quality: QualityPublic | None = None
-    explained_variance_ratio: list[float] | None = Field(
-        None, description="Of each axis; PCA only."
-    )
-    kl_divergence: float | None = Field(
-        None, description="What t-SNE made small; t-SNE only.", examples=[1.87]
-    )
+ProjectionResultPublic: Final = create_model(
+    "ProjectionResultPublic",
+    __base__=ProjectionPublic,
+    __doc__="A projection; the rest is there once it is done.",
+    points=(list[PointPublic] | None, None),
+    quality=(QualityPublic | None, None),
+    **optional_fields(every_answer()),
+)
 
 
 class ProjectionsPublic(Schema):
@@ -181,7 +197,6 @@ def result_body(now: Progress, result: Result) -> dict[str, Any]:
         {"id": id, "label": label, "prediction": prediction, "preserved": kept, **_named(place)}
         for id, label, prediction, kept, place in rows
     ]
-    ratio = result.explained_variance_ratio
     head: dict[str, Any] = orjson.loads(ProjectionPublic.of(now).model_dump_json())
     return {
         **head,
@@ -192,8 +207,8 @@ def result_body(now: Progress, result: Result) -> dict[str, Any]:
             "neighbors": result.neighbors,
             "asked": result.asked,
         },
-        "explained_variance_ratio": None if ratio is None else list(ratio),
-        "kl_divergence": result.kl_divergence,
+        **dict.fromkeys(every_answer()),
+        **result.extras,
     }
 
 

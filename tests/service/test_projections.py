@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from core.engine import Engine
 from core.models.registry import ModelRegistry
+from core.projection.methods import PROJECTION_METHODS
 from service.app import create_app
 from tests.conftest import settings, wait_until_ready
 from tests.pictures import NAMES, encode, jpeg, photo
@@ -163,6 +165,24 @@ def test_a_new_picture_falls_near_its_like(client: TestClient, path: str, method
     rocket = points["rocket-1"]
     assert (own["x"], own["y"]) == pytest.approx((rocket["x"], rocket["y"]), abs=1e-3)
     assert client.get(f"{path}/projections/{found['id']}").json()["points"] == found["points"]
+
+
+def test_the_methods_are_listed_with_their_parameters(client: TestClient) -> None:
+    listed = client.get("/v1/projections").json()["methods"]
+    assert [each["name"] for each in listed] == list(PROJECTION_METHODS)
+    for each in listed:
+        assert each["places"]
+        assert [each["name"] for each in each["parameters"]][:2] == ["dims", "seed"]
+
+
+def test_a_map_that_takes_no_new_points_says_so(
+    client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = done(client, path, method="pca")
+    monkeypatch.setitem(PROJECTION_METHODS, "pca", replace(PROJECTION_METHODS["pca"], placer=None))
+    place = client.post(f"{path}/projections/{found['id']}/place", json={"item": "rocket-1"})
+    assert (place.status_code, place.json()["code"]) == (409, "conflict")
+    assert "map by PCA" in place.json()["detail"]
 
 
 @pytest.mark.parametrize(

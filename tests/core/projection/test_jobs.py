@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import Conflict, Draining, InvalidValue, QueueFull
 from core.projection.jobs import Job, Jobs, Loaded
-from core.projection.placement import from_bytes
+from core.projection.pca import PcaPlacer
+from core.projection.placing import from_bytes
 from core.projection.request import Request
 from core.projection.result import Result
 
@@ -85,7 +86,7 @@ def test_a_job_ends_with_a_map_and_what_places_more(jobs: Jobs, kept: Kept) -> N
     assert result.ids == tuple(f"i{index}" for index in range(COUNT))
     assert result.labels[:3] == ("a", None, "b")
     assert (asked.count, asked.seq, asked.progress) == (COUNT, 7, 1)
-    placed = from_bytes(placement).place_one(rows()[4])
+    placed = from_bytes(placement, PcaPlacer.of).place_one(rows()[4])
     assert placed == pytest.approx(result.coordinates[4], abs=1e-4)
 
 
@@ -161,8 +162,8 @@ def test_closing_ends_what_runs_and_takes_no_more(kept: Kept) -> None:
 
 def test_requests_are_checked_and_keep_their_parameters() -> None:
     request = Request.of({"method": "tsne", "perplexity": 5, "dims": None})
-    assert Request.of(request.parameters()) == request
-    assert request.parameters()["dims"] == 2
+    assert Request.of(request.to_json()) == request
+    assert request.to_json()["dims"] == 2
     for wrong in (
         {},
         {"method": "x"},

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import sklearn.manifold
 
-from core.projection import quality
-from core.projection.quality import measure, preservation, trustworthiness
+from core.projection.quality import Sample, measure, preservation, trustworthiness
 from tests.core.projection.clouds import gaussian
 
 
@@ -18,18 +17,15 @@ def test_trustworthiness_equals_that_of_scikit_learn(n: int, k: int) -> None:
     assert found.asked == n
 
 
-def test_sampled_trustworthiness_is_near_the_whole_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_sampled_trustworthiness_is_near_the_whole_and_says_so() -> None:
     rows = gaussian(1500, 10)
     points = rows[:, :2] + gaussian(1500, 2, seed=1)
     whole = trustworthiness(rows, points)
-    monkeypatch.setattr(quality, "SAMPLED_ABOVE", 1000)
-    monkeypatch.setattr(quality, "SAMPLE", 700)
-    found = trustworthiness(rows, points, seed=3)
+    few = Sample(above=1000, size=700)
+    found = trustworthiness(rows, points, sample=few, seed=3)
     assert found.asked == 700
     assert found.value == pytest.approx(whole.value, abs=0.01)
-    assert found == trustworthiness(rows, points, seed=3)
+    assert found == trustworthiness(rows, points, sample=few, seed=3)
 
 
 def test_preservation_equals_a_naive_count() -> None:

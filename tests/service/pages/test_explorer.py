@@ -299,6 +299,22 @@ def test_map_is_made_followed_and_looked_into(
     assert [each for each in foreign if "GPU stall" not in each] == []
 
 
+def test_map_is_made_with_the_parameters_of_its_method(
+    page: Page, server: LiveServer, stored: str
+) -> None:
+    see(page, server, "map", collection=stored)
+    page.get_by_text("Parameters", exact=True).click()
+    page.get_by_label("perplexity").fill("2")
+    page.get_by_label("early iterations").fill("20")
+    page.get_by_label("metric").select_option("cosine")
+    with page.expect_request(lambda request: request.method == "POST") as asked:
+        page.get_by_label("New map: t-SNE 3-D").click()
+    assert asked.value.post_data_json == {
+        "method": "tsne", "dims": 3, "perplexity": 2, "early_iterations": 20, "metric": "cosine",
+    }  # fmt: skip
+    expect(page.locator("main")).to_contain_text("trustworthiness", timeout=SLOW_MS)
+
+
 def _colors(page: Page) -> int:
     page.wait_for_timeout(300)
     with Image.open(io.BytesIO(page.locator(".plot").screenshot())) as image:

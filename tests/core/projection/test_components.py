@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from core.projection import pca
-from core.projection.pca import fit
+from core.projection.components import fit
 from tests.core.projection.clouds import gaussian
 
 
@@ -21,12 +20,11 @@ def test_components_and_their_variances_equal_those_of_the_svd() -> None:
 
 
 @pytest.mark.parametrize("solver", ["full", "randomized"])
-def test_long_vectors_get_the_same_components(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_vectors_get_the_same_components(solver: str) -> None:
     rows = gaussian(200, 60) * np.linspace(1, 0, 60, dtype=np.float32) ** 4
     exact = fit(rows, 2)
-    monkeypatch.setattr(pca, "MAX_EXACT", 250 if solver == "full" else 50)
     wide = np.concatenate([rows, np.zeros((200, 200), np.float32)], axis=1)
-    found = fit(wide, 2)
+    found = fit(wide, 2, max_exact=250 if solver == "full" else 50)
     assert found.solver == solver
     assert exact.solver == "covariance"
     np.testing.assert_allclose(found.components[:, :60], exact.components, atol=1e-5)

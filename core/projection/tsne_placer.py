@@ -1,22 +1,16 @@
-"""Place new vectors in a finished map.
+"""Place new vectors in a finished t-SNE map, each alone: nothing in the map moves."""
 
-Nothing in the map moves, and each new vector is placed alone: the same with others or without,
-bit for bit.
-"""
-
-import io
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.projection.methods import Metric, checked_vectors, comparable
-from core.projection.pca import Basis, DoubleArray, Solver
+from core.projection.components import Basis
+from core.projection.vectors import DoubleArray, MapMetric, comparable
 from core.types import FloatArray
 
-_VERSION: Final = 1
 # More neighbors reach across a small collection, and their common middle is no one's: docs/adr/0015
 _NEAR: Final = 5
 # How much stronger than in the map they attract, as in openTSNE's `transform`: at 1 and below, E of
@@ -27,23 +21,7 @@ _SAME: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PCAPlacement:
-    """What placing in a map of principal components needs: the components."""
-
-    basis: Basis
-
-    @property
-    def features(self) -> int:
-        """Length of the vectors it places."""
-        return len(self.basis.mean)
-
-    def place_one(self, vector: FloatArray) -> DoubleArray:
-        """(D,) -> (dims,): its principal components."""
-        return cast(DoubleArray, self.basis.coordinates(vector[None])[0])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TSNEPlacement:
+class TsnePlacer:
     """What placing in a t-SNE map needs: its points, and the vectors they stand for.
 
     Attributes:
@@ -54,7 +32,7 @@ class TSNEPlacement:
         coordinates: (n, dims) float32.
     """
 
-    metric: Metric
+    metric: MapMetric
     perplexity: float
     basis: Basis | None
     references: FloatArray
@@ -89,27 +67,34 @@ class TSNEPlacement:
             return cast(DoubleArray, points[near[0]])
         return _settled(points[near[:_NEAR]], points)
 
+    def arrays(self) -> dict[str, Any]:
+        """All of it by name, to be kept."""
+        return {
+            **({} if self.basis is None else self.basis.arrays()),
+            "metric": self.metric,
+            "perplexity": self.perplexity,
+            "references": self.references,
+            "coordinates": self.coordinates,
+        }
 
-Placement = PCAPlacement | TSNEPlacement
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any]) -> "TsnePlacer":
+        """What `arrays` gave.
 
-
-def place(placement: Placement, vectors: NDArray[np.floating]) -> FloatArray:
-    """Where new vectors fall, each independently of the others.
-
-    Args:
-        placement: of the map.
-        vectors: (m, D) finite.
-
-    Returns:
-        (m, dims) float32.
-
-    Raises:
-        ValueError: not (m, D) with the map's D, or a value is NaN or infinite.
-    """
-    rows = checked_vectors(vectors)
-    if rows.shape[1] != placement.features:
-        raise ValueError(f"vectors of {rows.shape[1]} values in a map of {placement.features}")
-    return np.array([placement.place_one(row) for row in rows], dtype=np.float32)
+        Raises:
+            KeyError: one is missing.
+            ValueError: it has another metric.
+        """
+        metric = str(arrays["metric"])
+        if metric not in get_args(MapMetric):
+            raise ValueError(f"metric {metric!r}")
+        return cls(
+            cast(MapMetric, metric),
+            float(arrays["perplexity"]),
+            Basis.of(arrays) if "mean" in arrays else None,
+            arrays["references"],
+            arrays["coordinates"],
+        )
 
 
 def _smallest(values: FloatArray, count: int) -> NDArray[np.int64]:
@@ -137,67 +122,3 @@ def _energy(y: DoubleArray, near: DoubleArray, points: DoubleArray) -> tuple[flo
     value = np.log(push.sum()) - _PULL * np.log(pull).mean()
     slope = _PULL * (pull @ to_near) / len(near) - np.square(push) @ to_all / push.sum()
     return float(value), 2 * slope
-
-
-# ---- as bytes ----
-
-
-def to_bytes(placement: Placement) -> bytes:
-    """The placement as an npz archive of plain arrays: the same bytes for the same placement."""
-    arrays: dict[str, Any] = {"version": _VERSION}
-    if placement.basis is not None:
-        arrays |= {
-            "mean": placement.basis.mean,
-            "components": placement.basis.components,
-            "variance_ratio": placement.basis.variance_ratio,
-            "solver": placement.basis.solver,
-        }
-    if isinstance(placement, TSNEPlacement):
-        arrays |= {
-            "metric": placement.metric,
-            "perplexity": placement.perplexity,
-            "references": placement.references,
-            "coordinates": placement.coordinates,
-        }
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
-
-
-def from_bytes(content: bytes) -> Placement:
-    """The placement that `to_bytes` wrote; nothing in the bytes is run.
-
-    Raises:
-        ValueError: the bytes are damaged, or something else.
-    """
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive)
-        if int(arrays["version"]) != _VERSION:
-            raise ValueError(f"version {arrays['version']}, expected {_VERSION}")
-        return _placement(arrays)
-    except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"not a placement: {error}") from error
-
-
-def _placement(arrays: dict[str, NDArray[Any]]) -> Placement:
-    basis = _basis(arrays) if "mean" in arrays else None
-    if "references" not in arrays:
-        if basis is None:
-            raise ValueError("neither components nor references")
-        return PCAPlacement(basis)
-    metric = str(arrays["metric"])
-    if metric not in get_args(Metric):
-        raise ValueError(f"metric {metric!r}")
-    return TSNEPlacement(
-        cast(Metric, metric),
-        float(arrays["perplexity"]),
-        basis,
-        arrays["references"],
-        arrays["coordinates"],
-    )
-
-
-def _basis(arrays: dict[str, NDArray[Any]]) -> Basis:
-    solver = cast(Solver, str(arrays["solver"]))
-    return Basis(arrays["mean"], arrays["components"], arrays["variance_ratio"], solver)
