@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install install-browser check quick format lint types test openapi serve bench networks soak crash-test fuzz image-check
+.PHONY: help install install-browser check quick format lint lint-javascript types test openapi serve bench networks soak crash-test fuzz image-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +25,21 @@ format: ## format the code
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-lint: ## check style and formatting
+lint: lint-javascript ## check style and formatting; the explorer's JavaScript where there is npm
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+
+ifeq ($(shell command -v npm 2>/dev/null),)
+lint-javascript:
+	@echo "there is no npm on this machine: the explorer's JavaScript was not linted"
+else
+lint-javascript: node_modules/.package-lock.json
+	npm run --silent lint
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+endif
 
 types: ## check types
 	$(PYTHON) -m mypy

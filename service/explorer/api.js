@@ -1,9 +1,13 @@
 // Requests to the service: keys, errors, forms of answers. Knows no view.
 
 import { at } from "./dom.js";
+import { put } from "./state.js";
 
 export const base = new URL(".", location.href.split("#")[0]).href;
 const KEY = "seethrough-key";
+
+/** The type of NumPy files. */
+export const NPY = "application/x-npy";
 
 /** What the service answered instead of what was asked for. */
 export class Problem extends Error {
@@ -16,15 +20,9 @@ export class Problem extends Error {
 /** The whole address of a path of the service. */
 export function address(path, query = {}) {
   const url = new URL(base + path);
-  for (const [key, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== "") url.searchParams.set(key, value);
-  }
+  put(url.searchParams, query);
   return url.href;
 }
-
-/** An item's path: its id may hold slashes, which stay. */
-export const itemPath = (collection, id) =>
-  `v1/collections/${collection}/items/${id.split("/").map(encodeURIComponent).join("/")}`;
 
 /**
  * The response, if it is a good one.
@@ -42,8 +40,8 @@ export async function call(path, { query, body, json, method, accept, signal } =
     response = await fetch(address(path, query), {
       method: method ?? (payload === undefined ? "GET" : "POST"), headers, body: payload, signal,
     });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
+  } catch {
+    signal?.throwIfAborted();
     throw new Problem(0, "The service does not answer. Is it running? Try again.");
   }
   if (response.ok) return response;
@@ -54,6 +52,13 @@ export async function call(path, { query, body, json, method, accept, signal } =
 }
 
 export const getJson = async (path, options) => (await call(path, options)).json();
+
+/** The answer as a file of that type. */
+export const getBlob = async (path, accept, options) => (await call(path, { ...options, accept })).blob();
+
+/** The answer as an array, see `parseNpy`. */
+export const getArray = async (path, options) =>
+  parseNpy(await (await call(path, { ...options, accept: NPY })).arrayBuffer());
 
 async function problemOf(response) {
   try {
@@ -88,4 +93,27 @@ function askForKey() {
 export function curl(path, query, file, extra = "") {
   const image = file ? `-F image=@${JSON.stringify(file)} ` : "";
   return `curl ${image}${extra}'${address(path, query)}'`;
+}
+
+/**
+ * Shape and numbers of a NumPy file of float32; every other kind is refused.
+ * @param {ArrayBuffer} buffer
+ * @returns {{shape: number[], values: Float32Array}} in C order
+ */
+function parseNpy(buffer) {
+  const view = new DataView(buffer);
+  const magic = new Uint8Array(buffer, 0, 6);
+  if (magic[0] !== 0x93 || String.fromCharCode(...magic.slice(1)) !== "NUMPY") {
+    throw new Error("not a NumPy file");
+  }
+  const long = view.getUint8(6) > 1;
+  const length = long ? view.getUint32(8, true) : view.getUint16(8, true);
+  const start = long ? 12 : 10;
+  const header = new TextDecoder().decode(new Uint8Array(buffer, start, length));
+  if (!header.includes("'<f4'") || header.includes("'fortran_order': True")) {
+    throw new Error(`not float32 in C order: ${header}`);
+  }
+  const shape = header.match(/'shape': \(([^)]*)\)/)[1].split(",").filter((part) => part.trim())
+    .map(Number);
+  return { shape, values: new Float32Array(buffer.slice(start + length)) };
 }

@@ -1,13 +1,13 @@
 // Colors for numbers and labels, the same as in the service's pictures.
 
-import { LABELS, OTHER as REST, TABLES } from "../palettes.js";
+import { DIVERGING, LABELS, OTHER as REST, SEQUENTIAL, TABLES } from "../palettes.js";
 
-/** Those to choose from; "bwr" is for maps that have a sign. */
-export const COLORMAPS = Object.keys(TABLES).filter((name) => name !== "bwr");
+/** Those to choose from, for maps that have no sign. */
+export const COLORMAPS = Object.keys(TABLES).filter((name) => name !== DIVERGING);
 export const OTHER = `#${REST}`;
 
 /** The last color of a table. */
-export const LAST = 254;
+export const LAST = TABLES[SEQUENTIAL].length / 6 - 1;
 
 const tables = new Map();
 

@@ -25,6 +25,24 @@ export function h(tag, properties = {}, ...children) {
 /** The element of that id. */
 export const at = (id) => document.getElementById(id);
 
+/** A button; `label` is for those who do not see what stands around it. */
+export function button(text, onclick, { label = text, ...properties } = {}) {
+  return h("button", { type: "button", textContent: text, aria: label === text ? {} : { label },
+    on: { click: onclick }, ...properties });
+}
+
+/** An input element that says in itself what it is for. */
+export const field = (type, placeholder, label, properties = {}) =>
+  h("input", { type, placeholder, aria: { label }, ...properties });
+
+/** Mark the one that is shown, for screen readers, too; `kind` as of aria-current. */
+export function markCurrent(elements, isCurrent, kind) {
+  for (const each of elements) {
+    if (isCurrent(each)) each.setAttribute("aria-current", kind);
+    else each.removeAttribute("aria-current");
+  }
+}
+
 /** A select element of these values; `names` shows others. */
 export function choice(values, chosen, onchange, label, names = {}) {
   const options = values.map((value) =>
@@ -41,16 +59,16 @@ export function slider(label, value, oninput) {
 }
 
 /** A share as a percentage. */
-export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+export const percent = (share, digits = share < 0.1 ? 1 : 0) => `${(100 * share).toFixed(digits)} %`;
 
 /** Copies text, and says so on the button for a moment. */
 export function copyButton(title, text) {
-  const button = h("button", { type: "button", textContent: title, on: { click: async () => {
+  const made = button(title, async () => {
     await navigator.clipboard.writeText(text());
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = title; }, 1200);
-  } } });
-  return button;
+    made.textContent = "Copied";
+    setTimeout(() => { made.textContent = title; }, 1200);
+  });
+  return made;
 }
 
 /** Hands a blob to the browser as a file. */
@@ -59,3 +77,24 @@ export function save(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
+
+/** Shows a picture that was fetched. */
+export function showBlob(image, blob) {
+  const url = URL.createObjectURL(blob);
+  image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+  image.src = url;
+}
+
+/** Where an event points, as shares of the element's width and height. */
+export function pointed({ clientX, clientY }, element) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return [(clientX - left) / width, (clientY - top) / height];
+}
+
+/** Sets sides of an element, such as `width`, as shares of its parent's. */
+export function setShares(element, sides) {
+  for (const [side, share] of Object.entries(sides)) element.style[side] = `${100 * share}%`;
+}
+
+/** The number nearest to a value that is neither below nor above. */
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

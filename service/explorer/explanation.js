@@ -1,14 +1,16 @@
 // One method's map on the page: its canvas, figures and buttons.
 
-import { call, curl, getJson } from "./api.js";
-import { copyButton, h, percent, save } from "./dom.js";
+import { NPY, curl, getBlob, getJson } from "./api.js";
+import { button, clamp, copyButton, h, percent, pointed, save, setShares } from "./dom.js";
 import { draw } from "./heat.js";
+import { attempt } from "./say.js";
 
 /** One of several maps of a picture. */
 export class Explanation {
   /** @param {{name: string, title: string}} method as the service lists it */
   constructor(method) {
     this.method = method.name;
+    this.path = `v1/explain/${method.name}`;
     const title = method.title[0].toUpperCase() + method.title.slice(1);
     this.map = null;
     this.sweep = null;
@@ -28,8 +30,7 @@ export class Explanation {
     this.context = context;
     this.note.textContent = "Working…";
     const query = { model: context.model, target: context.target, faithfulness: true };
-    const found = await getJson(`v1/explain/${this.method}`,
-      { query, body: context.picture.blob, signal: context.signal });
+    const found = await getJson(this.path, { query, body: context.picture.blob, signal: context.signal });
     this.map = { shape: [found.map.length, found.map[0].length], values: Float32Array.from(found.map.flat()), scale: found.scale };
     if (found.grid) {
       this.sweep = found;
@@ -58,16 +59,17 @@ export class Explanation {
 
   addButtons() {
     const { model, target, picture } = this.context;
-    const path = `v1/explain/${this.method}`;
-    const get = async (format, type) => {
-      const response = await call(path, { query: { model, target, format, size: format === "png" ? "original" : null },
-        body: picture.blob, accept: type });
-      save(await response.blob(), `${picture.name}.${this.method}.${format}`);
+    const download = (text, type, query) => {
+      const format = text.toLowerCase();
+      const get = async () => save(
+        await getBlob(this.path, type, { query: { model, target, format, ...query }, body: picture.blob }),
+        `${picture.name}.${this.method}.${format}`);
+      return button(text, () => attempt(get), { label: `Download ${this.method} as ${text}` });
     };
     this.buttons.replaceChildren(
-      h("button", { type: "button", textContent: "PNG", aria: { label: `Download ${this.method} as PNG` }, on: { click: () => get("png", "image/png") } }),
-      h("button", { type: "button", textContent: "npy", aria: { label: `Download ${this.method} as npy` }, on: { click: () => get("npy", "application/x-npy") } }),
-      copyButton("curl", () => curl(path, { model, target, format: "png" }, picture.name, "-o why.png ")));
+      download("PNG", "image/png", { size: "original" }),
+      download("npy", NPY),
+      copyButton("curl", () => curl(this.path, { model, target, format: "png" }, picture.name, "-o why.png ")));
   }
 
   // ---- cells of a grid of windows ----
@@ -76,9 +78,8 @@ export class Explanation {
     const { rows, cols } = this.sweep.grid;
     this.canvas.tabIndex = 0;
     this.canvas.onpointermove = (event) => {
-      const box = this.canvas.getBoundingClientRect();
-      this.showCell(this.nearest("tops", (event.clientY - box.top) / box.height),
-        this.nearest("lefts", (event.clientX - box.left) / box.width));
+      const [x, y] = pointed(event, this.canvas);
+      this.showCell(this.nearest("tops", y), this.nearest("lefts", x));
     };
     this.canvas.onpointerleave = () => this.hideCell();
     this.canvas.onblur = () => this.hideCell();
@@ -87,8 +88,7 @@ export class Explanation {
       const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
       if (!step || !this.cell) return;
       event.preventDefault();
-      const inside = (value, count) => Math.min(count - 1, Math.max(0, value));
-      this.showCell(inside(this.cell[0] + step[0], rows), inside(this.cell[1] + step[1], cols));
+      this.showCell(clamp(this.cell[0] + step[0], 0, rows - 1), clamp(this.cell[1] + step[1], 0, cols - 1));
     };
   }
 
@@ -106,9 +106,8 @@ export class Explanation {
     this.cell = [row, col];
     const { grid, score_map: scores, class_map: classes, labels, baseline, target } = this.sweep;
     const [height, width] = this.map.shape;
-    const box = { top: grid.tops[row] / height, left: grid.lefts[col] / width,
-      height: grid.window[0] / height, width: grid.window[1] / width };
-    for (const [side, share] of Object.entries(box)) this.outline.style[side] = `${100 * share}%`;
+    setShares(this.outline, { top: grid.tops[row] / height, left: grid.lefts[col] / width,
+      height: grid.window[0] / height, width: grid.window[1] / width });
     this.outline.hidden = false;
     const predicted = labels[classes[row][col]];
     this.note.textContent = `Hidden here: ${target.label} ${percent(scores[row][col])} instead of `

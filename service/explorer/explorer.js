@@ -1,37 +1,36 @@
-// The frame of the page: models, views, theme. Knows no view from inside.
+// The page: models, which view is shown, theme. Knows no view from inside.
 
 import { getJson } from "./api.js";
-import { at, h } from "./dom.js";
-import { startPicture } from "./picture.js";
+import { at, h, markCurrent } from "./dom.js";
+import { gallery } from "./gallery.js";
+import { inside } from "./inside.js";
+import { look } from "./look.js";
+import { map } from "./map.js";
+import { onPicture, startPicture } from "./picture.js";
 import { say } from "./say.js";
 import { onState, setState, state } from "./state.js";
-import * as gallery from "./gallery.js";
-import * as inside from "./inside.js";
-import * as look from "./look.js";
-import * as map from "./map.js";
 
 const VIEWS = { look, inside, gallery, map };
-const TITLES = { look: "Look", inside: "Inside", gallery: "Gallery", map: "Map" };
 const RETRY_MS = 1500;
 
 let shown = null;
 
-function show({ view }) {
-  const name = view in VIEWS ? view : "look";
-  for (const link of at("views").children) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+function show(served) {
+  const { view } = state();
+  const name = Object.hasOwn(VIEWS, view) ? view : "look";
+  markCurrent(at("views").children, ({ dataset }) => dataset.view === name, "page");
+  if (VIEWS[name] === shown) {
+    shown.refresh();
+    return;
   }
-  if (name === shown) return;
-  if (shown) VIEWS[shown].leave?.();
-  shown = name;
-  document.title = `Seethrough · ${TITLES[name]}`;
-  at("content").replaceChildren();
-  VIEWS[name].enter(at("content"));
+  shown?.leave();
+  shown = VIEWS[name];
+  document.title = `Seethrough · ${shown.title}`;
+  shown.enter(at("content"), served);
 }
 
 function addViews() {
-  at("views").append(...Object.entries(TITLES).map(([view, title]) =>
+  at("views").append(...Object.entries(VIEWS).map(([view, { title }]) =>
     h("a", { href: `#view=${view}`, textContent: title, data: { view }, on: { click: (event) => {
       event.preventDefault();
       setState({ view }, { push: true });
@@ -76,11 +75,12 @@ async function start() {
   at("model").addEventListener("change", () =>
     setState({ model: at("model").value, target: null, layer: null }));
   const { methods } = await getJson("v1/explain");
-  for (const view of Object.values(VIEWS)) view.start(models, methods);
+  const served = { models, methods };
   setState({ model: chosen.name });
   say("");
-  onState(show);
-  show(state());
+  onState(() => show(served));
+  onPicture(() => shown.repicture());
+  show(served);
 }
 
 start();

@@ -1,12 +1,14 @@
 // Draw a map of numbers over a picture, as the service's PNG does.
 
+import { DIVERGING, DRAWING, SEQUENTIAL } from "../palettes.js";
 import { LAST, table } from "./colormaps.js";
+import { clamp } from "./dom.js";
 
 const MIDDLE = LAST / 2;
 const BLANK = 128;
 
-/** How a map is drawn, the same for all maps of a view. */
-export const defaults = () => ({ style: "overlay", colormap: "inferno", opacity: 0.5, fraction: 0.1 });
+/** How the service draws a map where nothing is said: style, colormap, alpha, mask_fraction. */
+export const defaults = () => ({ ...DRAWING, colormap: SEQUENTIAL });
 
 /**
  * Draws a map on a canvas of its size.
@@ -28,15 +30,29 @@ export function draw(canvas, map, under, how) {
   pen.putImageData(pixels, 0, 0);
 }
 
-/** Colors over the picture in gray; see `_overlay` of core/render/overlay.py. */
-function painted(rgba, { values, scale: { low, high, signed } }, { colormap, opacity }) {
-  const colors = table(signed ? "bwr" : colormap);
-  const faded = Math.min(1, 2 * opacity);
+/** Draws numbers alone, from the lowest to the highest, on a canvas of as many pixels. */
+export function drawAlone(canvas, values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
+  const colors = table("viridis");
+  const pen = canvas.getContext("2d");
+  const pixels = pen.createImageData(canvas.width, canvas.height);
   values.forEach((value, index) => {
-    const share = Math.min(high, Math.max(low, value)) / high;
+    const at = 3 * Math.round((LAST * (value - low)) / (high - low || 1));
+    pixels.data.set([colors[at], colors[at + 1], colors[at + 2], 255], 4 * index);
+  });
+  pen.putImageData(pixels, 0, 0);
+}
+
+/** Colors over the picture in gray; see `_overlay` of core/render/overlay.py. */
+function painted(rgba, { values, scale: { low, high, signed } }, { colormap, alpha }) {
+  const colors = table(signed ? DIVERGING : colormap);
+  const faded = Math.min(1, 2 * alpha);
+  values.forEach((value, index) => {
+    const share = clamp(value, low, high) / high;
     const level = signed ? Math.round(share * MIDDLE) + MIDDLE : Math.round(share * LAST);
     const size = signed ? Math.abs(level / MIDDLE - 1) : level / LAST;
-    const weight = opacity * (opacity + (1 - opacity) * Math.sqrt(size));
+    const weight = alpha * (alpha + (1 - alpha) * Math.sqrt(size));
     const at = 4 * index;
     const luma = 0.299 * rgba[at] + 0.587 * rgba[at + 1] + 0.114 * rgba[at + 2];
     for (let channel = 0; channel < 3; channel += 1) {
@@ -47,14 +63,14 @@ function painted(rgba, { values, scale: { low, high, signed } }, { colormap, opa
   });
 }
 
-function masked(rgba, { values }, { fraction }) {
+function masked(rgba, { values }, { mask_fraction: fraction }) {
   mostImportant(values, fraction).forEach((inside, index) => {
     rgba.fill(inside ? 255 : 0, 4 * index, 4 * index + 3);
     rgba[4 * index + 3] = 255;
   });
 }
 
-function cut(rgba, { values }, { fraction }) {
+function cut(rgba, { values }, { mask_fraction: fraction }) {
   mostImportant(values, fraction).forEach((inside, index) => {
     if (!inside) rgba.fill(BLANK, 4 * index, 4 * index + 3);
     rgba[4 * index + 3] = 255;

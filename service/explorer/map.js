@@ -1,101 +1,75 @@
 // The view Map: a projection of a collection, followed while it is made, looked into.
 
 import { call, getJson } from "./api.js";
+import { collectionChoice, collectionPath, current, itemButton, listCollections, thumbnail } from "./collections.js";
 import { MOST_LABELS, OTHER, css, labelColors } from "./colormaps.js";
-import { choice, h, percent } from "./dom.js";
-import { onPicture, picture } from "./picture.js";
+import { button, choice, field, h, percent } from "./dom.js";
+import { picture } from "./picture.js";
 import { attempt, say } from "./say.js";
 import { Scatter } from "./scatter.js";
-import { onState, setState, state } from "./state.js";
-import { thumbnail } from "./thumbnails.js";
+import { setState, state } from "./state.js";
+import { View } from "./view.js";
 
 const COLORS = { label: "Color by label", prediction: "Color by prediction", preserved: "Color by trust" };
+const MOST_LISTED = 200;
 
-let root = null;
 let parts = null;
 let plot = null;
 let methods = [];
 const asked = {};
-let collections = [];
 let projections = [];
 let points = [];
-let shown = "";
 let colorBy = "label";
-let abort = new AbortController();
 
-/** Once. */
-export function start() {
-  onPicture(() => { if (root) parts.place.disabled = !points.length; });
-  onState(refresh);
-}
+export const map = new View({
+  title: "Map",
+  build() {
+    parts = {
+      controls: h("div.controls"), progress: h("div"), plot: h("div.plot"), tip: h("div.tip", { hidden: true }),
+      facts: h("p.hint"), legend: h("div.legend"), selected: h("div.items.small"),
+      place: button("Place the current picture", () => attempt(placePicture), { disabled: true }),
+    };
+    plot = new Scatter(parts.plot, { hover, pick, select });
+    parts.plot.append(parts.tip);
+    return [h("h2", { textContent: "Map of a collection" }), parts.controls, parts.progress, parts.plot, parts.facts, parts.legend,
+      h("p.hint", { textContent: "Drag to move (3-D: to turn), wheel to zoom, click a point to open it, Shift and drag to select." }), parts.selected];
+  },
+  wanted() {
+    const { collection, projection } = state();
+    return [collection, projection];
+  },
+  async load(signal) {
+    if (!methods.length) ({ methods } = await getJson("v1/projections", { signal }));
+    await listCollections(signal);
+    ({ projections } = await getJson(path(), { signal }));
+    showControls();
+    const chosen = projections.find(({ id }) => id === chosenId());
+    if (chosen) await open(chosen, signal);
+    else clear(`${current().count} pictures: make a map of them.`);
+  },
+  repicture() { parts.place.disabled = !points.length; },
+  close() { plot.close(); },
+});
 
-/** Show the view. */
-export function enter(content) {
-  root = content;
-  shown = "";
-  parts = {
-    controls: h("div.controls"), progress: h("div"), plot: h("div.plot"), tip: h("div.tip", { hidden: true }),
-    facts: h("p.hint"), legend: h("div.legend"), selected: h("div.items.small"),
-    place: h("button", { type: "button", textContent: "Place the current picture", disabled: true,
-      on: { click: () => attempt(placePicture) } }),
-  };
-  root.append(h("h2", { textContent: "Map of a collection" }), parts.controls, parts.progress, parts.plot, parts.facts,
-    parts.legend, h("p.hint", { textContent: "Drag to move (3-D: to turn), wheel to zoom, click a point to open it, Shift and drag to select." }), parts.selected);
-  plot = new Scatter(parts.plot, { hover, pick, select });
-  parts.plot.append(parts.tip);
-  refresh();
-}
-
-/** Leave it. */
-export function leave() {
-  abort.abort();
-  plot.close();
-  root = null;
-}
-
-const current = () => collections.find(({ name }) => name === state().collection) ?? collections[0];
-const path = () => `v1/collections/${current().name}/projections`;
+const path = (...rest) => collectionPath(current().name, "projections", ...rest);
 const titled = (method, dims) => `${methods.find(({ name }) => name === method)?.title ?? method} ${dims}-D`;
-const named = ({ parameters, status, stale }) =>
-  `${titled(parameters.method, parameters.dims)} · ${status}${stale ? " · stale" : ""}`;
 
-function refresh() {
-  if (!root) return;
-  const { collection, projection } = state();
-  const wanted = JSON.stringify([collection, projection]);
-  if (wanted === shown) return;
-  shown = wanted;
-  abort.abort();
-  abort = new AbortController();
-  attempt(reload);
-}
-
-async function reload() {
-  const { signal } = abort;
-  if (!methods.length) ({ methods } = await getJson("v1/projections", { signal }));
-  ({ collections } = await getJson("v1/collections", { signal }));
-  ({ projections } = await getJson(path(), { signal }));
-  showControls();
-  const chosen = projections.find(({ id }) => id === state().projection) ?? projections.find(({ status }) => status === "done");
-  if (!chosen) {
-    clear(`${current().count} pictures: make a map of them.`);
-    return;
-  }
-  await open(chosen, signal);
+/** The map that the address names, or the newest that is done. */
+function chosenId() {
+  const wanted = projections.find(({ id }) => id === state().projection);
+  return (wanted ?? projections.find(({ status }) => status === "done"))?.id;
 }
 
 function showControls() {
-  const sizes = Object.fromEntries(collections.map((each) => [each.name, `${each.name} (${each.count})`]));
-  const ids = Object.fromEntries(projections.map((each) => [each.id, named(each)]));
-  const make = (method, dims) => h("button", { type: "button", textContent: titled(method.name, dims),
-    title: method.text, aria: { label: `New map: ${titled(method.name, dims)}` },
-    on: { click: () => attempt(() => begin(method, dims)) } });
+  const ids = Object.fromEntries(projections.map(({ id, parameters, status, stale }) =>
+    [id, `${titled(parameters.method, parameters.dims)} · ${status}${stale ? " · stale" : ""}`]));
+  const makers = methods.flatMap((method) => [2, 3].map((dims) => ({ method, dims, title: titled(method.name, dims) })));
   parts.controls.replaceChildren(
-    choice(collections.map(({ name }) => name), current().name, (collection) => setState({ collection, projection: null, item: null }), "Collection", sizes),
-    ...(projections.length ? [choice(Object.keys(ids), state().projection ?? projections.find(({ status }) => status === "done")?.id,
-      (projection) => setState({ projection }), "Map", ids)] : []),
-    h("span", { textContent: "New:" }), ...methods.flatMap((method) => [2, 3].map((dims) => make(method, dims))),
-    h("details", { open: Object.values(asked).some((value) => value !== "") }, h("summary", { textContent: "Parameters" }), ...parameters().map(field)),
+    collectionChoice(),
+    ...(projections.length ? [choice(Object.keys(ids), chosenId(), (projection) => setState({ projection }), "Map", ids)] : []),
+    h("span", { textContent: "New:" }),
+    ...makers.map((each) => button(each.title, () => attempt(() => begin(each)), { label: `New map: ${each.title}`, title: each.method.text })),
+    h("details", { open: Object.values(asked).some((value) => value !== "") }, h("summary", { textContent: "Parameters" }), ...parameters().map(input)),
     choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colors", COLORS), parts.place);
 }
 
@@ -106,23 +80,21 @@ function parameters() {
 }
 
 /** Where a parameter is asked for; empty is as it fits. */
-function field({ name, text, default: usual, choices }) {
+function input({ name, text, default: usual, choices }) {
   const label = name.replaceAll("_", " ");
   const set = (value) => { asked[name] = value; };
-  const input = choices.length
+  const control = choices.length
     ? choice(["", ...choices], asked[name] ?? "", set, label, { "": "as it fits" })
-    : h("input", { type: "number", step: "any", placeholder: usual, value: asked[name] ?? "", aria: { label },
+    : field("number", usual, label, { step: "any", value: asked[name] ?? "",
       on: { input: (event) => set(event.target.value === "" ? "" : Number(event.target.value)) } });
-  return h("label", { title: text }, `${label} `, input);
+  return h("label", { title: text }, `${label} `, control);
 }
 
-async function begin(method, dims) {
+async function begin({ method, dims }) {
   const own = method.parameters.filter(({ name }) => (asked[name] ?? "") !== "");
   const json = { method: method.name, dims, ...Object.fromEntries(own.map(({ name }) => [name, asked[name]])) };
   const made = await getJson(path(), { json });
-  setState({ projection: made.id });
-  shown = "";
-  refresh();
+  map.renew({ projection: made.id });
 }
 
 async function open(projection, signal) {
@@ -137,7 +109,7 @@ async function open(projection, signal) {
     clear(`This map is ${now.status}. ${now.reason ?? ""}`);
     return;
   }
-  const whole = await getJson(`${path()}/${now.id}`, { signal });
+  const whole = await getJson(path(now.id), { signal });
   points = whole.points;
   const dims = whole.parameters.dims;
   plot.show(points.map(({ x, y, z }) => (dims === 3 ? [x, y, z] : [x, y])), points.map(() => OTHER));
@@ -153,10 +125,9 @@ async function open(projection, signal) {
 async function follow(projection, signal) {
   const bar = h("progress", { max: 1, value: projection.progress, aria: { label: "Progress of the map" } });
   const step = h("span.hint", { textContent: projection.step });
-  const cancel = h("button", { type: "button", textContent: "Cancel", on: { click: () =>
-    attempt(() => call(`${path()}/${projection.id}`, { method: "DELETE" })) } });
+  const cancel = button("Cancel", () => attempt(() => call(path(projection.id), { method: "DELETE" })));
   parts.progress.replaceChildren(h("div.row", {}, bar, step, cancel));
-  const response = await call(`${path()}/${projection.id}/events`, { accept: "text/event-stream", signal });
+  const response = await call(path(projection.id, "events"), { accept: "text/event-stream", signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let [text, now] = ["", projection];
   for (;;) {
@@ -209,13 +180,15 @@ function swatch(color, text) {
 
 let hovered = null;
 
+const caption = ({ label, prediction }) => label ?? prediction;
+
 function hover(index, at) {
   if (index === hovered) return;
   hovered = index;
   parts.tip.hidden = index === null;
   if (index === null) return;
-  const { id, label, prediction, preserved } = points[index];
-  parts.tip.replaceChildren(thumbnail(current().name, id), h("div", { textContent: label ?? prediction }),
+  const { id, preserved } = points[index];
+  parts.tip.replaceChildren(thumbnail(current().name, id), h("div", { textContent: caption(points[index]) }),
     h("div.hint", { textContent: `${id} · ${percent(preserved)} kept near` }));
   parts.tip.style.left = `${Math.min(70, 100 * at[0] + 2)}%`;
   parts.tip.style.top = `${Math.min(70, 100 * at[1] + 2)}%`;
@@ -228,13 +201,12 @@ function pick(index) {
 function select(indices) {
   plot.emphasize(indices);
   say(`${indices.length} pictures selected.`);
-  parts.selected.replaceChildren(...indices.slice(0, 200).map((index) => h("button.item", { type: "button", on: { click: () => pick(index) } },
-    thumbnail(current().name, points[index].id), h("div", { textContent: points[index].label ?? points[index].prediction }))));
+  parts.selected.replaceChildren(...indices.slice(0, MOST_LISTED).map((index) =>
+    itemButton(current().name, points[index].id, caption(points[index]), () => pick(index))));
 }
 
 async function placePicture() {
-  const id = state().projection ?? projections.find(({ status }) => status === "done").id;
-  const placed = await getJson(`${path()}/${id}/place`, { body: picture().blob });
+  const placed = await getJson(path(chosenId(), "place"), { body: picture().blob });
   plot.mark([placed.x, placed.y, placed.z ?? 0]);
   const where = new Map(points.map((point, index) => [point.id, index]));
   plot.emphasize(placed.nearest.map(({ id: near }) => where.get(near)));

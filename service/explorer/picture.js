@@ -2,10 +2,12 @@
 
 import { at, h } from "./dom.js";
 import { base } from "./api.js";
-import { say } from "./say.js";
+import { attempt } from "./say.js";
 import { setState, state } from "./state.js";
 
 const SAMPLES = ["chelsea", "coffee", "rocket"];
+const sampleUrl = (name) => `${base}assets/explorer/samples/${name}.jpg`;
+
 const listeners = new Set();
 let current = null;
 
@@ -26,7 +28,7 @@ function use(blob, name, sample = null) {
 }
 
 async function useSample(name) {
-  const response = await fetch(`${base}assets/explorer/samples/${name}.jpg`);
+  const response = await fetch(sampleUrl(name));
   use(await response.blob(), `${name}.jpg`, name);
 }
 
@@ -38,9 +40,9 @@ function take(files) {
 /** Connect the controls; a sample named in the address is taken at once. */
 export function startPicture() {
   for (const name of SAMPLES) {
-    const image = h("img", { src: `${base}assets/explorer/samples/${name}.jpg`, alt: name });
+    const image = h("img", { src: sampleUrl(name), alt: name });
     at("samples").append(h("button.sample", { type: "button", aria: { label: `Sample: ${name}` },
-      on: { click: () => useSample(name).catch((error) => say(error.message, true)) } }, image));
+      on: { click: () => attempt(() => useSample(name)) } }, image));
   }
   for (const [button, input] of [["choose", "file"], ["take", "camera"]]) {
     at(button).addEventListener("click", () => at(input).click());

@@ -1,5 +1,7 @@
 // Draw many points with WebGL, or on a canvas without it: pan, zoom, turn, pick, lasso.
 
+import { clamp, h, pointed } from "./dom.js";
+
 const VERTEX = `
 attribute vec3 place; attribute vec4 color; attribute float grow;
 uniform mat4 view; uniform float size; varying vec4 tint;
@@ -22,12 +24,9 @@ export class Scatter {
   constructor(host, told) {
     this.host = host;
     this.told = told;
-    this.canvas = document.createElement("canvas");
-    this.over = document.createElement("canvas");
-    this.canvas.setAttribute("aria-hidden", "true");
-    this.over.tabIndex = 0;
-    this.over.setAttribute("aria-label", "Map: drag to move, wheel to zoom, Shift and drag to select");
-    this.over.setAttribute("role", "application");
+    this.canvas = h("canvas", { aria: { hidden: "true" } });
+    this.over = h("canvas", { tabIndex: 0, role: "application",
+      aria: { label: "Map: drag to move, wheel to zoom, Shift and drag to select" } });
     host.append(this.canvas, this.over);
     this.gl = this.canvas.getContext("webgl", { antialias: true, alpha: true, preserveDrawingBuffer: true });
     this.pen = this.gl ? null : this.canvas.getContext("2d");
@@ -205,10 +204,7 @@ export class Scatter {
 
   listen() {
     const { over } = this;
-    const place = (event) => {
-      const box = over.getBoundingClientRect();
-      return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    };
+    const place = (event) => pointed(event, over);
     let last = null;
     let moved = 0;
     over.addEventListener("pointerdown", (event) => {
@@ -255,7 +251,7 @@ export class Scatter {
   }
 
   zoomTo(factor, [x, y]) {
-    const zoom = Math.min(200, Math.max(0.3, this.zoom * factor));
+    const zoom = clamp(this.zoom * factor, 0.3, 200);
     const real = zoom / this.zoom;
     const [px, py] = [2 * x - 1, 1 - 2 * y];
     this.shift = [px + (this.shift[0] - px) * real, py + (this.shift[1] - py) * real];

@@ -7,13 +7,18 @@ export function state() {
   return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 }
 
+/** Set some parameters; null, or nothing, takes a name out. */
+export function put(parameters, changes) {
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === undefined || value === "") parameters.delete(name);
+    else parameters.set(name, value);
+  }
+}
+
 /** Change some of it; null takes a name out. A new entry of the history only for `push`. */
 export function setState(changes, { push = false } = {}) {
   const now = new URLSearchParams(location.hash.slice(1));
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") now.delete(name);
-    else now.set(name, value);
-  }
+  put(now, changes);
   const hash = `#${now}`;
   if (hash === location.hash) return;
   history[push ? "pushState" : "replaceState"](null, "", hash);

@@ -1,6 +1,7 @@
 """The explorer, Swagger UI and ReDoc; every asset comes from here."""
 
 import json
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from core.render.heat import DIVERGING, SEQUENTIAL, colors_of
+from core.render.overlay import Drawing
 from core.render.palette import EIGHT, OTHER, TWELVE
 
 _COLORMAPS = (SEQUENTIAL, "viridis", "cividis", "gray", DIVERGING)
@@ -121,7 +123,13 @@ async def _palettes_script(_request: Request) -> Response:
 
 @cache
 def _palettes() -> str:
-    """The colors of the service's pictures as a module of the explorer."""
-    tables = {name: colors_of(name, False).tobytes().hex() for name in _COLORMAPS}
-    parts = {"TABLES": tables, "LABELS": (EIGHT, TWELVE), "OTHER": bytes(OTHER).hex()}
+    """The colors of the service's pictures, and how they are drawn, as a module of the explorer."""
+    parts = {
+        "TABLES": {name: colors_of(name, False).tobytes().hex() for name in _COLORMAPS},
+        "SEQUENTIAL": SEQUENTIAL,
+        "DIVERGING": DIVERGING,
+        "LABELS": (EIGHT, TWELVE),
+        "OTHER": bytes(OTHER).hex(),
+        "DRAWING": asdict(Drawing()),
+    }
     return "".join(f"export const {name} = {json.dumps(part)};\n" for name, part in parts.items())

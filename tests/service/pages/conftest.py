@@ -1,13 +1,16 @@
 """A real browser that can reach nothing but this server."""
 
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.pictures import jpeg
+from tests import pictures
+from tests.pictures import NAMES, encode, jpeg
 from tests.service.live import LiveServer, running
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -51,6 +54,24 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="package")
+def stored(server: LiveServer) -> str:
+    """The default collection with twelve pictures."""
+    for name in NAMES:
+        for index in range(2):
+            part = np.ascontiguousarray(pictures.photo(name)[30 * index :, 20 * index :])
+            path = f"/v1/collections/default/items/{name}-{index}?label={name}"
+            request = urllib.request.Request(
+                server.url + path,
+                data=encode(part),
+                headers={"Content-Type": "image/jpeg"},
+                method="PUT",
+            )
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert answer.status in (200, 201)
+    return "default"
 
 
 @pytest.fixture
