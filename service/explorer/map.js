@@ -69,12 +69,12 @@ function showControls() {
     ...(projections.length ? [choice(Object.keys(ids), chosenId(), (projection) => setState({ projection }), "Map", ids)] : []),
     h("span", { textContent: "New:" }),
     ...makers.map((each) => button(each.title, () => attempt(() => begin(each)), { label: `New map: ${each.title}`, title: each.method.text })),
-    h("details", { open: Object.values(asked).some((value) => value !== "") }, h("summary", { textContent: "Parameters" }), ...parameters().map(input)),
+    h("details", { open: Object.values(asked).some((value) => value !== "") }, h("summary", { textContent: "Parameters" }), ...askable().map(input)),
     choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colors", COLORS), parts.place);
 }
 
 /** What can be asked of any method, each once; how many dimensions says the button. */
-function parameters() {
+function askable() {
   const all = methods.flatMap((method) => method.parameters).filter(({ name }) => name !== "dims");
   return [...new Map(all.map((each) => [each.name, each])).values()];
 }
