@@ -174,14 +174,23 @@ def test_routers_try_nothing_and_compute_nothing(file: Path) -> None:
 
 
 # One class whose state moves under one lock: cut in two, half of it would reach into the other.
-LONG = {"core.gallery.index.index": 345}
+LONG = {
+    "core.gallery.index.index": 345,
+    "tests.service.pages.test_explorer": 410,
+}
 
 
 @pytest.mark.parametrize("file", [*modules("core"), *modules("service")], ids=module_of)
-def test_every_module_says_what_it_owns_and_stays_short(file: Path) -> None:
-    text = file.read_text()
-    assert ast.get_docstring(ast.parse(text))
-    assert len(text.splitlines()) <= LONG.get(module_of(file), MAX_LINES)
+def test_every_module_says_what_it_owns(file: Path) -> None:
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+@pytest.mark.parametrize("package", ["core", "service", "tests", "benchmarks"])
+def test_no_file_is_long(package: str) -> None:
+    lengths = {module_of(file): len(file.read_text().splitlines()) for file in modules(package)}
+    assert {
+        name: lines for name, lines in lengths.items() if lines > LONG.get(name, MAX_LINES)
+    } == {}
 
 
 def test_nothing_is_called_utils() -> None:

@@ -1,11 +1,14 @@
-"""Networks to explain, by name, with random weights and the smallest input they take."""
+"""Networks to explain, with random weights and the smallest input they take; maps compared."""
 
 from functools import cache
 
+import numpy as np
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
+from core.explain.gradients import input_gradients
+from core.explain.objective import ClassObjective
 from core.models.loaded import LoadedModel
 from core.models.preprocess import Preprocessing
 from core.models.spec import ModelSpec
@@ -50,3 +53,13 @@ def view(model: LoadedModel, seed: int = 5) -> torch.Tensor:
 @cache
 def tiny() -> LoadedModel:
     return LoadedModel(tiny_spec(), TinyCNN(), torch.device("cpu"))
+
+
+def plain(model: LoadedModel, batch: Tensor, target: int) -> np.ndarray:
+    """(C, H, W): the gradient of a class's logit."""
+    return input_gradients(model, batch, [ClassObjective(target)])[0].gradient
+
+
+def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference, as a share of the largest value."""
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
