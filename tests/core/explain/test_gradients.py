@@ -19,7 +19,7 @@ from tests.core.explain.networks import loaded, network, plain, relative, rows, 
 pytestmark = pytest.mark.filterwarnings("ignore:.*backward hook:UserWarning")
 
 
-@pytest.mark.parametrize("name", ["lite0", "resnet18", "vgg11", "densenet121"])
+@pytest.mark.parametrize("name", ["lite0", "resnet18", "vgg11", "densenet"])
 def test_saliency_equals_captums(name: str, request: pytest.FixtureRequest) -> None:
     model = request.getfixturevalue("lite0") if name == "lite0" else network(name)
     batch = rows(model, 1)

@@ -28,7 +28,7 @@ def test_guided_backprop_equals_captums_where_captums_hooks_reach(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["inception_v3", "mobilenet_v2", "resnet18", "densenet121", "regnet_y_400mf"]
+    "name", ["inception_v3", "mobilenet_v2", "resnet18", "densenet", "regnet_y_400mf"]
 )
 def test_guided_backprop_equals_a_second_implementation(name: str) -> None:
     model = network(name)
