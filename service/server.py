@@ -21,6 +21,28 @@ _SO_BINDTOIFINDEX = 62  # Linux 5.0; Python names it from 3.14 on
 _NO_SUCH_INTERFACE = 2**31 - 1  # the kernel numbers them from 1 on
 
 
+def refuse_new_connections(descriptor: int, option: int = _SO_BINDTOIFINDEX) -> None:
+    """Have the kernel refuse new connections to a listener that goes on accepting the others.
+
+    Closing a listener resets the connections in its backlog, whose clients believe themselves
+    connected. Bound to a network interface that does not exist, it is found by no new handshake,
+    whose client is refused as by a closed port; handshakes under way end, the loop accepts what
+    waits, and closing it afterwards resets nobody. Linux, from 5.7 on without any privilege;
+    elsewhere the backlog of the last few milliseconds is reset.
+
+    Args:
+        descriptor: of a listening TCP socket, which stays open and the caller's.
+        option: of sockets, by which the kernel binds one to an interface.
+    """
+    if sys.platform != "linux":
+        return
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, option, _NO_SUCH_INTERFACE)
+        except OSError as error:  # an older kernel, or a sandbox that imitates one
+            _log.warning("connections of the last milliseconds may be reset: %s", error)
+
+
 class DrainingServer(uvicorn.Server):
     """On SIGTERM or SIGINT: refuse new work, keep answering for a while, then close.
 
@@ -32,12 +54,19 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn's.
         drain: called once, when the first signal arrives.
         drain_delay_s: how long new requests are still answered after it.
+        refuse: has a listener, given by its descriptor, take no new connections.
     """
 
     def __init__(
-        self, config: uvicorn.Config, *, drain: Callable[[], None], drain_delay_s: float
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], None],
+        drain_delay_s: float,
+        refuse: Callable[[int], None] = refuse_new_connections,
     ) -> None:
         super().__init__(config)
+        self._refuse = refuse
         self._drain = drain
         self._drain_delay_s = drain_delay_s
         self._draining = False
@@ -63,33 +92,12 @@ class DrainingServer(uvicorn.Server):
         """Take no new connection, answer what the accepted ones still send, then close."""
         for server in self.servers:
             for listener in server.sockets:
-                refuse_new_connections(listener.fileno())
+                self._refuse(listener.fileno())
         await asyncio.sleep(_LAST_REQUESTS_S)
         await super().shutdown(sockets=sockets)
 
     def _close(self) -> None:
         self.should_exit = True
-
-
-def refuse_new_connections(descriptor: int) -> None:
-    """Have the kernel refuse new connections to a listener that goes on accepting the others.
-
-    Closing a listener resets the connections in its backlog, whose clients believe themselves
-    connected. Bound to a network interface that does not exist, it is found by no new handshake,
-    whose client is refused as by a closed port; handshakes under way end, the loop accepts what
-    waits, and closing it afterwards resets nobody. Linux, from 5.7 on without any privilege;
-    elsewhere the backlog of the last few milliseconds is reset.
-
-    Args:
-        descriptor: of a listening TCP socket, which stays open and the caller's.
-    """
-    if sys.platform != "linux":
-        return
-    with socket.socket(fileno=os.dup(descriptor)) as listener:
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_SUCH_INTERFACE)
-        except OSError as error:  # an older kernel, or a sandbox that imitates one
-            _log.warning("connections of the last milliseconds may be reset: %s", error)
 
 
 _BACKLOG = 2048  # as uvicorn's own

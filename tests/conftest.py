@@ -1,6 +1,9 @@
 """Fixtures that cost something: the real default model, loaded once."""
 
+import ctypes
+import gc
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
@@ -27,6 +30,17 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_given_back() -> Iterator[None]:
+    """What a module's tests have used goes back to the system, which the allocator puts off."""
+    yield
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim is not None:
+            trim(0)
 
 
 @pytest.fixture(scope="session")

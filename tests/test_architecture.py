@@ -178,10 +178,16 @@ LONG = {"core.gallery.index.index": 345}
 
 
 @pytest.mark.parametrize("file", [*modules("core"), *modules("service")], ids=module_of)
-def test_every_module_says_what_is_in_it_and_stays_short(file: Path) -> None:
-    text = file.read_text()
-    assert ast.get_docstring(ast.parse(text))
-    assert len(text.splitlines()) <= LONG.get(module_of(file), MAX_LINES)
+def test_every_module_says_what_is_in_it(file: Path) -> None:
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+@pytest.mark.parametrize("package", ["core", "service", "tests", "benchmarks"])
+def test_no_file_is_long(package: str) -> None:
+    lengths = {module_of(file): len(file.read_text().splitlines()) for file in modules(package)}
+    assert {
+        name: lines for name, lines in lengths.items() if lines > LONG.get(name, MAX_LINES)
+    } == {}
 
 
 def test_nothing_is_called_utils() -> None:

@@ -2,13 +2,14 @@
 
 import ast
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.networks import references
+from benchmarks.networks import references, written_out
 from benchmarks.networks.cells import compared, worst
 from benchmarks.networks.checks import CHECKS, Report, examine
 from benchmarks.networks.page import page
@@ -29,8 +30,9 @@ def test_a_process_that_was_lost_is_a_row() -> None:
     assert "| timm:test_vit | **WRONG** 5e-01 |" in page([lost], "a moment")
 
 
-def test_references_share_no_code_with_core() -> None:
-    tree = ast.parse(Path(references.__file__).read_text())
+@pytest.mark.parametrize("module", [references, written_out])
+def test_references_share_no_code_with_core(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
     imported = {each.module or "" for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
     imported |= {
         a.name for each in ast.walk(tree) if isinstance(each, ast.Import) for a in each.names

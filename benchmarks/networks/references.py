@@ -2,26 +2,18 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-_RELUS: Final = {
-    *(F.relu, F.relu_, F.relu6, F.hardtanh, F.hardtanh_, F.leaky_relu, F.leaky_relu_),
-    *(torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
-}
-_OTHERS: Final = {
-    *(F.gelu, F.silu, F.hardswish, F.elu, F.mish, F.softplus, F.selu, F.celu, F.logsigmoid),
-    *(torch.tanh, Tensor.tanh),
-}
+from benchmarks.networks.written_out import GuidedRelus, NormsWrittenOut
+
 _AsMaps = Callable[[Tensor], Tensor]
 
 
@@ -90,7 +82,7 @@ class Reference:
     def gradient(self, row: Tensor, target: int) -> Tensor:
         """(C, H, W) of a class's logit."""
         inputs = row.clone().requires_grad_(True)
-        with _NormsWrittenOut():
+        with NormsWrittenOut():
             logits = self.module(inputs)
         (found,) = torch.autograd.grad(logits[0, target], inputs)
         return found[0]
@@ -124,7 +116,7 @@ class Reference:
     def guided(self, row: Tensor, target: int) -> Guided:
         """The gradient with all ReLUs passing back only what is positive."""
         inputs = row.clone().requires_grad_(True)
-        with _GuidedRelus() as mode:
+        with GuidedRelus() as mode:
             logits = self.module(inputs)
         if (logits[0].detach() - self.logits(row)).abs().max() > 1e-9 * logits.detach().abs().max():
             raise AssertionError("guiding the ReLUs changed the forward")
@@ -143,7 +135,7 @@ class Reference:
         Args:
             as_maps: makes maps (C, h, w) of what the layer puts out.
         """
-        with _watched(self.module, [name]) as seen, _NormsWrittenOut():
+        with _watched(self.module, [name]) as seen, NormsWrittenOut():
             logits = self.module(row.clone().requires_grad_(True))[0]
         found = []
         for target in targets:
@@ -254,67 +246,3 @@ def _watched(module: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tens
     finally:
         for handle in handles:
             handle.remove()
-
-
-class _PositiveBack(torch.autograd.Function):
-    """Changes nothing on the way there, and lets only positive gradients back."""
-
-    @staticmethod
-    def forward(_ctx: Any, values: Tensor) -> Tensor:
-        return values.clone()
-
-    @staticmethod
-    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.clamp(min=0)
-
-
-class _NormsWrittenOut(TorchFunctionMode):
-    """Batch norm as what it is in eval mode: an affine map of each channel.
-
-    Because torch 2.14's own goes back wrongly on CPUs, for one contiguous picture whose gradient
-    comes through `flatten(2).transpose(1, 2)`, as in LeViT.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func is F.batch_norm and args[0].requires_grad:  # else it standardizes weights
-            return _affine(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-
-def _affine(
-    rows: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if training:
-        raise AssertionError("a batch norm is in training mode")
-    shape = (1, -1, *[1] * (rows.ndim - 2))
-    found = (rows - mean.view(shape)) / (variance + eps).sqrt().view(shape)
-    found = found if weight is None else found * weight.view(shape)
-    return found if bias is None else found + bias.view(shape)
-
-
-class _GuidedRelus(_NormsWrittenOut):
-    """Puts one behind every function of the ReLU family, and counts activations."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.guided = 0
-        self.others = 0
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        # What does not come of the picture, as a bias of positions, is on no way back.
-        if func in _RELUS and args[0].requires_grad:
-            self.guided += 1
-            return _PositiveBack.apply(func(args[0].clone(), *args[1:], **(kwargs or {})))
-        self.others += func in _OTHERS and args[0].requires_grad
-        return super().__torch_function__(func, types, args, kwargs)

@@ -14,7 +14,7 @@ from core.gallery.sqlite.local import LocalGallery
 from core.types import ImageFile
 from service.app import create_app
 from tests.conftest import settings
-from tests.core.images.test_depth import camera, deep_png, shades
+from tests.files.deep import camera, deep_png, shades
 from tests.pictures import encode, photo
 from tests.service.cli.gallery_commands import Commands
 from tests.service.gallery_client import make

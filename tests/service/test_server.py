@@ -3,12 +3,12 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from service import server as module
 from service.server import DrainingServer, refuse_new_connections
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
@@ -41,14 +41,14 @@ def test_new_connections_are_refused_and_waiting_ones_are_still_accepted(
 
 @linux
 def test_a_drain_ends_in_order_where_the_kernel_cannot_refuse_connections(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(module, "_SO_BINDTOIFINDEX", 2**15)  # as in a kernel that has none
     drained: list[bool] = []
     server = DrainingServer(
         uvicorn.Config(Starlette(), port=0, log_config=None),
         drain=lambda: drained.append(True),
         drain_delay_s=0,
+        refuse=partial(refuse_new_connections, option=2**15),  # as in a kernel that has none
     )
 
     async def serve() -> None:

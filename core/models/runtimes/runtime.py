@@ -127,11 +127,13 @@ class Compiled:
         """Each output (B, ...) for (B, ...) rows, dealt out evenly, at most so many at a time."""
         if len(rows) == 1:
             self._whole.infer([rows], share_inputs=True)
-            return self._outputs(self._whole)
+            return _outputs(self._whole, self._count)
         done: dict[int, list[FloatArray]] = {}
+        count = self._count
 
+        # The queue holds it where no garbage collector looks: with `self` in it, neither would go.
         def keep(request: openvino.InferRequest, number: int) -> None:
-            done[number] = self._outputs(request)
+            done[number] = _outputs(request, count)
 
         self._queue.set_callback(keep)
         rounds = -(-len(rows) // (at_once * self.streams))
@@ -142,9 +144,10 @@ class Compiled:
         ordered = [done[number] for number in range(len(pieces))]
         return [np.concatenate(outputs) for outputs in zip(*ordered, strict=True)]
 
-    def _outputs(self, request: openvino.InferRequest) -> list[FloatArray]:
-        """Copies, since a request's output is overwritten by its next run."""
-        return [request.get_output_tensor(i).data.copy() for i in range(self._count)]
+
+def _outputs(request: openvino.InferRequest, count: int) -> list[FloatArray]:
+    """Copies, since a request's output is overwritten by its next run."""
+    return [request.get_output_tensor(i).data.copy() for i in range(count)]
 
 
 class OpenVinoRuntime:

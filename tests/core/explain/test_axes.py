@@ -19,7 +19,7 @@ from core.models.loaded import LoadedModel
 from core.models.structure.ports import Port
 from core.render.activations import draw_activations
 from tests.core.explain.networks import loaded, rows
-from tests.core.models.structure.test_anatomy import Branches, Last, Transformer
+from tests.core.models.structure.small_networks import Branches, Last, Transformer
 
 
 @pytest.fixture(scope="module")

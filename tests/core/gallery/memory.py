@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.gallery.index.index import IndexOptions
+from core.gallery.index.index import IndexOptions, VectorIndex
 from core.gallery.records import Metric
 
 METRICS: tuple[Metric, ...] = ("l2", "l1", "cosine")
@@ -14,6 +16,8 @@ METRICS: tuple[Metric, ...] = ("l2", "l1", "cosine")
 EXACT = IndexOptions()
 LISTED = IndexOptions(flat_limit_bytes=50_000, few_rows=50, tail_rows=300, lists=40, measured=40)
 """A few thousand short vectors are many."""
+
+MISSING = Path("no such folder") / "index"
 
 
 class MemorySource:
@@ -58,6 +62,37 @@ class MemorySource:
         numbers = np.array([number for number, _ in rows], dtype=np.int64)
         vectors = np.array([row for _, row in rows], dtype=np.float32)
         return numbers, vectors.reshape(-1, self.dim)
+
+
+class GatedSource(MemorySource):
+    """Something happens between two blocks of a scan."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        super().__init__(vectors)
+        self.between = lambda: None
+
+    def scan(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        for i, block in enumerate(super().scan()):
+            if i == 2:
+                between, self.between = self.between, lambda: None
+                between()
+            yield block
+
+
+def listed(
+    rows: NDArray[np.float32],
+    metric: Metric = "l2",
+    labels: list[str | None] | None = None,
+    measured: int = LISTED.measured,
+) -> tuple[VectorIndex, MemorySource]:
+    """An approximate index of the rows, and its source."""
+    source = MemorySource(rows)
+    live = (np.arange(len(rows)), labels or [None] * len(rows))
+    options = replace(LISTED, measured=measured)
+    index = VectorIndex.open(MISSING, rows.shape[1], metric, source, live, 1, options)
+    index.wait()
+    assert index.approximate
+    return index, source
 
 
 def clustered(count: int, dim: int, seed: int = 0) -> NDArray[np.float32]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from core.gallery.records import CollectionSpec, NewItem, StoredPrediction
+from core.gallery.gallery import Gallery
+from core.gallery.records import CollectionSpec, NewItem, Put, StoredPrediction
 
 DIM = 4
+WAIT_S = 30
 
 
 def spec(name: str = "c", **given: Any) -> CollectionSpec:
@@ -48,6 +50,12 @@ def new_item(id: str | None = "a", seed: int = 0, dim: int = DIM, **given: Any) 
             **given,
         }
     )
+
+
+def put(gallery: Gallery, id: str, seed: int = 0, collection: str = "c", **given: Any) -> int:
+    """Stores an item, or another one in its place; the number of that write."""
+    item = new_item(id, seed, **given)
+    return gallery.write(Put(collection, item, upsert=True)).result(WAIT_S).seq
 
 
 class Clock:

@@ -1,9 +1,7 @@
 """What every `Gallery` promises, held against a dictionary and NumPy; SQLite and FAISS for now."""
 
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,59 +10,18 @@ from hypothesis import strategies as st
 
 from core.errors import (
     Conflict,
-    InvalidValue,
     NotYetApplied,
     UnknownCollection,
     UnknownItem,
     VersionMismatch,
 )
-from core.gallery.distances import PIXEL_DIM
 from core.gallery.gallery import Gallery
 from core.gallery.queries import Query
-from core.gallery.records import METRICS, Metric, Patch, Put, Reembedded, Remove, StoredPrediction
+from core.gallery.records import Patch, Put, Reembedded, Remove, StoredPrediction
 from core.gallery.sqlite.local import LocalGallery
-from core.types import FloatArray
-from tests.core.gallery.records import DIM, new_item, sha256, spec
-
-WAIT_S = 30
-Opener = Callable[[], Gallery]
-
-
-@pytest.fixture
-def reopen(tmp_path: Path) -> Iterator[Opener]:
-    """Opens the gallery under test; once more closes it first, as a restart does."""
-    opened: list[Gallery] = []
-
-    def open_() -> Gallery:
-        if opened:
-            opened.pop().close()
-        opened.append(LocalGallery(tmp_path / "gallery"))
-        return opened[-1]
-
-    yield open_
-    for each in opened:
-        each.close()
-
-
-@pytest.fixture
-def gallery(reopen: Opener) -> Gallery:
-    gallery = reopen()
-    gallery.create(spec("c")).result(WAIT_S)
-    return gallery
-
-
-def put(gallery: Gallery, id: str, seed: int = 0, collection: str = "c", **given: object) -> int:
-    item = new_item(id, seed, **given)  # type: ignore[arg-type]
-    return gallery.write(Put(collection, item, upsert=True)).result(WAIT_S).seq
-
-
-def brute(metric: Metric, query: FloatArray, rows: FloatArray) -> np.ndarray:
-    query, rows = query.astype(np.float64), rows.astype(np.float64)
-    if metric == "l2":
-        return np.linalg.norm(rows - query, axis=1)
-    if metric == "l1":
-        return np.abs(rows - query).sum(axis=1)
-    return 1 - rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
+from tests.core.gallery.conftest import Opener
+from tests.core.gallery.memory import brute
+from tests.core.gallery.records import DIM, WAIT_S, new_item, put, spec
 
 
 def test_an_item_comes_back_as_it_was_stored(gallery: Gallery) -> None:
@@ -78,38 +35,6 @@ def test_an_item_comes_back_as_it_was_stored(gallery: Gallery) -> None:
     assert gallery.collection("c").count == 1
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_neighbors_are_those_of_brute_force_nearest_first(gallery: Gallery, metric: Metric) -> None:
-    gallery.create(spec("m", metric=metric)).result(WAIT_S)
-    for seed in range(50):
-        put(gallery, f"{seed:02}", seed, "m")
-    rows = np.stack([gallery.vector("m", f"{seed:02}") for seed in range(50)])
-    query = new_item("q", 99).vector
-    truth = brute(metric, query, rows)
-    found = gallery.nearest("m", Query(query, k=7)).found
-    order = sorted(range(50), key=lambda row: (truth[row], row))[:7]
-    assert [each.item.id for each in found] == [f"{row:02}" for row in order]
-    assert [each.distance for each in found] == pytest.approx(truth[order], rel=1e-9)
-    assert all(0 <= each.similarity <= 1 for each in found)
-
-
-def test_ties_are_ordered_by_id(gallery: Gallery) -> None:
-    vector = new_item("x", 1).vector
-    for id in ("d", "b", "e", "a", "c"):
-        put(gallery, id, 0, vector=vector, sha256=sha256(id))
-    found = gallery.nearest("c", Query(vector, k=3)).found
-    assert [(each.item.id, each.distance) for each in found] == [("a", 0), ("b", 0), ("c", 0)]
-
-
-def test_a_replaced_vector_is_found_where_it_is_now(gallery: Gallery) -> None:
-    put(gallery, "a", 1)
-    old = gallery.vector("c", "a")
-    put(gallery, "a", 2)
-    found = gallery.nearest("c", Query(old, k=5)).found
-    assert len(found) == 1
-    assert found[0].distance > 0
-
-
 def test_a_removed_item_is_found_nowhere(gallery: Gallery) -> None:
     put(gallery, "a", 1)
     put(gallery, "b", 2)
@@ -119,62 +44,6 @@ def test_a_removed_item_is_found_nowhere(gallery: Gallery) -> None:
     ] == ["b"]
     with pytest.raises(UnknownItem):
         gallery.item("c", "a")
-
-
-def test_a_label_filters_and_follows_a_patch(gallery: Gallery) -> None:
-    put(gallery, "a", 1, label="cat")
-    put(gallery, "b", 2, label="dog")
-    query = Query(np.zeros(DIM, np.float32), label="dog")
-    assert [each.item.id for each in gallery.nearest("c", query).found] == ["b"]
-    gallery.write(Patch("c", "a", label="dog")).result(WAIT_S)
-    assert {each.item.id for each in gallery.nearest("c", query).found} == {"a", "b"}
-    assert gallery.labels("c") == [("dog", 2)]
-
-
-def test_max_per_label_makes_room_for_others(gallery: Gallery) -> None:
-    for seed in range(30):
-        near = np.full(DIM, 0.001 * seed, np.float32)
-        put(gallery, f"cat {seed:02}", seed, label="cat", vector=near)
-    put(gallery, "dog", 50, label="dog", vector=np.full(DIM, 9, np.float32))
-    query = Query(np.zeros(DIM, np.float32), k=3, max_per_label=2)
-    found = gallery.nearest("c", query)
-    assert [each.item.id for each in found.found] == ["cat 00", "cat 01", "dog"]
-    assert found.exact
-
-
-def test_the_item_asked_about_can_be_left_out(gallery: Gallery) -> None:
-    put(gallery, "a", 1)
-    put(gallery, "b", 2)
-    query = Query(gallery.vector("c", "a"), exclude="a")
-    assert [each.item.id for each in gallery.nearest("c", query).found] == ["b"]
-
-
-def test_pixels_are_compared_where_they_are_kept(gallery: Gallery) -> None:
-    gallery.create(spec("p", pixel_space=True)).result(WAIT_S)
-    for seed in range(5):
-        put(gallery, str(seed), seed, "p")
-    pixels = gallery.pixels("p", "3")
-    assert pixels is not None
-    query = Query(pixels.reshape(-1).astype(np.float32) / 255, space="pixels", k=2)
-    found = gallery.nearest("p", query)
-    assert (found.found[0].item.id, found.found[0].distance) == ("3", 0)
-    assert found.space == "pixels"
-    with pytest.raises(InvalidValue):
-        gallery.nearest("c", Query(np.zeros(PIXEL_DIM, np.float32), space="pixels"))
-
-
-def test_a_vector_of_another_length_is_refused(gallery: Gallery) -> None:
-    put(gallery, "a", 1)
-    with pytest.raises(InvalidValue, match="4"):
-        gallery.nearest("c", Query(np.zeros(DIM + 1, np.float32)))
-    with pytest.raises(InvalidValue):
-        put(gallery, "b", 1, dim=DIM + 1)
-    assert gallery.collection("c").count == 1
-
-
-def test_an_empty_collection_has_no_neighbors(gallery: Gallery) -> None:
-    found = gallery.nearest("c", Query(np.zeros(DIM, np.float32)))
-    assert (found.found, found.exact) == ((), True)
 
 
 def test_a_write_is_seen_by_whoever_names_its_number(gallery: Gallery) -> None:
@@ -303,6 +172,7 @@ def test_writers_and_searchers_do_not_disturb_each_other(gallery: Gallery) -> No
 
 
 _IDS = st.sampled_from("abcdef")
+
 _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), _IDS, st.integers(0, 50)),

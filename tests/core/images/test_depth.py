@@ -1,55 +1,20 @@
 """Pictures of cameras that see 10, 12 or 14 bits, in files of 16: neither black nor made up."""
 
-import io
 import struct
-import zlib
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from core.errors import ImageCorrupt, InvalidValue
+from core.errors import InvalidValue
 from core.images.decode import decode
 from core.types import ImageFile
 from tests.files import FADE, GRAY, SMALL, save, white_behind
+from tests.files.deep import Array, camera, deep_png, sbit, shades, three
 from tests.files.png import chunk, png
-from tests.files.tiff import tiff, written
+from tests.files.tiff import written
 from tests.pictures import encode
-
-Array = NDArray[Any]
-NOISE = np.random.default_rng(0)
-
-
-def camera(bits: int, picture: Array = SMALL) -> Array:
-    """What a camera of so many bits makes of a picture: levels between those of 8 bits, too."""
-    largest = 2**bits - 1
-    finer = picture * (largest / 255) + NOISE.normal(0, 2 ** (bits - 9), picture.shape)
-    return np.clip(np.rint(finer), 0, largest).astype(np.uint16)
-
-
-def shades(levels: Array, bits: int) -> Array:
-    """The nearest of 8 bits, where 2**bits - 1 is white."""
-    return np.rint(levels.astype(np.float64) * 255 / (2**bits - 1))
-
-
-def three(gray: Array) -> Array:
-    return np.repeat(gray[..., None], 3, axis=2)
-
-
-def deep_png(levels: Array, color_type: int, *chunks: bytes) -> bytes:
-    """A PNG of 16 bits by hand."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
-    height, width = levels.shape[:2]
-    return png(width, height, color_type, rows, 16, b"".join(chunks))
-
-
-def sbit(*bits: int) -> bytes:
-    return chunk(b"sBIT", bytes(bits))
-
-
-# ---- guessed, of gray ----
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -162,9 +127,6 @@ def test_where_white_is_zero_the_largest_value_is_black() -> None:
     np.testing.assert_array_equal(image.pixels, three(255 - shades(levels, 12)))
 
 
-# ---- as the caller says ----
-
-
 @pytest.mark.parametrize("bits", [9, 12, 15])
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 @pytest.mark.parametrize("shape", ["gray", "RGB"])
@@ -258,181 +220,6 @@ def test_bits_that_do_not_hold_the_samples_are_refused(
 def test_bits_out_of_range_are_refused(bits: int) -> None:
     with pytest.raises(InvalidValue, match="8 to 16"):
         ImageFile(b"", bits)
-
-
-# ---- as the file says ----
-
-
-@pytest.mark.parametrize(
-    ("color_type", "said"), [(0, (11,)), (2, (11, 9, 11)), (4, (11, 11)), (6, (10, 11, 10, 11))]
-)
-def test_a_png_says_its_bits_and_its_samples_bear_it_out(
-    color_type: int, said: tuple[int, ...]
-) -> None:
-    channels = {0: GRAY[..., None], 2: SMALL, 4: np.dstack([GRAY, GRAY])}
-    levels = camera(11, channels.get(color_type, np.dstack([SMALL, GRAY])))
-    image = decode(deep_png(levels, color_type, sbit(*said)))
-    assert image.source.bits == 11
-    if color_type in (0, 2):
-        np.testing.assert_array_equal(
-            image.pixels, np.broadcast_to(shades(levels, 11), SMALL.shape)
-        )
-
-
-@pytest.mark.parametrize("color_type", [0, 2])
-def test_samples_that_were_scaled_up_as_png_asks_keep_the_whole_range(color_type: int) -> None:
-    """`sBIT` says how many bits there were; a writer that follows the rules has spread them."""
-    levels = camera(12, SMALL if color_type == 2 else GRAY)
-    said = sbit(*(12,) * (3 if color_type == 2 else 1))
-    for dimmer in (1, 64):  # the second below 2048 even when scaled up
-        spread = levels // dimmer << 4 | levels // dimmer >> 8
-        image = decode(deep_png(spread, color_type, said))
-        assert image.source.bits == 16
-        expected = shades(spread, 16)
-        expected = expected if color_type == 2 else three(expected)
-        np.testing.assert_array_equal(image.pixels, expected)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        sbit(16),
-        sbit(12, 12),
-        sbit(),
-        sbit(0),
-        sbit(17),
-        chunk(b"sBIT", b"\x0b", checksum=1),
-    ],
-)
-def test_a_png_that_says_nothing_sane_is_guessed_and_one_that_says_all_is_not(said: bytes) -> None:
-    image = decode(deep_png(camera(14, GRAY), 0, said))
-    assert image.source.bits == (16 if said == sbit(16) else 14)
-
-
-def test_samples_above_what_the_png_says_keep_the_whole_range() -> None:
-    assert decode(deep_png(camera(13, GRAY), 0, sbit(11))).source.bits == 16
-
-
-def largest(value: int) -> list[tuple[int, int, int, int, bool]]:
-    return [(281, 3, 1, value, True)]
-
-
-@pytest.mark.parametrize("shape", ["gray", "RGB", "RGB in planes"])
-def test_a_tiff_says_its_largest_value(shape: str) -> None:
-    levels = camera(11, GRAY if shape == "gray" else SMALL)
-    options = {
-        "gray": {"photometric": "minisblack"},
-        "RGB": {"photometric": "rgb"},
-        "RGB in planes": {"photometric": "rgb", "planarconfig": "separate"},
-    }[shape]
-    stored = np.moveaxis(levels, -1, 0) if shape == "RGB in planes" else levels
-    image = decode(written(stored, extratags=largest(2047), **options))
-    assert image.source.bits == 11
-    expected = shades(levels, 11)
-    np.testing.assert_array_equal(image.pixels, three(expected) if shape == "gray" else expected)
-
-
-@pytest.mark.parametrize("value", [0, 255, 3000, 65_535])
-def test_a_largest_value_that_is_no_range_is_what_the_picture_happens_to_hold(value: int) -> None:
-    levels = camera(12, SMALL)
-    image = decode(written(levels, photometric="rgb", extratags=largest(value)))
-    assert image.source.bits == 16
-
-
-def test_samples_above_the_largest_value_refute_it() -> None:
-    levels = camera(13, SMALL)
-    image = decode(written(levels, photometric="rgb", extratags=largest(4095)))
-    assert image.source.bits == 16
-
-
-# ---- packed ----
-
-
-def packed(levels: Array, bits: int) -> bytes:
-    """Rows of samples without gaps, each row filled up to a whole byte."""
-    rows = levels.reshape(len(levels), -1).tolist()
-    written_out = ("".join(f"{level:0{bits}b}" for level in row) for row in rows)
-    filled = (text + "0" * (-len(text) % 8) for text in written_out)
-    return b"".join(int(text, 2).to_bytes(len(text) // 8, "big") for text in filled)
-
-
-def packed_tiff(levels: Array, bits: int, more: dict[int, int] | None = None) -> bytes:
-    height, width, samples = (*levels.shape, 1)[:3]
-    pixels = packed(levels, bits)
-    if more and more.get(259) == 8:
-        pixels = zlib.compress(pixels)
-    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 2 if samples == 3 else 1, 273: 0}
-    tags |= {277: samples, 278: height, 279: len(pixels)} | (more or {})
-    tags[273] = 10 + 12 * len(tags) + 4
-    return tiff(dict(tags), pixels)
-
-
-@pytest.mark.parametrize("bits", [9, 10, 11, 12, 13, 14, 15])
-@pytest.mark.parametrize("width", [60, 59])
-def test_packed_samples_are_taken_apart(bits: int, width: int) -> None:
-    levels = camera(bits, GRAY[:, :width])
-    image = decode(packed_tiff(levels, bits))
-    assert (image.source.bits, image.source.mode) == (bits, f"L;{bits}")
-    np.testing.assert_array_equal(image.pixels, three(shades(levels, bits)))
-
-
-def test_packed_samples_are_taken_apart_where_they_are_compressed() -> None:
-    levels = camera(12, GRAY)
-    image = decode(packed_tiff(levels, 12, {259: 8}))
-    np.testing.assert_array_equal(image.pixels, three(shades(levels, 12)))
-
-
-def test_packed_samples_are_what_pillow_reads_of_twelve_bits() -> None:
-    levels = camera(12, GRAY)
-    content = packed_tiff(levels, 12)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), levels)
-    np.testing.assert_array_equal(decode(content).pixels, three(shades(levels, 12)))
-
-
-def test_dark_packed_samples_stay_dark() -> None:
-    """They have no more room than they need: nothing is to guess."""
-    levels = camera(12, GRAY) // 16
-    image = decode(packed_tiff(levels, 12))
-    assert image.source.bits == 12
-    np.testing.assert_array_equal(image.pixels, three(shades(levels, 12)))
-
-
-def test_packed_colors_are_taken_apart() -> None:
-    levels = camera(12)
-    image = decode(packed_tiff(levels, 12))
-    assert image.source.mode == "RGB;12"
-    np.testing.assert_array_equal(image.pixels, shades(levels, 12))
-
-
-def test_packed_tiles_are_put_together() -> None:
-    levels = camera(12, GRAY)  # 40 x 60 in tiles of 32 x 32
-    padded = np.pad(levels, ((0, 24), (0, 4)))
-    tiles = [packed(padded[top : top + 32, left : left + 32], 12)
-             for top in (0, 32) for left in (0, 32)]  # fmt: skip
-    tags: dict[int, int | tuple[int, int]] = {
-        256: 60, 257: 40, 258: 12, 259: 1, 262: 1, 277: 1, 322: 32, 323: 32,
-    }  # fmt: skip
-    start = 10 + 12 * (len(tags) + 2) + 4
-    size = len(tiles[0])
-    offsets = struct.pack("<4I", *(start + 32 + size * i for i in range(4)))
-    tags |= {324: (4, start), 325: (4, start + 16)}
-    content = tiff(tags, offsets + struct.pack("<4I", *(size,) * 4) + b"".join(tiles))
-    np.testing.assert_array_equal(decode(content).pixels, three(shades(levels, 12)))
-
-
-def test_packed_samples_with_alpha_fade_by_their_own_range() -> None:
-    levels = camera(12, GRAY)
-    alpha = np.rint(FADE * (4095 / 255)).astype(np.uint16)
-    content = packed_tiff(np.dstack([levels, alpha]), 12, {338: 2})
-    for asked in (None, 12, 16):
-        image = decode(content, bits=asked)
-        expected = white_behind(three(shades(levels, asked or 12)), shades(alpha, 12))
-        assert np.abs(image.pixels - expected).max() <= 1
-
-
-def test_a_packed_file_that_ends_early_is_cut_off() -> None:
-    with pytest.raises(ImageCorrupt, match="TIFF"):
-        decode(packed_tiff(camera(12, GRAY), 12)[:-700])
 
 
 def test_the_saved_file_of_pillow_is_the_file_made_by_hand() -> None:

@@ -1,4 +1,6 @@
+import gc
 import logging
+import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 from core.errors import InvalidValue, ModelUnusable, UnknownLayer
 from core.models import loaded as loaded_module
 from core.models.loaded import LoadedModel
-from core.models.runtimes.runtime import Outputs, TorchRuntime
+from core.models.runtimes.runtime import Compiled, OpenVinoRuntime, Outputs, TorchRuntime
 from core.models.structure.layers import classifier_layer, executed_layers
 from core.models.structure.ports import Port
 from tests.tinycnn import SIZE, TinyCNN, tiny_model, tiny_spec
@@ -35,6 +37,18 @@ def test_a_row_in_a_batch_equals_the_row_alone() -> None:
         alone = model.forward(batch(5)[i : i + 1])
         np.testing.assert_allclose(together.logits[i], alone.logits[0], atol=1e-5)
         np.testing.assert_allclose(together.features[i], alone.features[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_compiled_network_that_nobody_holds_goes_with_its_memory_and_threads(rows: int) -> None:
+    runtime = tiny_model().runtime
+    assert isinstance(runtime, OpenVinoRuntime)
+    compiled = Compiled(runtime.converted, threads=1)
+    compiled(batch(rows).numpy())
+    held = weakref.ref(compiled)
+    del compiled
+    gc.collect()
+    assert held() is None
 
 
 def test_features_are_the_input_of_the_last_linear_layer() -> None:

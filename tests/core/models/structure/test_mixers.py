@@ -10,7 +10,7 @@ from core.models.loaded import LoadedModel
 from core.models.structure.axes import Axes
 from core.models.structure.ports import Port
 from tests.core.explain.networks import loaded, rows
-from tests.core.models.structure.test_anatomy import seen
+from tests.core.models.structure.small_networks import seen
 
 
 class Across(nn.Module):

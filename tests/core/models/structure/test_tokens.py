@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from core.models.structure.axes import Axes
 from core.models.structure.ports import Port
-from tests.core.models.structure.test_anatomy import Transformer, seen
+from tests.core.models.structure.small_networks import Transformer, seen
 
 
 @pytest.mark.parametrize(
