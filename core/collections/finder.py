@@ -185,7 +185,7 @@ class Finder:
         self, collection: str, file: ImageFile, space: Space, call: Call
     ) -> Point:
         curator = self._curator
-        spec = (await curator.read(curator.gallery.collection, collection)).spec
+        spec = (await curator.collection(collection)).spec
         embedding = await curator.embed(file, spec, call)
         vector, pixels = embedding.vector, embedding.reduced.tiny
         if space == "pixels" and pixels is not None:
