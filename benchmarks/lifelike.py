@@ -95,5 +95,5 @@ def _run() -> Rows:
     for number, photo in enumerate(arrays()):
         views = [model.spec.preprocess(crop) for crop in crops(photo, _CROPS, number)]
         parts = [views[start : start + _BATCH] for start in range(0, _CROPS, _BATCH)]
-        found.append(np.concatenate([model.forward(torch.stack(part)).features for part in parts]))
+        found.append(np.concatenate([model.runtime(torch.stack(part)).features for part in parts]))
     return np.stack(found).astype(np.float32)
