@@ -113,7 +113,7 @@ def _captum_occlusion(
 def _comparisons(model: LoadedModel, view: Tensor) -> list[Comparison]:
     row = model.spec.preprocess.normalize(view)[None]
     there = row.to(model.device)
-    target = int(model.forward(row).logits.argmax())
+    target = int(model.runtime(row).logits.argmax())
     eight = row.repeat(8, 1, 1, 1)
     objectives = [ClassObjective(target)] * 4
     modules = {

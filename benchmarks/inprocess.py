@@ -38,12 +38,12 @@ def main() -> None:
     for _ in sys.stdin:
         rows = [prepare(number) for number in range(max(_BATCHES))]
         forward = {
-            size: _rate(partial(_run, model.forward, rows[:size]), seconds / 5) for size in _BATCHES
+            size: _rate(partial(_run, model.runtime, rows[:size]), seconds / 5) for size in _BATCHES
         }
-        whole = {"serial": _rate(lambda: _run(model.forward, [prepare(0)]), seconds / 4)}
+        whole = {"serial": _rate(lambda: _run(model.runtime, [prepare(0)]), seconds / 4)}
         for size in (4, 8):
-            whole[f"overlapped {size}"] = _overlapped(prepare, model.forward, size, seconds / 4)
-            whole[f"in turn {size}"] = _sequential(prepare, model.forward, size, seconds / 4)
+            whole[f"overlapped {size}"] = _overlapped(prepare, model.runtime, size, seconds / 4)
+            whole[f"in turn {size}"] = _sequential(prepare, model.runtime, size, seconds / 4)
         print(
             json.dumps(
                 {

@@ -95,6 +95,6 @@ def _run() -> Rows:
     for number, photo in enumerate(arrays()):
         views = [model.spec.preprocess(crop) for crop in crops(photo, _CROPS, number)]
         batches = [views[start : start + _BATCH] for start in range(0, _CROPS, _BATCH)]
-        features = [model.forward(torch.stack(batch)).features for batch in batches]
+        features = [model.runtime(torch.stack(batch)).features for batch in batches]
         found.append(np.concatenate(features))
     return np.stack(found).astype(np.float32)

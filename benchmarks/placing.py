@@ -77,7 +77,7 @@ def crops() -> Pictures:
     labels = random.integers(len(arrays()), size=_CROPS)
     squares = [model.spec.preprocess(_square(arrays()[photo], random)) for photo in labels]
     rows = [
-        np.asarray(model.forward(torch.stack(squares[start : start + _BATCH])).features)
+        np.asarray(model.runtime(torch.stack(squares[start : start + _BATCH])).features)
         for start in range(0, _CROPS, _BATCH)
     ]
     return Pictures("crops of six photos", np.concatenate(rows), labels, _CROPS)

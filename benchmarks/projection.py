@@ -62,7 +62,7 @@ def features() -> tuple[FloatArray, NDArray[np.int64], tuple[str, ...]]:
     model = standard_registry(_ROOT / "examples").load("fashion_mnist", torch.device("cpu"))
     splits = [example.read_split(_DATA_SET, split) for split in ("t10k", "train")]
     vectors = [
-        np.asarray(model.forward(example.normalize(some)).features)
+        np.asarray(model.runtime(example.normalize(some)).features)
         for pictures, _ in splits
         for some in pictures.split(500)
     ]

@@ -55,7 +55,7 @@ def mosaics(model: LoadedModel, count: int) -> list[list[str]]:
         for pixels in arrays()
     ]
     whole = torch.stack([model.spec.preprocess(pixels) for pixels in arrays()])
-    tops = model.forward(whole).logits.argmax(1)
+    tops = model.runtime(whole).logits.argmax(1)
     random = np.random.default_rng(1)
     shares: dict[str, list[float]] = {}
     for _ in range(count):

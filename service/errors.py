@@ -3,16 +3,17 @@
 import http
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from core import errors as core_errors
-from core.errors import InvalidValue, SeethroughError, Unavailable, shown
+from core.errors import InvalidValue, RequestUnreadable, SeethroughError, Unavailable, shown
 from service.logs import request_id
 
 _log = logging.getLogger("seethrough")
@@ -102,6 +103,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
 }
 
 INTERNAL = Answer(500, "internal_error")
+_MOST_WRONG = 20
 _INTERNAL_TEXT = "Something went wrong on our side; the request id helps to find it in the log."
 
 
@@ -128,6 +130,47 @@ def problem_of(error: BaseException) -> dict[str, Any]:
             }
         ]
     return _body(answer, str(error), wrong)
+
+
+def refusal(error: ValidationError, whole: str, fields: Iterable[str]) -> SeethroughError:
+    """What pydantic found wrong first in JSON, said as the engine says it.
+
+    Args:
+        error: of `model_validate_json`.
+        whole: what was read, where no field of it is to blame: "body".
+        fields: that it may have.
+    """
+    known = f"the fields here are {', '.join(fields)}"
+    count = error.error_count()
+    if count > _MOST_WRONG:  # each would become an object
+        return InvalidValue(whole, f"{count} wrong fields", known)
+    found = error.errors(include_url=False)
+    # A misspelt name is missing under the right one, too.
+    each = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    value, allowed = each["input"], each["msg"].removeprefix("Input should be ")
+    match each["type"]:
+        case "json_invalid":
+            return RequestUnreadable(f"the {whole} is not JSON: {each['ctx']['error']}")
+        case "missing":
+            return InvalidValue(whole, _names(value), f"an object with {each['loc'][-1]!r}")
+        case "model_type":
+            allowed = f"an object; {known}"
+        case "extra_forbidden":
+            allowed = known
+    return InvalidValue(_parameter(each["loc"]) or whole, _names(value), allowed)
+
+
+def _parameter(loc: tuple[int | str, ...]) -> str:
+    """The field that is wrong, as `vector[3]`; empty where it is the whole."""
+    name = ""
+    for each in loc:
+        name = f"{name}[{each}]" if isinstance(each, int) else each
+    return name
+
+
+def _names(value: object) -> object:
+    """The value; of an object, which may be long, the names of its fields."""
+    return (sorted(value)[:5] or value) if isinstance(value, dict) else value
 
 
 def respond(error: BaseException) -> Response:
@@ -162,7 +205,7 @@ async def _on_known(request: Request, error: Exception) -> Response:
 async def _on_invalid(_request: Request, error: Exception) -> Response:
     wrong = [
         {
-            "parameter": str(each["loc"][-1]),
+            "parameter": _parameter(each["loc"]),
             "value": shown(each.get("input")),
             "message": str(each["msg"]),
         }

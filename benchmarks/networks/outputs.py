@@ -18,7 +18,7 @@ _RESOLVED: Final = 2.0**-22
 
 
 def logits(subject: Subject) -> Cell:
-    return compared(subject.model.forward(subject.rows[:1]).logits[0], subject.logits)
+    return compared(subject.model.runtime(subject.rows[:1]).logits[0], subject.logits)
 
 
 def features(subject: Subject) -> Cell:
@@ -27,7 +27,7 @@ def features(subject: Subject) -> Cell:
         theirs = reference.entering(subject.row, network.head_layer)
     else:
         theirs = reference.features(subject.row, network.head)
-    return compared(subject.model.forward(subject.rows[:1]).features[0], theirs)
+    return compared(subject.model.runtime(subject.rows[:1]).features[0], theirs)
 
 
 def occlusion(subject: Subject) -> Cell:
@@ -64,8 +64,8 @@ def occlusion(subject: Subject) -> Cell:
 
 def batch(subject: Subject) -> Cell:
     model, rows = subject.model, subject.rows
-    together, port = model.forward(rows), Port(subject.network.inner.name)
-    alone = [model.forward(row[None]) for row in rows]
+    together, port = model.runtime(rows), Port(subject.network.inner.name)
+    alone = [model.runtime(row[None]) for row in rows]
     cells = {
         "logits": compared(together.logits, np.concatenate([each.logits for each in alone])),
         "features": compared(together.features, np.concatenate([each.features for each in alone])),

@@ -16,7 +16,7 @@ from core.explain.cam import GradCam
 from core.explain.method import Finding, Inquiry
 from core.explain.methods import plan, prepare
 from core.explain.objective import ClassObjective
-from core.explain.steps import Task
+from core.explain.steps import Task, exhaust
 from core.inspect.table import LayerTable, layer_table
 from core.models.registry import standard_registry
 
@@ -83,9 +83,7 @@ class Subject:
         """What the worker would give for the picture."""
         planned = plan(method, Inquiry(self.model, self.view, ClassObjective(target), _FORWARDS))
         if isinstance(planned.work, Task):
-            while not planned.work.advance():
-                pass
-            return planned.finish(planned.work.result)
+            return planned.finish(exhaust(planned.work.steps))
         function, payload = planned.work
         return planned.finish(function([payload])[0])
 

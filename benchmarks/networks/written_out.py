@@ -1,4 +1,4 @@
-"""functions of torch written out another way: batch norms, and ReLUs that guide."""
+"""Functions of torch written out another way: batch norms, and ReLUs that guide."""
 
 from collections.abc import Mapping
 from typing import Any, Final

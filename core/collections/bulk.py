@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from core.collections.curator import Curator
 from core.collections.drafts import Draft
@@ -121,7 +121,7 @@ async def _index(
         content = await curator.read(file.read_bytes)
         if (digest, label) == (hashlib.sha256(content).hexdigest(), wanted):
             return FileOutcome(file, "unchanged")
-        metadata = {} if digest is None else await curator.read(_metadata, curator, collection, id)
+        metadata = {} if digest is None else (await curator.item(collection, id)).metadata
         draft = Draft(id, wanted, metadata, upsert=True)
         picture = ImageFile(content, bits)
         stored = await patiently(lambda: curator.add(collection, picture, draft, Call(), Lane.BULK))
@@ -134,7 +134,3 @@ async def _index(
 
 def _label(path: Path) -> str | None:
     return path.parts[0] if len(path.parts) > 1 else None
-
-
-def _metadata(curator: Curator, collection: str, id: str) -> Mapping[str, Any]:
-    return curator.gallery.item(collection, id).metadata

@@ -1,15 +1,13 @@
-"""`Curator`: make and drop collections; store, change, read and remove their items."""
+"""`Curator`: make and drop collections; store, change and remove their items."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
-from typing import Final, ParamSpec, TypeVar
 
 from core.checks import require_choice
 from core.collections.drafts import Draft, Stored
+from core.collections.reader import Reader
 from core.collections.specs import (
     DEFAULT_COLLECTION,
     ensure_default,
@@ -25,11 +23,9 @@ from core.compute.call import Call
 from core.compute.embedder import Embedder, Embedding, Layer
 from core.compute.served import Served
 from core.compute.worker import Lane
-from core.errors import InvalidValue, NotReady, NotYetApplied, UnknownModel
+from core.errors import UnknownModel
 from core.gallery.distances import PIXEL_SIDE
-from core.gallery.gallery import Gallery
 from core.gallery.limits import (
-    MAX_PAGE,
     require_label,
     require_metadata,
     require_name,
@@ -39,7 +35,6 @@ from core.gallery.records import (
     Collection,
     CollectionSpec,
     Metric,
-    Page,
     Patch,
     Remove,
     Written,
@@ -48,14 +43,9 @@ from core.models.structure.axes import POOLS, Pool
 from core.models.structure.ports import ATS, At, Port
 from core.types import ImageFile, ModelCard
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-_READERS: Final = 4
-
-
-class Curator:
-    """Keeps pictures with the engine's models.
+class Curator(Reader):
+    """Keeps pictures with the engine's models, and answers what a `Reader` does.
 
     Args:
         bridge: to the threads; only the worker's touches a model.
@@ -68,59 +58,10 @@ class Curator:
     """
 
     def __init__(self, bridge: Bridge, models: Served, embedder: Embedder) -> None:
+        super().__init__()
         self._bridge = bridge
         self.models = models
         self.embedder = embedder
-        self._gallery: Gallery | None = None
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="seethrough-gallery")
-
-    # ---- life ----
-
-    async def open(self, gallery: Callable[[], Gallery], default: ModelCard) -> None:
-        """Take a gallery into use and make sure that the default collection is there.
-
-        Raises:
-            GalleryUnusable: it cannot be opened.
-        """
-        self._gallery = await self.read(gallery)
-        await self.read(ensure_default, self._gallery, features_of(default))
-
-    async def close(self) -> None:
-        """Finish what is being written and let go of the files; a second time does nothing."""
-        gallery, self._gallery = self._gallery, None
-        if gallery is not None:
-            await self.read(gallery.close)
-        self._readers.shutdown()
-
-    @property
-    def gallery(self) -> Gallery:
-        """What is stored.
-
-        Raises:
-            NotReady: it is not open.
-        """
-        if self._gallery is None:
-            raise NotReady("the gallery is not open yet", retry_after_s=1.0)
-        return self._gallery
-
-    def require_seq(self, seq: int) -> int:
-        """The number of the last change seen, which is at least the one asked for.
-
-        Raises:
-            NotYetApplied: that change has not been seen yet.
-        """
-        applied = self.gallery.seq
-        if seq > applied:
-            raise NotYetApplied(
-                f"min_seq={seq} has not been applied yet; the last change is {applied}",
-                retry_after_s=1.0,
-            )
-        return applied
-
-    async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a read of the gallery on a thread of its own."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, partial(work, *args, **kwargs))
 
     # ---- collections ----
 
@@ -169,16 +110,19 @@ class Curator:
                 spec = pooled_at(spec, taken, await self.embedder.dim(card.name, taken, call))
             return await asyncio.wrap_future(self.gallery.create(spec))
 
-    async def drop(self, name: str) -> Collection:
+    async def drop(self, name: str) -> int:
         """Take a collection away with all that is in it; the default one comes back empty.
+
+        Returns:
+            The number of the last change then.
 
         Raises:
             UnknownCollection: there is none of that name.
         """
-        dropped = await asyncio.wrap_future(self.gallery.drop(name))
+        await asyncio.wrap_future(self.gallery.drop(name))
         if name == DEFAULT_COLLECTION:
             await self.read(ensure_default, self.gallery, features_of(self.models.card()))
-        return dropped
+        return self.gallery.seq
 
     # ---- items ----
 
@@ -209,7 +153,7 @@ class Curator:
             StorageFull: there is no space on the disk.
         """
         async with self._bridge.admitted(call):
-            found = await self.read(self.gallery.collection, collection)
+            found = await self.collection(collection)
             embedding = await self.embed(file, found.spec, call, lane)
             put = draft.put(found.spec, file, embedding)
             async with turn or nullcontext():
@@ -220,7 +164,7 @@ class Curator:
 
     async def require_usable(self, collection: str) -> None:
         """Raise UnknownCollection or ModelMismatch if no picture can be stored there."""
-        self.model_of((await self.read(self.gallery.collection, collection)).spec)
+        self.model_of((await self.collection(collection)).spec)
 
     async def patch(self, patch: Patch) -> Written:
         """Change an item's label or metadata.
@@ -242,26 +186,7 @@ class Curator:
         """
         return await asyncio.wrap_future(self.gallery.write(remove))
 
-    async def items(
-        self,
-        collection: str,
-        *,
-        label: str | None = None,
-        text: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> Page:
-        """Items in the order in which they were stored.
-
-        Raises:
-            UnknownCollection: there is none of that name.
-            InvalidValue: limit or cursor is not allowed.
-        """
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidValue("limit", limit, f"1 to {MAX_PAGE}")
-        return await self.read(
-            self.gallery.items, collection, label=label, text=text, cursor=cursor, limit=limit
-        )
+    # ---- vectors ----
 
     async def embed(
         self, file: ImageFile, spec: CollectionSpec, call: Call, lane: Lane = Lane.INTERACTIVE

@@ -40,7 +40,7 @@ async def reembed(
         ModelMismatch: the collection keeps no originals.
         Conflict: a picture cannot be embedded by that model; nothing was changed.
     """
-    old = (await curator.read(curator.gallery.collection, collection)).spec
+    old = (await curator.collection(collection)).spec
     if not old.keep_originals:
         raise ModelMismatch(
             f"the collection {collection!r} keeps no originals: nothing can be embedded anew; "

@@ -3,16 +3,16 @@
 import asyncio
 import enum
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar, cast
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
 
 from core.compute.call import Call
 from core.compute.metrics import Metrics
 from core.compute.worker import BatchWorker, Lane
 from core.errors import DeadlinePassed, Draining, NotReady, QueueFull
-from core.explain.steps import Advance, Task
+from core.explain.steps import Task, Work
 from core.types import BatchFunction
 
 T = TypeVar("T")
@@ -121,22 +121,35 @@ class Bridge:
         self, function: BatchFunction, payload: object, call: Call, lane: Lane = Lane.INTERACTIVE
     ) -> Any:
         """Have the worker run a payload; if the caller gives up, its ticket leaves the queue."""
-        ticket = self.worker.submit(function, payload, lane=lane, deadline=call.deadline)
-        try:
-            return await asyncio.wrap_future(ticket.future)
-        finally:
-            call.add("queue", ticket.queue_s)
-            call.add("forward", ticket.run_s)
+        with self._submitted(function, payload, call, lane) as answer:
+            return await answer
 
-    async def finish(self, task: Task[T], call: Call) -> T:
-        """Have the worker run long work piece by piece, in the bulk lane.
+    async def finish(self, work: Work, call: Call) -> Any:
+        """Have the worker do one payload, or a task piece by piece, in the bulk lane.
 
         Between two pieces interactive work goes first, and a deadline that has passed or a caller
         that has gone ends the work.
         """
-        while not await self.run(Advance(), task, call, Lane.BULK):
+        if not isinstance(work, Task):
+            return await self.run(*work, call)
+        done = False
+        while not done:
             call.check()
-        return cast(T, task.result)
+            with self._submitted(work, None, call, Lane.BULK) as answer:
+                done = await answer
+        return work.result
+
+    @contextmanager
+    def _submitted(
+        self, function: BatchFunction, payload: object, call: Call, lane: Lane
+    ) -> Iterator["asyncio.Future[Any]"]:
+        """A ticket's answer to wait for, the wait counted."""
+        ticket = self.worker.submit(function, payload, lane=lane, deadline=call.deadline)
+        try:
+            yield asyncio.wrap_future(ticket.future)
+        finally:
+            call.add("queue", ticket.queue_s)
+            call.add("forward", ticket.run_s)
 
 
 _MAX_WAIT_S: Final = 1.0

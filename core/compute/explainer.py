@@ -82,7 +82,10 @@ class Explainer:
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, keep_original=keep_original
             )
-            found = await self._find(loaded, picture, parameters, objective, call)
+            inquiry = Inquiry(loaded, picture.view, objective, self._limit_forwards)
+            planned = plan(parameters, inquiry)
+            finding = planned.finish(await self._bridge.finish(planned.work, call))
+            found = _explanation(method_of(parameters).name, inquiry, picture, finding)
             return await self._judged(loaded, picture, found, call) if judge else found
 
     async def compare(
@@ -116,7 +119,10 @@ class Explainer:
                 file, loaded.spec.preprocess, call, keep_original=keep_original
             )
             for each in methods:
-                one = await self._find(loaded, picture, each, objective, call)
+                inquiry = Inquiry(loaded, picture.view, objective, self._limit_forwards)
+                planned = plan(each, inquiry)
+                finding = planned.finish(await self._bridge.finish(planned.work, call))
+                one = _explanation(method_of(each).name, inquiry, picture, finding)
                 found.append(await self._judged(loaded, picture, one, call))
                 objective = ClassObjective(_index(one))
         return found
@@ -139,31 +145,20 @@ class Explainer:
         steps = faithfulness(model, picture.view, found.values, _index(found))
         return replace(found, faithfulness=await self._bridge.finish(Task(steps), call))
 
-    async def _find(
-        self,
-        model: LoadedModel,
-        picture: Picture,
-        parameters: object,
-        objective: Objective,
-        call: Call,
-    ) -> Explanation:
-        planned = plan(parameters, Inquiry(model, picture.view, objective, self._limit_forwards))
-        if isinstance(planned.work, Task):
-            found = planned.finish(await self._bridge.finish(planned.work, call))
-        else:
-            found = planned.finish(await self._bridge.run(*planned.work, call))
-        require_finite(found.values)
-        return Explanation(
-            model=model.spec.name,
-            method=method_of(parameters).name,
-            image=picture.source,
-            target=_target(found, model, objective),
-            values=found.values,
-            extras=found.extras,
-            view=to_pixels(picture.view),
-            frame=picture.frame,
-            original=picture.original,
-        )
+
+def _explanation(method: str, inquiry: Inquiry, picture: Picture, found: Finding) -> Explanation:
+    require_finite(found.values)
+    return Explanation(
+        model=inquiry.model.spec.name,
+        method=method,
+        image=picture.source,
+        target=_target(found, inquiry.model, inquiry.objective),
+        values=found.values,
+        extras=found.extras,
+        view=to_pixels(picture.view),
+        frame=picture.frame,
+        original=picture.original,
+    )
 
 
 def _index(found: Explanation) -> int:

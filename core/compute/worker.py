@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from core.compute.metrics import Metrics
@@ -180,7 +181,9 @@ class BatchWorker:
     def _loop(self) -> None:
         try:
             while batch := self._next_batch():
-                self._run(batch)
+                if tickets := [ticket for ticket in batch if self._starts(ticket)]:
+                    with self._measured(tickets) as started:
+                        self._run(tickets, started)
         except BaseException:
             _log.critical("the worker thread died", exc_info=True)
             raise
@@ -217,23 +220,22 @@ class BatchWorker:
         queue.extendleft(reversed(passed))
         return batch
 
-    def _run(self, batch: list[Ticket]) -> None:
-        live = [ticket for ticket in batch if self._starts(ticket)]
-        if not live:
-            return
+    @contextmanager
+    def _measured(self, tickets: list[Ticket]) -> Iterator[float]:
+        """Count a batch and its time; gives the time at which it started."""
         started = self._clock()
-        for ticket in live:
+        for ticket in tickets:
             ticket.queue_s = started - ticket.submitted
             self._metrics.queue_s.labels(ticket.lane.value).observe(ticket.queue_s)
-        self._metrics.batch_rows.observe(len(live))
+        self._metrics.batch_rows.observe(len(tickets))
         try:
-            self._run_split(live, started)
+            yield started
         except BaseException:  # it ends this thread, but not in silence
-            _fail([ticket for ticket in live if not ticket.future.done()])
+            _fail([ticket for ticket in tickets if not ticket.future.done()])
             raise
         elapsed = self._clock() - started
-        self._metrics.forward_s.labels(live[0].lane.value).observe(elapsed)
-        self._ticket_s += _SMOOTHING * (elapsed / len(live) - self._ticket_s)
+        self._metrics.forward_s.labels(tickets[0].lane.value).observe(elapsed)
+        self._ticket_s += _SMOOTHING * (elapsed / len(tickets) - self._ticket_s)
 
     def _starts(self, ticket: Ticket) -> bool:
         """Whether the ticket is still wanted; one that is not ends here and never runs."""
@@ -246,7 +248,7 @@ class BatchWorker:
             return False
         return True
 
-    def _run_split(self, tickets: list[Ticket], started: float) -> None:
+    def _run(self, tickets: list[Ticket], started: float) -> None:
         """Run a batch; if it fails, run its halves, until a culprit stands alone."""
         try:
             results = tickets[0].function([ticket.payload for ticket in tickets])
@@ -255,8 +257,8 @@ class BatchWorker:
         except ANY_FAILURE as error:  # the one place where anything may happen and one must pay
             if len(tickets) > 1:
                 middle = len(tickets) // 2
-                self._run_split(tickets[:middle], started)
-                self._run_split(tickets[middle:], started)
+                self._run(tickets[:middle], started)
+                self._run(tickets[middle:], started)
                 return
             self._end(tickets[0], started)
             tickets[0].future.set_exception(_ordinary(error))

@@ -44,7 +44,7 @@ def faithfulness(
             rows = [
                 torch.where(order < step * values.size / STEPS, chosen, other) for step in steps
             ]
-            logits = model.forward(torch.stack(rows)).logits
+            logits = model.runtime(torch.stack(rows)).logits
             require_finite(logits)
             curve.extend(map(float, probabilities(logits)[:, target]))
     deletion, insertion = (float(np.trapezoid(curve, dx=1 / STEPS)) for curve in curves)

@@ -86,7 +86,7 @@ def integrated_gradients(
     """
     normalize = model.spec.preprocess.normalize
     row, start_row = normalize(view), normalize(filled(view, parameters.baseline))
-    logits = model.forward(torch.stack((row, start_row))).logits
+    logits = model.runtime(torch.stack((row, start_row))).logits
     require_finite(logits[0])
     if not np.isfinite(logits[1]).all():
         allowed = "one for which the network's answer is finite: blur or noise, perhaps"

@@ -13,9 +13,9 @@ from core.errors import ANY_FAILURE, CostTooHigh, MethodUnsupported, told
 from core.explain.gradients import input_gradients
 from core.explain.objective import ClassObjective, Objective
 from core.explain.relu import Rule
-from core.explain.steps import Task
+from core.explain.steps import Work
 from core.models.loaded import LoadedModel
-from core.types import BatchFunction, FloatArray
+from core.types import FloatArray
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ class Plan:
     """Work for the worker: one payload of a batch, or a task in pieces.
 
     Attributes:
-        work: (function, payload) for the interactive lane, or a task for the bulk lane.
+        work: what it runs.
         finish: makes a finding of the work's result.
     """
 
-    work: tuple[BatchFunction, Any] | Task[Any]
+    work: Work
     finish: Callable[[Any], Finding]
 
 

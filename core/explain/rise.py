@@ -132,7 +132,7 @@ def rise(
     """
     normalize = model.spec.preprocess.normalize
     row, hidden = normalize(view), normalize(filled(view, parameters.fill))
-    logits = model.forward(row[None]).logits[0]
+    logits = model.runtime(row[None]).logits[0]
     require_finite(logits)
     target = int(logits.argmax()) if target is None else target
     require_class(target, len(logits))
@@ -144,7 +144,7 @@ def rise(
         yield start / parameters.samples
         count = min(at_once, parameters.samples - start)
         mask = masks(parameters, count, size, generator)
-        found = model.forward(mask * row + (1 - mask) * hidden).logits
+        found = model.runtime(mask * row + (1 - mask) * hidden).logits
         require_finite(found)
         scores = probabilities(found)[:, target].astype(np.float64)
         visible = mask[:, 0].double().numpy() / parameters.probability - 1  # (n, H, W)

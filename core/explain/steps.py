@@ -1,8 +1,9 @@
 """`Task`: long work in steps, between which the worker can run other batches."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from core.types import BatchFunction
 
 T = TypeVar("T")
 
@@ -22,29 +23,28 @@ def exhaust(steps: Steps[T]) -> T:
 
 
 class Task(Generic[T]):
-    """Long work that is advanced piece by piece, from whichever thread holds it."""
+    """Long work for the worker, of which each call does one piece.
+
+    Attributes:
+        steps: the work.
+        result: what it returned, once it has.
+    """
+
+    max_batch = 1
 
     def __init__(self, steps: Steps[T]) -> None:
-        self._steps = steps
-        self.progress = 0.0
+        self.steps = steps
         self.result: T | None = None
 
-    def advance(self) -> bool:
-        """Do one piece; whether that was the last."""
+    def __call__(self, payloads: Sequence[Any]) -> Sequence[bool]:
+        """Do one piece; whether that was the last. The one payload is not looked at."""
         try:
-            self.progress = next(self._steps)
+            next(self.steps)
         except StopIteration as end:
             self.result = end.value
-            return True
-        return False
+            return [True]
+        return [False]
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """One piece of a task; the answer is whether it was the last."""
-
-    max_batch: int = 1
-
-    def __call__(self, payloads: Sequence[Task[Any]]) -> Sequence[bool]:
-        """One task in, one answer out."""
-        return [task.advance() for task in payloads]
+Work = tuple[BatchFunction, Any] | Task[Any]
+"""For the worker: (function, payload) for the interactive lane, or a task for the bulk lane."""

@@ -62,7 +62,7 @@ class Sweep:
         self._buffer = self._row.repeat(self._most, 1, 1, 1)
         self._changed = self._incremental()
         self.check = Check(self._changed is not None)
-        self.logits = model.forward(self._row[None]).logits[0]
+        self.logits = model.runtime(self._row[None]).logits[0]
         require_finite(self.logits)
         self.target = int(self.logits.argmax()) if target is None else target
         require_class(self.target, len(self.logits))
@@ -115,7 +115,7 @@ class Sweep:
 
     def _fully(self, piece: list[int]) -> FloatArray:
         """Logits, the whole network run for each window."""
-        logits = self._model.forward(self._hidden(piece)).logits
+        logits = self._model.runtime(self._hidden(piece)).logits
         require_finite(logits)
         for number, row in zip(piece, self._buffer, strict=False):
             where = (slice(None), *self._grid.slices(number))

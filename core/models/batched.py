@@ -26,7 +26,7 @@ class Forward:
 
     def __call__(self, payloads: Sequence[Tensor]) -> Sequence[Outputs]:
         """(C, H, W) tensors in, one row of logits and features each."""
-        outputs = self.model.forward(torch.stack(tuple(payloads)))
+        outputs = self.model.runtime(torch.stack(tuple(payloads)))
         return [Outputs(*row) for row in zip(*outputs, strict=True)]
 
 

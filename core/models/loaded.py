@@ -20,7 +20,6 @@ from core.models.runtimes.runtime import (
     Alone,
     LogitsAndFeatures,
     OpenVinoRuntime,
-    Outputs,
     Runtime,
     TorchRuntime,
     relative_difference,
@@ -40,7 +39,7 @@ _log = logging.getLogger(__name__)
 class LoadedModel:
     """A network ready to run: frozen weights, eval mode, never toggled.
 
-    Two forward paths: `forward` is compiled where that is possible and was checked against the
+    Two forward paths: `runtime` is compiled where that is possible and was checked against the
     torch module when loaded; `module` is the torch network, for gradients and activations.
 
     Args:
@@ -50,6 +49,8 @@ class LoadedModel:
         threads: CPU threads of a compiled forward; 0 = all.
 
     Attributes:
+        runtime: logits and features of (B, C, H, W) float32 rows on the CPU, as `spec.preprocess`
+            gives them, by the fastest path that was checked.
         features: where the feature vector is taken.
         notes: what an operator may want to know of it, a sentence each.
         rows_at_once: of a piece of long work, and of one backward pass; other work waits for it.
@@ -101,21 +102,13 @@ class LoadedModel:
         elif compiled is not None:
             self.runtime_note = _difference(compiled, self.runtime, probe)
             self.runtime = self.runtime if self.runtime_note or behavior.alone else compiled
-        outputs = self.forward(probe)
+        outputs = self.runtime(probe)
         self.num_classes = outputs.logits.shape[1]
         self.feature_dim = outputs.features.shape[1]
         if self.num_classes != len(spec.labels):
             raise ModelUnusable(
                 f"it puts out {self.num_classes} classes and has {len(spec.labels)} labels"
             )
-
-    def forward(self, batch: Tensor) -> Outputs:
-        """Logits and features of a batch, by the fastest path that was checked.
-
-        Args:
-            batch: (B, C, H, W) float32 on the CPU, as `spec.preprocess` gives.
-        """
-        return self.runtime(batch)
 
     def layer_vectors(self, batch: Tensor, port: Port, pool: Pool) -> FloatArray:
         """What enters or leaves any layer, one vector per row.

@@ -123,7 +123,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 async def _reindex(engine: Engine, options: argparse.Namespace) -> int:
-    count = engine.curator.gallery.collection(options.collection).count
+    count = (await engine.curator.collection(options.collection)).count
     with tqdm(total=count, unit="picture", disable=None) as bar:
         done = await reembed(engine.curator, options.collection, options.model, bar.update)
     print(f"{options.collection}: {done} pictures embedded anew")

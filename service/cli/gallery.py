@@ -102,7 +102,7 @@ async def _make(engine: Engine, options: argparse.Namespace) -> None:
     wanted = {name: getattr(options, name) for name in _CREATION}
     given = {name: value for name, value in wanted.items() if value is not None}
     try:
-        spec = engine.curator.gallery.collection(options.collection).spec
+        spec = (await engine.curator.collection(options.collection)).spec
     except UnknownCollection:
         await engine.curator.create(options.collection, **given, call=Call())
         return

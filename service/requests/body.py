@@ -1,30 +1,24 @@
 """Read a body into the bytes of pictures: raw, form or JSON. Decodes no picture."""
 
 import asyncio
-import binascii
-from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from core.collections.finder import ImageSeed, ItemSeed, Seed, VectorSeed
+from core.collections.finder import ImageSeed, Seed
 from core.compute.call import Call
 from core.errors import DeadlinePassed, InvalidValue, RequestUnreadable, shown
 from core.types import ImageFile
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MediaTypeUnsupported
 from service.requests.forms import FORM, Part, read_form
-from service.requests.grammar import parse_json
+from service.requests.grammar import read_json
+from service.schemas.uploads import FILE_FIELD, ImageUpload, SeedUpload
 
-_FIELD = "image"
 # Files and other fields of a form that should hold one file: enough to say what is wrong.
 _MAX_PARTS = 64
-# Line ends that some encoders write, and the two letters of the alphabet that is safe in URLs.
-_AS_STANDARD_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
-_BASE64 = '"<base64 or data: URI>"'
 _RAW = "application/octet-stream"
 _JSON = "application/json"
 _LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
-_TAKEN = f"image/* or {_RAW} (the picture itself), {FORM} (field {_FIELD!r}), {_JSON}"
+_TAKEN = f"image/* or {_RAW} (the picture itself), {FORM} (field {FILE_FIELD!r}), {_JSON}"
 
 
 async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
@@ -42,7 +36,7 @@ async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: 
     if media_type == FORM:
         return _only_image(body, header)
     if media_type == _JSON:
-        return _json_image(body)
+        return read_json(ImageUpload, body, "body").content()
     return body
 
 
@@ -60,7 +54,7 @@ async def read_images(
     parts = read_form(await _read(request, call, limit_bytes, timeout_s), header, limit_files)
     _require_files(parts)
     if not parts:
-        raise InvalidValue(_FIELD, "0 files", f"1 to {limit_files} files")
+        raise InvalidValue(FILE_FIELD, "0 files", f"1 to {limit_files} files")
     return [(part.file_name or "", part.content) for part in parts]
 
 
@@ -89,7 +83,7 @@ async def read_seed(
     if media_type == FORM:
         return ImageSeed(ImageFile(_only_image(body, header), bits))
     if media_type == _JSON:
-        return _json_seed(body, bits)
+        return read_json(SeedUpload, body, "body").seed(bits)
     return ImageSeed(ImageFile(body, bits))
 
 
@@ -153,7 +147,7 @@ def _only_image(body: bytes, content_type: str) -> bytes:
     parts = read_form(body, content_type, _MAX_PARTS)
     _require_files(parts)
     if len(parts) != 1:
-        raise InvalidValue(_FIELD, f"{len(parts)} files", "exactly one file")
+        raise InvalidValue(FILE_FIELD, f"{len(parts)} files", "exactly one file")
     return parts[0].content
 
 
@@ -166,71 +160,15 @@ def _option(part: Part) -> str:
 def _require_files(parts: list[Part]) -> None:
     """Raise InvalidValue for the first part that is not a file in the field for files."""
     for part in parts:
-        if part.field == _FIELD:
+        if part.field == FILE_FIELD:
             continue
         if part.file_name is None:
             raise InvalidValue(
                 part.field or "form",
                 part.content[:100].decode("utf-8", "replace"),
                 f"options go into the query (?{_option(part)}); "
-                f"the form holds the file, in {_FIELD!r}",
+                f"the form holds the file, in {FILE_FIELD!r}",
             )
         raise InvalidValue(
-            part.field or "form", part.file_name, f"the file goes into the field {_FIELD!r}"
+            part.field or "form", part.file_name, f"the file goes into the field {FILE_FIELD!r}"
         )
-
-
-def _json_image(body: bytes) -> bytes:
-    _, value = _only_field(body, {_FIELD: _BASE64})
-    return decoded(value)
-
-
-def _json_seed(body: bytes, bits: int | None) -> Seed:
-    name, value = _only_field(body, {_FIELD: _BASE64, "vector": "[0.1, ...]", "item": '"<id>"'})
-    if name == _FIELD:
-        return ImageSeed(ImageFile(decoded(value), bits))
-    if bits is not None:
-        raise InvalidValue("bits", bits, "only together with a picture")
-    if name == "item":
-        if not isinstance(value, str):
-            raise InvalidValue("item", value, "a string: the id of a stored item")
-        return ItemSeed(value)
-    if not isinstance(value, list):
-        raise InvalidValue("vector", value, "a list of numbers")
-    return VectorSeed(value)
-
-
-def _only_field(body: bytes, taken: Mapping[str, str]) -> tuple[str, Any]:
-    """Name and value of the one field of a JSON object."""
-    fields = parse_json(body, "the body")
-    if not isinstance(fields, dict) or len(fields) != 1 or not set(fields) <= set(taken):
-        found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
-        forms = " or ".join(f'{{"{name}": {what}}}' for name, what in taken.items())
-        raise InvalidValue("body", found, f"an object {forms}")
-    return next(iter(fields.items()))
-
-
-def decoded(value: object) -> bytes:
-    """The bytes of a picture written as base64 or as a data: URI.
-
-    Raises:
-        InvalidValue: it is not.
-    """
-    if not isinstance(value, str):
-        raise InvalidValue(_FIELD, value, "a string: base64 or a data: URI")
-    return _base64(value)
-
-
-def _base64(text: str) -> bytes:
-    """The bytes of base64 in either alphabet, with padding or without (RFC 4648, sections 4, 5)."""
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise InvalidValue(_FIELD, head, "data:image/...;base64,...")
-    letters = text.translate(_AS_STANDARD_BASE64)
-    if not letters.endswith("="):
-        letters += "=" * (-len(letters) % 4)
-    try:
-        return binascii.a2b_base64(letters, strict_mode=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidValue(_FIELD, text, f"base64 ({error})") from error

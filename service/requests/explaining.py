@@ -97,6 +97,10 @@ async def part(
     return LayerObjective(layer, channel, row, col, at) if layer is not None else None
 
 
+async def no_part() -> None:
+    """For methods that explain classes only."""
+
+
 async def methods(
     methods: Annotated[
         str,
@@ -195,5 +199,4 @@ ChannelsDep = Annotated[Channels, Depends(channels)]
 PositionDep = Annotated[Position, Depends(position)]
 PortDep = Annotated[Port, Depends(port)]
 OptionalPortDep = Annotated[Port | None, Depends(optional_port)]
-PartDep = Annotated[LayerObjective | None, Depends(part)]
 MethodsDep = Annotated[list[object], Depends(methods)]

@@ -1,12 +1,15 @@
 """The grammar of what clients write as text: JSON, whole numbers, entity tags."""
 
 import re
-from typing import Any, Final
+from typing import Final, TypeVar
 
-from pydantic_core import from_json
+from pydantic import BaseModel, ValidationError
 
-from core.errors import InvalidValue, RequestUnreadable
+from core.errors import InvalidValue
 from core.gallery.records import ANY_VERSION, IfMatch
+from service.errors import refusal
+
+S = TypeVar("S", bound=BaseModel)
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _WHOLE: Final = re.compile(r"[0-9]+")
@@ -16,22 +19,22 @@ _NO_VERSION: Final = -1
 _TAG: Final = re.compile(r'\s*((?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)')
 
 
-def parse_json(text: bytes, what: str) -> Any:
-    """A JSON text as RFC 8259 has it: UTF-8, no NaN, no infinity, no half of a surrogate pair.
-
-    Numbers are as long as the caller wrote them. A byte order mark is skipped.
+def read_json(schema: type[S], text: bytes, whole: str) -> S:
+    """A JSON text as RFC 8259 has it, in UTF-8, that is what a schema says; a BOM is skipped.
 
     Args:
+        schema: reads it.
         text: the whole of it.
-        what: its name in the error.
+        whole: its name in the error.
 
     Raises:
         RequestUnreadable: it is not JSON.
+        InvalidValue: it is not what the schema says.
     """
     try:
-        return from_json(text.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
-    except ValueError as error:
-        raise RequestUnreadable(f"{what} is not JSON: {error}") from error
+        return schema.model_validate_json(text.removeprefix(_BYTE_ORDER_MARK))
+    except ValidationError as error:
+        raise refusal(error, whole, schema.model_fields) from error
 
 
 def whole_number(name: str, text: str, least: int, most: int, allowed: str) -> int:

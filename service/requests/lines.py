@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -11,19 +10,17 @@ from core.collections.curator import Curator
 from core.collections.drafts import Draft, Stored
 from core.compute.call import Call
 from core.compute.worker import Lane
-from core.errors import InvalidValue, QueueFull, SeethroughError
-from core.gallery.limits import require_metadata
+from core.errors import QueueFull, SeethroughError
 from core.types import ImageFile
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone
-from service.requests.body import decoded
-from service.requests.grammar import parse_json
+from service.requests.grammar import read_json
 from service.schemas.gallery import BatchLine
+from service.schemas.uploads import BatchItem
 
 # Enough to fill batches and share fsyncs; more would only hold more pictures in memory.
 _AT_ONCE: Final = 16
 _MAX_LINES: Final = 100_000
 _MAX_WAIT_S: Final = 1.0
-_FIELDS: Final = {"id", "label", "metadata", "image"}
 
 
 class Line(NamedTuple):
@@ -193,29 +190,10 @@ async def _store(
 
 def _entry(line: bytes, shared: Draft, bits: int | None) -> Line | SeethroughError:
     try:
-        return _read_entry(parse_json(line, "this line"), shared, bits)
+        item = read_json(BatchItem, line, "line")
+        return Line(None, item.draft(shared), ImageFile(item.content(), bits))
     except SeethroughError as error:
         return error
-
-
-def _read_entry(fields: Any, shared: Draft, bits: int | None) -> Line:
-    if not isinstance(fields, dict) or "image" not in fields or not set(fields) <= _FIELDS:
-        found = sorted(map(str, fields))[:5] if isinstance(fields, dict) else type(fields).__name__
-        allowed = 'an object {"image": "<base64>"}, with id, label and metadata if you like'
-        raise InvalidValue("line", found, allowed)
-    for name in ("id", "label"):
-        if not isinstance(fields.get(name), str | None):
-            raise InvalidValue(name, fields[name], "a string")
-    metadata = fields.get("metadata")
-    if not isinstance(metadata, dict | None):
-        raise InvalidValue("metadata", metadata, "a JSON object")
-    draft = replace(
-        shared,
-        id=fields.get("id"),
-        label=fields.get("label") or shared.label,
-        metadata=shared.metadata if metadata is None else require_metadata(metadata),
-    )
-    return Line(None, draft, ImageFile(decoded(fields["image"]), bits))
 
 
 async def _lines(

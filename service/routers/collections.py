@@ -34,7 +34,7 @@ async def create_collection(engine: EngineDep, call: CallDep, wanted: Collection
 )
 async def list_collections(engine: EngineDep, seq: AppliedDep) -> Response:
     """Every collection, by name. The one named `default` always exists."""
-    found = await engine.curator.read(engine.curator.gallery.collections)
+    found = await engine.curator.collections()
     public = CollectionsPublic(collections=[CollectionPublic.of(each) for each in found])
     return json_answer(public, headers={APPLIED: str(seq)})
 
@@ -47,9 +47,7 @@ async def list_collections(engine: EngineDep, seq: AppliedDep) -> Response:
 )
 async def get_collection(engine: EngineDep, seq: AppliedDep, collection: str) -> Response:
     """What a collection is bound to, how many items it holds, and their labels."""
-    gallery = engine.curator.gallery
-    found = await engine.curator.read(gallery.collection, collection)
-    labels = await engine.curator.read(gallery.labels, collection)
+    found, labels = await engine.curator.labeled(collection)
     return json_answer(CollectionPublic.of(found, labels), headers={APPLIED: str(seq)})
 
 
@@ -61,5 +59,5 @@ async def get_collection(engine: EngineDep, seq: AppliedDep, collection: str) ->
 )
 async def delete_collection(engine: EngineDep, collection: str) -> Response:
     """Takes it away with all its items. The one named `default` comes back, empty."""
-    await engine.curator.drop(collection)
-    return Response(status_code=204, headers={APPLIED: str(engine.curator.gallery.seq)})
+    seq = await engine.curator.drop(collection)
+    return Response(status_code=204, headers={APPLIED: str(seq)})

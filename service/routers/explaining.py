@@ -9,10 +9,11 @@ from starlette.responses import Response
 from core.explain.method import Method
 from core.explain.methods import METHODS
 from core.explain.objective import LayerObjective
+from core.types import Explanation
 from service.answers import array_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
 from service.requests.described import query_of
-from service.requests.explaining import DrawingDep, MethodsDep, PartDep, TargetQuery
+from service.requests.explaining import DrawingDep, MethodsDep, TargetQuery, no_part, part
 from service.schemas.explaining import (
     ComparePublic,
     MethodPublic,
@@ -59,20 +60,13 @@ class Asked:
         ),
     ] = False
 
-    async def answer(
-        self, parameters: object, target: str | None, part: LayerObjective | None = None
-    ) -> Response:
-        """The engine's explanation in the form asked for."""
-        found = await self.engine.explainer.explain(
-            self.file,
-            parameters,
-            model=self.model,
-            target=target,
-            part=part,
-            keep_original=self.form == "png" and self.drawing.size == "original",
-            judge=self.faithfulness and self.form == "json",
-            call=self.call,
-        )
+    @property
+    def draws_original(self) -> bool:
+        """Whether the answer is drawn on the whole picture."""
+        return self.form == "png" and self.drawing.size == "original"
+
+    async def answer(self, found: Explanation) -> Response:
+        """An explanation in the form asked for."""
         if self.form == "png":
             return png_answer(await self.engine.explainer.draw(found, self.drawing, self.call))
         if self.form == "npy":
@@ -92,23 +86,29 @@ async def list_methods() -> MethodsPublic:
 def _add(method: Method[Any]) -> None:
     """The endpoint of a method, which follows from its row."""
     parameters = Depends(query_of(method.parameters))
+    objective = Depends(part if method.layers else no_part)
 
-    async def explain_class(
-        asked: AskedDep, method: Annotated[object, parameters], target: TargetQuery = None
-    ) -> Response:
-        return await asked.answer(method, target)
-
-    async def explain_class_or_layer(
+    async def explain(
         asked: AskedDep,
         method: Annotated[object, parameters],
-        part: PartDep,
+        part: Annotated[LayerObjective | None, objective],
         target: TargetQuery = None,
     ) -> Response:
-        return await asked.answer(method, target, part)
+        found = await asked.engine.explainer.explain(
+            asked.file,
+            method,
+            model=asked.model,
+            target=target,
+            part=part,
+            keep_original=asked.draws_original,
+            judge=asked.faithfulness and asked.form == "json",
+            call=asked.call,
+        )
+        return await asked.answer(found)
 
     router.add_api_route(
         f"/{method.name}",
-        explain_class_or_layer if method.layers else explain_class,
+        explain,
         methods=["POST"],
         name=method.name.replace("-", "_"),
         description=method.text,

@@ -116,12 +116,11 @@ async def get_thumbnail(
     engine: EngineDep, seq: AppliedDep, collection: str, id: str, if_none_match: _IfNoneMatch = None
 ) -> Response:
     """The picture, made small."""
-    gallery = engine.curator.gallery
-    item = await engine.curator.read(gallery.item, collection, id)
+    item, thumbnail = await engine.curator.thumbnail(collection, id)
     headers = {APPLIED: str(seq), "ETag": f'"{item.number}"', "Cache-Control": "no-cache"}
     if unchanged(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return jpeg_answer(await engine.curator.read(gallery.thumbnail, collection, id), headers)
+    return jpeg_answer(thumbnail, headers)
 
 
 @router.get(
@@ -139,7 +138,7 @@ async def get_vector(
     id: str,
 ) -> Response:
     """Where the picture lies in feature space."""
-    vector = await engine.curator.read(engine.curator.gallery.vector, collection, id)
+    vector = await engine.curator.vector(collection, id)
     headers = {APPLIED: str(seq)}
     return npy_answer(vector, headers) if form == "npy" else vector_answer(id, vector, headers)
 
@@ -154,7 +153,7 @@ async def get_item(
     engine: EngineDep, seq: AppliedDep, collection: str, id: str, if_none_match: _IfNoneMatch = None
 ) -> Response:
     """What is known of a stored picture."""
-    item = await engine.curator.read(engine.curator.gallery.item, collection, id)
+    item = await engine.curator.item(collection, id)
     headers = {APPLIED: str(seq), "ETag": etag(item)}
     if unchanged(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)

@@ -1,88 +1,144 @@
-"""OpenAPI of request bodies: the ways a picture is sent.
+"""What a body may hold: the schema that reads it is the one that OpenAPI shows.
 
-Written by hand because three ways share one operation, and with `format: binary`, which Swagger UI
-and client generators need for a file, where FastAPI writes `contentMediaType`.
+The request bodies are put together by hand because three ways share one operation, and with
+`format: binary`, which Swagger UI and client generators need for a file, where FastAPI writes
+`contentMediaType`.
 """
 
-from typing import Any
+import binascii
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final
 
+from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, RootModel, Tag
+from pydantic.json_schema import models_json_schema
+
+from core.collections.drafts import Draft
+from core.collections.finder import ImageSeed, ItemSeed, Seed, VectorSeed
+from core.errors import InvalidValue
+from core.types import ImageFile
 from service.schemas.problems import Problem
 
+FILE_FIELD: Final = "image"
+"""The only field of a form; it holds a file."""
+
 _BINARY = {"type": "string", "format": "binary"}
-_BATCH_ITEM: dict[str, Any] = {
-    "title": "BatchItem",
-    "description": "One line of application/x-ndjson.",
-    "type": "object",
-    "required": ["image"],
-    "properties": {
-        "id": {"type": "string", "examples": ["chelsea"]},
-        "label": {"type": "string", "examples": ["cat"]},
-        "metadata": {"type": "object", "examples": [{"source": "camera 2"}]},
-    },
-}
 _REF = "#/components/schemas/{model}"
+# Line ends that some encoders write, and the two letters of the alphabet that is safe in URLs.
+_AS_STANDARD_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 
 
-def _form(title: str, image: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "title": title,
-        "type": "object",
-        "required": ["image"],
-        "properties": {"image": image},
-    }
+class _Upload(BaseModel):
+    """JSON of exactly these fields and types: no number in quotes, no unknown name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ImageUpload(_Upload):
+    """A picture as JSON."""
+
+    image: str = Field(description="base64, or a data: URI.", examples=["/9j/4AAQSkZJRg..."])
+
+    def content(self) -> bytes:
+        """The file.
+
+        Raises:
+            InvalidValue: it is not base64.
+        """
+        return _from_base64(self.image)
+
+
+class VectorQuery(_Upload):
+    """A search for what is near a point."""
+
+    vector: Annotated[list[float], FailFast()]
+
+
+class ItemQuery(_Upload):
+    """A search for what is near a stored item."""
+
+    item: str = Field(examples=["chelsea"])
+
+
+def _only_name(fields: object) -> object:
+    return next(iter(fields)) if isinstance(fields, Mapping) and len(fields) == 1 else None
+
+
+_SEEDS = Discriminator(
+    _only_name,
+    custom_error_type="seed",
+    custom_error_message='Input should be an object {"image": "<base64 or data: URI>"} or '
+    '{"vector": [0.1, ...]} or {"item": "<id>"}',
+)
+
+
+class SeedUpload(
+    RootModel[
+        Annotated[
+            Annotated[ImageUpload, Tag("image")]
+            | Annotated[VectorQuery, Tag("vector")]
+            | Annotated[ItemQuery, Tag("item")],
+            _SEEDS,
+        ]
+    ]
+):
+    """What to find neighbors of, as JSON."""
+
+    def seed(self, bits: int | None) -> Seed:
+        """What the engine is asked for.
+
+        Raises:
+            InvalidValue: a picture that is not base64, or bits without a picture.
+        """
+        if isinstance(self.root, ImageUpload):
+            return ImageSeed(ImageFile(self.root.content(), bits))
+        if bits is not None:
+            raise InvalidValue("bits", bits, "only together with a picture")
+        if isinstance(self.root, ItemQuery):
+            return ItemSeed(self.root.item)
+        return VectorSeed(self.root.vector)
+
+
+class BatchItem(ImageUpload):
+    """One line of application/x-ndjson."""
+
+    id: str | None = Field(None, examples=["chelsea"])
+    label: str | None = Field(None, examples=["cat"])
+    metadata: dict[str, Any] | None = Field(None, examples=[{"source": "camera 2"}])
+
+    def draft(self, shared: Draft) -> Draft:
+        """What is said of the picture; what is left out is as said of all.
+
+        Raises:
+            InvalidValue: the id, the label or the metadata cannot be kept.
+        """
+        return replace(
+            shared,
+            id=self.id,
+            label=self.label or shared.label,
+            metadata=shared.metadata if self.metadata is None else self.metadata,
+        )
 
 
 def components() -> dict[str, Any]:
     """The schemas that hand-written parts of the document refer to."""
-    problem = Problem.model_json_schema(ref_template=_REF)
-    text = {
-        "type": "string",
-        "description": "base64, or a data: URI.",
-        "examples": ["/9j/4AAQSkZJRg..."],
-    }
+    kinds: tuple[type[BaseModel], ...] = (ImageUpload, VectorQuery, ItemQuery, BatchItem, Problem)
+    _, found = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF)
     return {
-        **problem.pop("$defs", {}),
-        "Problem": problem,
+        **found["$defs"],
         "ImageForm": _form("ImageForm", _BINARY),
         "ImagesForm": _form("ImagesForm", {"type": "array", "items": _BINARY}),
-        "ImageUpload": _form("ImageUpload", text),
-        "VectorQuery": {
-            "title": "VectorQuery",
-            "type": "object",
-            "required": ["vector"],
-            "properties": {"vector": {"type": "array", "items": {"type": "number"}}},
-        },
-        "ItemQuery": {
-            "title": "ItemQuery",
-            "type": "object",
-            "required": ["item"],
-            "properties": {"item": {"type": "string", "examples": ["chelsea"]}},
-        },
-        "BatchItem": _BATCH_ITEM | {"properties": _BATCH_ITEM["properties"] | {"image": text}},
     }
 
 
 def image_body() -> dict[str, Any]:
     """OpenAPI's `requestBody` of an operation that takes one picture."""
-    return _body(
-        {
-            "multipart/form-data": {"schema": _reference("ImageForm")},
-            "application/octet-stream": {"schema": _BINARY},
-            "application/json": {"schema": _reference("ImageUpload")},
-        }
-    )
+    return _one_picture(_reference("ImageUpload"))
 
 
 def seed_body() -> dict[str, Any]:
     """OpenAPI's `requestBody` of a search: a picture, a vector or an item."""
-    kinds = [_reference(name) for name in ("ImageUpload", "VectorQuery", "ItemQuery")]
-    return _body(
-        {
-            "multipart/form-data": {"schema": _reference("ImageForm")},
-            "application/octet-stream": {"schema": _BINARY},
-            "application/json": {"schema": {"anyOf": kinds}},
-        }
-    )
+    return _one_picture({"oneOf": SeedUpload.model_json_schema(ref_template=_REF)["oneOf"]})
 
 
 def batch_body() -> dict[str, Any]:
@@ -103,6 +159,40 @@ def lines_of(name: str, text: str) -> dict[str, Any]:
 def images_body() -> dict[str, Any]:
     """OpenAPI's `requestBody` of an operation that takes many pictures."""
     return _body({"multipart/form-data": {"schema": _reference("ImagesForm")}})
+
+
+def _from_base64(text: str) -> bytes:
+    """The bytes of base64 in either alphabet, with padding or without (RFC 4648, sections 4, 5)."""
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise InvalidValue("image", head, "data:image/...;base64,...")
+    letters = text.translate(_AS_STANDARD_BASE64)
+    if not letters.endswith("="):
+        letters += "=" * (-len(letters) % 4)
+    try:
+        return binascii.a2b_base64(letters, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidValue("image", text, f"base64 ({error})") from error
+
+
+def _one_picture(as_json: dict[str, Any]) -> dict[str, Any]:
+    return _body(
+        {
+            "multipart/form-data": {"schema": _reference("ImageForm")},
+            "application/octet-stream": {"schema": _BINARY},
+            "application/json": {"schema": as_json},
+        }
+    )
+
+
+def _form(title: str, image: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "type": "object",
+        "required": [FILE_FIELD],
+        "properties": {FILE_FIELD: image},
+    }
 
 
 def _reference(name: str) -> dict[str, str]:

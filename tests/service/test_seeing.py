@@ -59,7 +59,7 @@ def test_answers_equal_a_plain_timm_and_pillow_pipeline(lite0: LoadedModel) -> N
             row = transform(Image.open(io.BytesIO(content)))[None]
             theirs = probabilities(lite0.module(row).numpy())[0]
         image = decode(content, min_side_px=lite0.spec.preprocess.min_side_px)
-        ours = probabilities(lite0.forward(lite0.spec.preprocess(image.pixels)[None]).logits)[0]
+        ours = probabilities(lite0.runtime(lite0.spec.preprocess(image.pixels)[None]).logits)[0]
         agree += int(ours.argmax() == theirs.argmax())
         assert np.abs(ours - theirs).max() <= 0.02
     assert agree >= 99
@@ -74,7 +74,7 @@ def test_a_photo_decoded_small_gives_the_same_answer(lite0: LoadedModel) -> None
     shrunk = decode(content, min_side_px=preprocess.min_side_px)
     assert shrunk.pixels.shape[0] < 2000
     rows = torch.stack([preprocess(shrunk.pixels), preprocess(decode(content).pixels)])
-    small, full = probabilities(lite0.forward(rows).logits)
+    small, full = probabilities(lite0.runtime(rows).logits)
     assert np.abs(small - full).max() <= 0.02
 
 

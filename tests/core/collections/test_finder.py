@@ -101,7 +101,7 @@ def test_exact_searches_hold_up_no_others(engine: Engine) -> None:
         for _ in range(5):
             found = await engine.finder.nearest("default", seed, QUICK, Call.within(30))
             assert found.neighbors.exact
-        assert len(await engine.curator.read(engine.curator.gallery.collections)) == 1
+        assert len(await engine.curator.collections()) == 1
         for each in long:
             each.cancel()
         await asyncio.gather(*long, return_exceptions=True)

@@ -260,7 +260,7 @@ def test_faithfulness_of_a_map_by_a_naive_loop() -> None:
         hidden = row.clone().view(3, -1)
         chosen = order[: step * 1024 // STEPS]
         hidden[:, chosen] = gone.view(3, -1)[:, chosen]
-        logits = model.forward(hidden.view(1, 3, 32, 32)).logits[0]
+        logits = model.runtime(hidden.view(1, 3, 32, 32)).logits[0]
         curve.append(probabilities(logits)[3])
     area = sum((a + b) / 2 for a, b in itertools.pairwise(curve)) / STEPS
     assert found.deletion == pytest.approx(area, abs=1e-4)

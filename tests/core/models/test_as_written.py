@@ -30,7 +30,7 @@ def test_the_net_of_every_tutorial_is_right_by_hand(tmp_path: Path) -> None:
     model = loaded(tmp_path, net(VIEW))
     weights = {name: each.double().numpy() for name, each in model.module.state_dict().items()}
     rows = pictures().double().numpy()[:, 0]
-    for row, logits, features in zip(rows, *model.forward(pictures()), strict=True):
+    for row, logits, features in zip(rows, *model.runtime(pictures()), strict=True):
         maps = np.stack(
             [
                 [
@@ -76,7 +76,7 @@ def test_what_runs_in_torch_runs_the_same_here(tmp_path: Path, body: str) -> Non
     model = loaded(tmp_path, net(body))
     rows = pictures()
     expected = model.module(rows.clone())
-    np.testing.assert_allclose(model.forward(rows).logits, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime(rows).logits, expected.numpy(), atol=1e-5)
     assert torch.equal(rows, pictures())  # nobody's picture is changed in place
     for each in range(3):
         (alone,) = input_gradients(model, rows[each : each + 1], [ClassObjective(0)])
@@ -108,7 +108,7 @@ class Net(nn.Module):
 def test_volumes_inside_a_network_do_not_keep_it_from_loading(tmp_path: Path) -> None:
     model = loaded(tmp_path, CONV3D)
     expected = model.module(pictures()).numpy()
-    np.testing.assert_allclose(model.forward(pictures()).logits, expected, atol=1e-5)
+    np.testing.assert_allclose(model.runtime(pictures()).logits, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_gives_no_row_for_each_picture_is_one_sentence(
 def test_a_network_without_gradients_is_served_and_says_so(tmp_path: Path) -> None:
     body = "with torch.no_grad():\n    " + VIEW.replace("\n", "\n    ")
     model = loaded(tmp_path, net(body))
-    assert model.forward(pictures()).logits.shape == (3, 10)
+    assert model.runtime(pictures()).logits.shape == (3, 10)
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
         input_gradients(model, pictures(), [ClassObjective(0)] * 3)
     with pytest.raises(MethodUnsupported, match="outside of torch's autograd"):
@@ -149,7 +149,7 @@ def test_a_network_that_fails_with_gradients_is_served_without_them(
 ) -> None:
     body = f"{first}\n{VIEW}"
     model = loaded(tmp_path, net(body))
-    assert model.forward(pictures()).logits.shape == (3, 10)
+    assert model.runtime(pictures()).logits.shape == (3, 10)
     assert prepare(model) == ("occlusion", "rise")
 
 
@@ -182,7 +182,7 @@ def test_a_network_with_methods_of_its_own_is_loaded(tmp_path: Path, what: str) 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_what_wraps_a_network_is_taken_off(tmp_path: Path, wrap: str, prefix: str) -> None:
     folder = written(tmp_path, net(VIEW))
-    expected = standard_registry(tmp_path).load("seed", CPU).forward(pictures()).logits
+    expected = standard_registry(tmp_path).load("seed", CPU).runtime(pictures()).logits
     (folder / "net.py").write_text(
         net(VIEW) + f"\ndef make():\n    return {wrap.format('Net()')}\n"
     )
@@ -191,7 +191,7 @@ def test_what_wraps_a_network_is_taken_off(tmp_path: Path, wrap: str, prefix: st
     save_file({f"{prefix}{n}": t for n, t in state.items()}, folder / "weights.safetensors")
     model = standard_registry(tmp_path).load("seed", CPU)
     assert type(model.module).__name__ == "Net"
-    np.testing.assert_allclose(model.forward(pictures()).logits, expected, atol=1e-6)
+    np.testing.assert_allclose(model.runtime(pictures()).logits, expected, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script")

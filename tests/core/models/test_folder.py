@@ -23,7 +23,7 @@ def test_a_folder_is_a_model_under_its_own_name(tmp_path: Path) -> None:
     assert (model.features.layer, model.feature_dim) == ("fc", 4)
     picture = torch.arange(16.0).reshape(1, 1, 4, 4)
     sums = [0 + 1 + 4 + 5, 2 + 3 + 6 + 7, 8 + 9 + 12 + 13, 10 + 11 + 14 + 15]
-    outputs = model.forward(picture)
+    outputs = model.runtime(picture)
     assert outputs.features[0].tolist() == sums
     assert outputs.logits[0].tolist() == [0, sum((i + 1) * s for i, s in enumerate(sums))]
 
@@ -32,7 +32,7 @@ def test_features_may_be_what_leaves_a_layer(tmp_path: Path) -> None:
     at_output = TOY_MANIFEST + '[features]\nlayer = "relu"\nat = "output"\n'
     toy_folder(tmp_path, manifest=at_output)
     model = standard_registry(tmp_path).load("toy", CPU)
-    assert model.forward(torch.ones(1, 1, 4, 4)).features.tolist() == [[4]]  # (C,), pooled
+    assert model.runtime(torch.ones(1, 1, 4, 4)).features.tolist() == [[4]]  # (C,), pooled
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -35,9 +35,9 @@ def test_a_folder_of_several_files_is_a_package_of_its_own(tmp_path: Path) -> No
         torch.manual_seed(0)
         save_file(STATE, folder / "weights.safetensors")
     registry = standard_registry(tmp_path)
-    one, two = (registry.load(name, CPU).forward(pictures()).logits for name in ("one", "two"))
+    one, two = (registry.load(name, CPU).runtime(pictures()).logits for name in ("one", "two"))
     np.testing.assert_allclose(two, 2 * one, rtol=1e-5)
-    again = registry.load("one", CPU).forward(pictures()).logits
+    again = registry.load("one", CPU).runtime(pictures()).logits
     np.testing.assert_allclose(again, one)
 
 

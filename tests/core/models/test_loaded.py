@@ -27,14 +27,14 @@ def test_compiled_forward_equals_the_torch_module_at_every_batch_size() -> None:
     assert model.runtime.name == "openvino"
     for rows in (1, 2, 5):
         expected = model.module(batch(rows)).numpy()
-        np.testing.assert_allclose(model.forward(batch(rows)).logits, expected, atol=1e-5)
+        np.testing.assert_allclose(model.runtime(batch(rows)).logits, expected, atol=1e-5)
 
 
 def test_a_row_in_a_batch_equals_the_row_alone() -> None:
     model = tiny_model()
-    together = model.forward(batch(5))
+    together = model.runtime(batch(5))
     for i in range(5):
-        alone = model.forward(batch(5)[i : i + 1])
+        alone = model.runtime(batch(5)[i : i + 1])
         np.testing.assert_allclose(together.logits[i], alone.logits[0], atol=1e-5)
         np.testing.assert_allclose(together.features[i], alone.features[0], atol=1e-5)
 
@@ -53,7 +53,7 @@ def test_a_compiled_network_that_nobody_holds_goes_with_its_memory_and_threads(r
 
 def test_features_are_the_input_of_the_last_linear_layer() -> None:
     model = tiny_model()
-    outputs = model.forward(batch(3))
+    outputs = model.runtime(batch(3))
     assert model.features == Port("classifier", "input")
     assert outputs.features.shape == (3, 24)
     with torch.no_grad():
@@ -168,12 +168,12 @@ def test_a_network_that_cannot_be_compiled_runs_in_torch(
     model = tiny_model()
     assert model.runtime.name == "torch"
     assert "RuntimeError" in model.runtime_note
-    assert model.forward(batch(2)).logits.shape == (2, 10)
+    assert model.runtime(batch(2)).logits.shape == (2, 10)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_a_model_on_cuda_equals_the_one_on_the_cpu() -> None:
     on_gpu = LoadedModel(tiny_spec(), TinyCNN(), torch.device("cuda"))
-    ours, theirs = on_gpu.forward(batch(4)), tiny_model().forward(batch(4))
+    ours, theirs = on_gpu.runtime(batch(4)), tiny_model().runtime(batch(4))
     np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-3)

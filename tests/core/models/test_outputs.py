@@ -41,9 +41,9 @@ def test_probabilities_that_the_network_means_are_those_answered(
     code = net(VIEW.replace("F.relu(self.fc1(x))", last))
     labels = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
     model = loaded(tmp_path, code, with_output(activation, labels))
-    plain = model.module.fc1(torch.from_numpy(model.forward(pictures()).features))
+    plain = model.module.fc1(torch.from_numpy(model.runtime(pictures()).features))
     expected = torch.softmax(plain, 1).numpy()
-    np.testing.assert_allclose(probabilities(model.forward(pictures()).logits), expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities(model.runtime(pictures()).logits), expected, atol=1e-5)
     assert model.notes == ()
     (found,) = input_gradients(model, pictures(1), [ClassObjective(3)])
     assert np.abs(found.gradient).max() > 0
@@ -56,8 +56,8 @@ def test_probabilities_that_the_network_means_are_those_answered(
 def test_one_output_is_the_second_of_two_labels(tmp_path: Path, last: str, activation: str) -> None:
     code = net(VIEW.replace("F.relu(self.fc1(x))", last)).replace("32 * 4, 10", "32 * 4, 1")
     model = loaded(tmp_path, code, with_output(activation, '["cat", "dog"]'))
-    plain = model.module.fc1(torch.from_numpy(model.forward(pictures()).features))
-    found = probabilities(model.forward(pictures()).logits)
+    plain = model.module.fc1(torch.from_numpy(model.runtime(pictures()).features))
+    found = probabilities(model.runtime(pictures()).logits)
     np.testing.assert_allclose(found[:, 1], torch.sigmoid(plain)[:, 0].numpy(), atol=1e-5)
     assert (model.num_classes, model.notes) == (2, ())
 
@@ -79,7 +79,7 @@ def with_labels(labels: str) -> str:
 
 def logits_inside(model: LoadedModel, rows: Tensor) -> Tensor:
     """What enters the network's softmax or sigmoid: the linear layer written out."""
-    features = torch.from_numpy(model.forward(rows).features)
+    features = torch.from_numpy(model.runtime(rows).features)
     state = model.module.state_dict()
     return features @ state["fc1.weight"].T + state["fc1.bias"]
 
@@ -93,7 +93,7 @@ def test_a_softmax_is_guessed_and_its_probabilities_are_those_answered(
 ) -> None:
     model = loaded(tmp_path, ending(last))
     expected = torch.softmax(logits_inside(model, pictures()), 1).numpy()
-    np.testing.assert_allclose(probabilities(model.forward(pictures()).logits), expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities(model.runtime(pictures()).logits), expected, atol=1e-5)
     (note,) = model.notes
     assert note.startswith("a guess: it ends with a softmax")
     assert 'activation = "softmax"' in note
@@ -104,7 +104,7 @@ def test_a_softmax_is_guessed_and_its_probabilities_are_those_answered(
 def test_a_log_softmax_is_what_it_is(tmp_path: Path) -> None:
     model = loaded(tmp_path, ending("F.log_softmax(self.fc1(x), 1)"))
     inside = logits_inside(model, pictures())
-    found = model.forward(pictures()).logits
+    found = model.runtime(pictures()).logits
     np.testing.assert_allclose(found, torch.log_softmax(inside, 1).numpy(), atol=1e-5)
     np.testing.assert_allclose(probabilities(found), torch.softmax(inside, 1).numpy(), atol=1e-5)
     assert model.notes == ()
@@ -118,7 +118,7 @@ def test_a_log_softmax_is_what_it_is(tmp_path: Path) -> None:
 def test_a_sigmoid_for_each_class_is_undone(tmp_path: Path, last: str) -> None:
     model = loaded(tmp_path, ending(last))
     inside = logits_inside(model, pictures())
-    found = model.forward(pictures()).logits
+    found = model.runtime(pictures()).logits
     np.testing.assert_allclose(found, inside.numpy(), atol=1e-4)
     # Bayes: only one of ten independent events is there, given that just one is.
     p = torch.sigmoid(inside).double().numpy()
@@ -133,7 +133,7 @@ def test_a_sigmoid_for_each_class_is_undone(tmp_path: Path, last: str) -> None:
 def test_one_sigmoid_of_two_labels_is_undone(tmp_path: Path) -> None:
     model = loaded(tmp_path, ending(SIGMOID, 1), with_labels('["cat", "dog"]'))
     expected = torch.sigmoid(logits_inside(model, pictures()))[:, 0].numpy()
-    found = probabilities(model.forward(pictures()).logits)
+    found = probabilities(model.runtime(pictures()).logits)
     np.testing.assert_allclose(found[:, 1], expected, atol=1e-5)
     np.testing.assert_allclose(found[:, 0], 1 - expected, atol=1e-5)
     assert "its one output is the probability of 'dog'" in " ".join(model.notes)
@@ -141,7 +141,7 @@ def test_one_sigmoid_of_two_labels_is_undone(tmp_path: Path) -> None:
 
 def test_one_output_without_a_sigmoid_is_a_logit(tmp_path: Path) -> None:
     model = loaded(tmp_path, ending("self.fc1(x)", 1), with_labels('["cat", "dog"]'))
-    found = model.forward(pictures()).logits
+    found = model.runtime(pictures()).logits
     inside = logits_inside(model, pictures())[:, 0]
     np.testing.assert_allclose(found[:, 1] - found[:, 0], inside, atol=1e-5)
     np.testing.assert_allclose(probabilities(found)[:, 1], torch.sigmoid(inside), atol=1e-5)
@@ -164,7 +164,7 @@ def test_each_of_two_classes_of_one_output_has_a_gradient(tmp_path: Path, last: 
 def test_probabilities_of_0_and_1_are_said_to_hide_the_logits(tmp_path: Path, last: str) -> None:
     model = loaded(tmp_path, ending(last))
     assert "gives some class 0 or 1, as float32 has it" in " ".join(model.notes)
-    assert np.isfinite(model.forward(pictures()).logits).all()
+    assert np.isfinite(model.runtime(pictures()).logits).all()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_two_sigmoids_that_complete_each_other_are_probabilities(tmp_path: Path)
     last = "torch.cat((1 - torch.sigmoid(self.fc1(x)), torch.sigmoid(self.fc1(x))), 1)"
     model = loaded(tmp_path, ending(last, 1), with_labels('["cat", "dog"]'))
     expected = torch.sigmoid(logits_inside(model, pictures()))[:, 0].numpy()
-    found = probabilities(model.forward(pictures()).logits)
+    found = probabilities(model.runtime(pictures()).logits)
     np.testing.assert_allclose(found[:, 1], expected, atol=1e-5)
 
 
@@ -202,14 +202,14 @@ def test_what_is_no_probability_is_not_taken_for_one(tmp_path: Path, last: str) 
     scope = {"torch": torch, "F": torch.nn.functional, "x": pictures()}
     inside = logits_inside(model, pictures())
     scope["self"] = SimpleNamespace(fc1=lambda _: inside)
-    np.testing.assert_allclose(model.forward(pictures()).logits, eval(last, scope), atol=1e-4)
+    np.testing.assert_allclose(model.runtime(pictures()).logits, eval(last, scope), atol=1e-4)
     assert model.notes == ()
 
 
 def test_outputs_that_may_be_probabilities_are_left_alone_and_noted(tmp_path: Path) -> None:
     model = loaded(tmp_path, ending("F.hardsigmoid(self.fc1(x))"))
     expected = torch.nn.functional.hardsigmoid(logits_inside(model, pictures()))
-    np.testing.assert_allclose(model.forward(pictures()).logits, expected, atol=1e-5)
+    np.testing.assert_allclose(model.runtime(pictures()).logits, expected, atol=1e-5)
     (note,) = model.notes
     assert "between 0 and 1 for every made-up picture" in note
 
@@ -238,7 +238,7 @@ def test_a_network_of_a_library_is_guessed_as_one_in_a_folder() -> None:
     model = registry.load("timm:net", CPU)
     rows = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     expected = torch.softmax(TinyCNN()(rows), 1).detach().numpy()
-    np.testing.assert_allclose(probabilities(model.forward(rows).logits), expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities(model.runtime(rows).logits), expected, atol=1e-5)
     assert "a guess: it ends with a softmax" in " ".join(model.notes)
 
 
@@ -259,7 +259,7 @@ def test_none_switches_the_guess_off(tmp_path: Path, last: str, outputs: int) ->
     model = loaded(tmp_path, ending(last, outputs), with_output("none", labels))
     inside = logits_inside(model, pictures())
     expected = torch.softmax(inside, 1) if last == SOFTMAX else torch.sigmoid(inside)
-    found = model.forward(pictures()).logits
+    found = model.runtime(pictures()).logits
     found = found if outputs == 10 else found[:, 1:] - found[:, :1]  # one output is a logit of two
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert model.notes == ()
@@ -267,7 +267,7 @@ def test_none_switches_the_guess_off(tmp_path: Path, last: str, outputs: int) ->
 
 def test_a_sigmoid_for_each_class_may_be_said(tmp_path: Path) -> None:
     model = loaded(tmp_path, ending(SIGMOID), with_output("sigmoid", LABELS))
-    found = model.forward(pictures()).logits
+    found = model.runtime(pictures()).logits
     np.testing.assert_allclose(found, logits_inside(model, pictures()).numpy(), atol=1e-4)
     assert model.notes == ()
 

@@ -21,7 +21,7 @@ def test_a_branch_on_the_pictures_values_is_run_by_torch_each_alone(tmp_path: Pa
     assert "an `if` on a tensor" in " ".join(model.notes)
     rows = torch.cat([pictures(2) + 2, pictures(2) - 2])
     expected = torch.cat([model.module(row[None]) for row in rows])
-    np.testing.assert_allclose(model.forward(rows).logits, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime(rows).logits, expected.numpy(), atol=1e-5)
     assert not np.allclose(model.module(rows).numpy(), expected.numpy(), atol=1e-2)
 
 
@@ -67,7 +67,7 @@ def test_a_branch_that_cannot_be_seen_is_found_by_a_picture_that_takes_it(
 
 def assert_as_alone_in_torch(model: LoadedModel, rows: Tensor) -> None:
     expected = torch.cat([model.module(row[None].clone()) for row in rows])
-    np.testing.assert_allclose(model.forward(rows).logits, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime(rows).logits, expected.numpy(), atol=1e-5)
 
 
 def test_a_branch_that_is_taken_by_two_pictures_only_is_found(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_made_up_pictures_are_what_they_are_called() -> None:
 def test_nobodys_answer_depends_on_anothers_picture(tmp_path: Path, body: str) -> None:
     model = loaded(tmp_path, net(body))
     assert "each picture is run alone" in " ".join(model.notes)
-    together = model.forward(pictures(3)).logits
+    together = model.runtime(pictures(3)).logits
     for number, row in enumerate(pictures(3)):
-        np.testing.assert_allclose(model.forward(row[None]).logits[0], together[number], atol=1e-5)
+        np.testing.assert_allclose(model.runtime(row[None]).logits[0], together[number], atol=1e-5)
     assert model.rows_at_once == 1
 
 
@@ -131,4 +131,4 @@ def test_a_network_that_answers_nan_for_a_flat_picture_says_so(tmp_path: Path) -
     body = "x = (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)\n" + VIEW
     model = loaded(tmp_path, net(body))
     assert "NaN" in " ".join(model.notes)
-    assert np.isnan(model.forward(torch.zeros(1, 1, 8, 8)).logits).all()
+    assert np.isnan(model.runtime(torch.zeros(1, 1, 8, 8)).logits).all()

@@ -38,7 +38,7 @@ def test_a_read_of_any_kind_has_torch_run_each_picture_alone(tmp_path: Path, rea
     assert model.rows_at_once == 1
     rows = torch.cat([pictures(3), pictures(1) + 2, torch.zeros(1, 1, 8, 8)])
     expected = torch.cat([model.module(row[None].clone()) for row in rows])
-    np.testing.assert_allclose(model.forward(rows).logits, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime(rows).logits, expected.numpy(), atol=1e-5)
 
 
 class Routed(torch.nn.Module):
@@ -66,7 +66,7 @@ def test_a_branch_on_color_is_answered_as_torch_answers_it() -> None:
     gray = torch.rand(2, 1, 32, 32).expand(2, 3, 32, 32)
     rows = torch.cat([gray, gray + torch.tensor([0.5, 0, 0])[:, None, None]])
     expected = torch.cat([model.module(row[None]) for row in rows])
-    np.testing.assert_allclose(model.forward(rows).logits, expected, atol=1e-5)
+    np.testing.assert_allclose(model.runtime(rows).logits, expected, atol=1e-5)
     assert "test_reads.py, line" in " ".join(model.notes)
 
 
@@ -75,7 +75,7 @@ def test_a_picture_whose_way_leads_past_the_features_is_classified_without_them(
     assert "past the layer of its features" in " ".join(model.notes)
     rows = torch.zeros(2, 3, 32, 32)
     rows[0, 0] = 1
-    outputs = model.forward(rows)
+    outputs = model.runtime(rows)
     assert np.isfinite(outputs.logits).all()
     assert outputs.features.shape == (2, 8)
     assert np.isnan(outputs.features).all(1).sum() == 1

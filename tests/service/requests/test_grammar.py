@@ -1,8 +1,17 @@
-import pytest
+from typing import Any
 
+import pytest
+from pydantic import BaseModel, RootModel
+
+from core.collections.finder import VectorSeed
 from core.errors import InvalidValue, RequestUnreadable
 from core.gallery.records import ANY_VERSION
-from service.requests.grammar import if_match, parse_json, whole_number
+from service.requests.grammar import if_match, read_json, whole_number
+from service.schemas.uploads import BatchItem, ImageUpload, SeedUpload
+
+
+class Anything(RootModel[Any]):
+    """What JSON there is."""
 
 
 @pytest.mark.parametrize(
@@ -15,16 +24,70 @@ from service.requests.grammar import if_match, parse_json, whole_number
     ],
 )
 def test_json_is_read(text: bytes, value: object) -> None:
-    assert parse_json(text, "it") == value
+    assert read_json(Anything, text, "body").root == value
 
 
 @pytest.mark.parametrize(
-    "text",
-    [b"", b"{", b"NaN", b"[Infinity]", b'"\\ud800"', b'"\xff"', b"[" * 10_000, b"1" * 5000],
+    "text", [b"", b"{", b'"\\ud800"', b'"\xff"', b"[" * 10_000, b"1" * 5000, b"{'a': 1}", b"1 2"]
 )
 def test_what_is_no_json_is_unreadable(text: bytes) -> None:
     with pytest.raises(RequestUnreadable, match="the body is not JSON"):
-        parse_json(text, "the body")
+        read_json(Anything, text, "body")
+
+
+MANY = b"{" + b", ".join(b'"a%d": 1' % number for number in range(50)) + b"}"
+SEEDS = 'an object {"image": "<base64 or data: URI>"} or {"vector": [0.1, ...]} or {"item": "<id>"}'
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "said"),
+    [
+        (ImageUpload, b"{}", "body={} is not allowed: an object with 'image'"),
+        (ImageUpload, b"[]", "body=[] is not allowed: an object; the fields here are image"),
+        (ImageUpload, b'{"image": 1}', "image=1 is not allowed: a valid string"),
+        (ImageUpload, b'{"image": null}', "image=None is not allowed: a valid string"),
+        (ImageUpload, b'{"imag": "x"}', "imag='x' is not allowed: the fields here are image"),
+        (ImageUpload, MANY, "body='51 wrong fields' is not allowed: the fields here are image"),
+        (SeedUpload, b"[]", f"body=[] is not allowed: {SEEDS}"),
+        (SeedUpload, b'{"id": "x"}', f"body=['id'] is not allowed: {SEEDS}"),
+        (
+            SeedUpload,
+            b'{"vector": [1], "item": "x"}',
+            f"body=['item', 'vector'] is not allowed: {SEEDS}",
+        ),
+        (SeedUpload, b'{"item": 7}', "item=7 is not allowed: a valid string"),
+        (SeedUpload, b'{"vector": "x"}', "vector='x' is not allowed: a valid array"),
+        (SeedUpload, b'{"vector": [1, true]}', "vector[1]=True is not allowed: a valid number"),
+        (SeedUpload, b'{"vector": ["1"]}', "vector[0]='1' is not allowed: a valid number"),
+        (SeedUpload, b'{"vector": [NaN]}', "vector[0]=nan is not allowed: a finite number"),
+        (SeedUpload, b'{"vector": [1e999]}', "vector[0]=inf is not allowed: a finite number"),
+        (BatchItem, b'{"id": "x"}', "body=['id'] is not allowed: an object with 'image'"),
+        (BatchItem, b'{"image": "", "id": 7}', "id=7 is not allowed: a valid string"),
+        (BatchItem, b'{"image": "", "metadata": []}', "metadata=[] is not allowed: an object"),
+        (
+            BatchItem,
+            b'{"image": "", "lable": "cat"}',
+            "lable='cat' is not allowed: the fields here are image, id, label, metadata",
+        ),
+    ],
+)
+def test_json_of_another_shape_names_field_value_and_what_is_allowed(
+    schema: type[BaseModel], text: bytes, said: str
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        read_json(schema, text, "body")
+    assert str(refused.value) == said
+
+
+def test_numbers_of_a_vector_may_be_whole() -> None:
+    assert read_json(SeedUpload, b'{"vector": [1, 2.5, -3e2]}', "body").seed(None) == VectorSeed(
+        [1.0, 2.5, -300.0]
+    )
+
+
+def test_bits_are_said_only_of_pictures() -> None:
+    with pytest.raises(InvalidValue, match="only together with a picture"):
+        read_json(SeedUpload, b'{"item": "a"}', "body").seed(12)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", 1), ("007", 7), ("60", 60)])

@@ -138,7 +138,7 @@ def test_default_model_is_cut_late_and_a_large_window_does_not_pay(lite0: Loaded
     hidden = row.clone()
     hidden[:, 96:128, 80:112] = 0
     ours = changed.logits(torch.zeros_like(row), [(0, 0)])
-    np.testing.assert_allclose(ours, lite0.forward(hidden[None]).logits, atol=1e-4)
+    np.testing.assert_allclose(ours, lite0.runtime(hidden[None]).logits, atol=1e-4)
 
 
 def test_squeeze_and_excitation_ends_the_part_that_runs_on_windows() -> None:

@@ -205,7 +205,7 @@ def test_features_that_are_no_first_axis_do_not_keep_a_network_from_serving(
     batch = rows(model, 3)
     head = model.module.proj if network is AttentionPool else model.module.fc
     expected = torch.cat([model.module(row[None]) for row in batch])
-    outputs = model.forward(batch)
+    outputs = model.runtime(batch)
     np.testing.assert_allclose(outputs.logits, expected, atol=1e-5)
     logits = head(torch.from_numpy(outputs.features))  # type: ignore[operator]
     np.testing.assert_allclose(logits, expected, atol=1e-5)
