@@ -58,7 +58,7 @@ class ImageFile:
             raise InvalidValue("bits", self.bits, f"{LEAST_BITS} to {MOST_BITS}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSource:
     """A picture as it was received, before orientation, conversion or scaling.
 
@@ -122,7 +122,7 @@ class Classification:
     predictions: tuple[Prediction, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FeatureVector:
     """A picture's features.
 

@@ -122,7 +122,7 @@ async def _index(
         if (digest, label) == (hashlib.sha256(content).hexdigest(), wanted):
             return FileOutcome(file, "unchanged")
         metadata = {} if digest is None else (await curator.item(collection, id)).metadata
-        draft = Draft(id, wanted, metadata, upsert=True)
+        draft = Draft(id=id, label=wanted, metadata=metadata, upsert=True)
         picture = ImageFile(content, bits)
         stored = await patiently(lambda: curator.add(collection, picture, draft, Call(), Lane.BULK))
     except (StorageFull, GalleryUnusable):

@@ -28,7 +28,7 @@ from core.gallery.records import (
 from core.types import ImageFile, ImageSource, Prediction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What a caller says of a picture to store.
 

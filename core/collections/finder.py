@@ -50,7 +50,7 @@ class ItemSeed:
 Seed = ImageSeed | VectorSeed | ItemSeed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """How neighbors are searched; see `core.gallery.records.Query`."""
 

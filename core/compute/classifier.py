@@ -135,7 +135,14 @@ class Classifier:
                 vector = await self._bridge.run(LayerVectors(loaded, port, pool), picture.row, call)
         require_finite(vector)
         taken = port or loaded.features
-        return FeatureVector(loaded.spec.name, picture.source, taken.layer, taken.at, pool, vector)
+        return FeatureVector(
+            model=loaded.spec.name,
+            image=picture.source,
+            layer=taken.layer,
+            at=taken.at,
+            pool=pool,
+            vector=vector,
+        )
 
     async def view(self, file: ImageFile, *, model: str | None = None, call: Call) -> View:
         """The picture as a model sees it, before its pixels are put on the model's own scale.

@@ -178,7 +178,7 @@ def _stride(length: int) -> int:
     return min(_STRIDE_PX, max(1, length // 2))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
     """Where occlusion windows lie, in pixels of the model's input."""
 
@@ -219,9 +219,16 @@ def _plan(occlusion: Occlusion, inquiry: Inquiry) -> Plan:
 
     def finish(found: OcclusionMap) -> Finding:
         where = found.grid
+        rows, cols = where.shape
         extras = Occluded(
             grid=Grid(
-                *where.shape, where.window, where.stride, occlusion.fill, where.tops, where.lefts
+                rows=rows,
+                cols=cols,
+                window=where.window,
+                stride=where.stride,
+                fill=occlusion.fill,
+                tops=where.tops,
+                lefts=where.lefts,
             ),
             mode=occlusion.mode,
             score_map=found.score_map,

@@ -188,7 +188,16 @@ def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> Decode
             bits = _bits(image, depth, any(each and each.is_deep_color for each in (kind, png)))
             upright = _upright(mended(image, content, box), name, orientation)
             pixels = to_rgb(upright, bits or FULL_BITS)
-    source = ImageSource(name, width, height, mode, bits, orientation, frames, file.sha256)
+    source = ImageSource(
+        format=name,
+        width=width,
+        height=height,
+        mode=mode,
+        bits=bits,
+        orientation=orientation,
+        frames=frames,
+        sha256=file.sha256,
+    )
     return DecodedImage(pixels, source)
 
 

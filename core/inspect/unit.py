@@ -53,7 +53,7 @@ class Box:
     right: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Unit:
     """The arithmetic of one unit.
 
@@ -122,8 +122,19 @@ def unit(module: nn.Module, batch: Tensor, table: LayerTable, position: Position
         )
     reach = table.reaches[position.layer]
     field = _field(reach, position, (int(batch.shape[2]), int(batch.shape[3])))
-    return Unit(position, patch, weights, products, per_channel, first, bias, total, value, field,
-                reach is not None)  # fmt: skip
+    return Unit(
+        position=position,
+        patch=patch,
+        filter=weights,
+        products=products,
+        per_input_channel=per_channel,
+        first_input_channel=first,
+        bias=bias,
+        sum=total,
+        value=value,
+        receptive_field=field,
+        receptive_field_followed=reach is not None,
+    )
 
 
 class _Convolutions(TorchDispatchMode):  # type: ignore[no-untyped-call]

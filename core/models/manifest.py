@@ -159,7 +159,15 @@ def _preprocessing(table: "_Table") -> Preprocessing | None:
     mean, std = (table.numbers(name) for name in ("mean", "std"))
     table.close()
     try:
-        return Preprocessing(channels, height, width, resize, interpolation, mean, std)
+        return Preprocessing(
+            channels=channels,
+            height=height,
+            width=width,
+            resize=resize,
+            interpolation=interpolation,
+            mean=mean,
+            std=std,
+        )
     except ModelUnusable as error:
         raise ModelUnusable(f"{table.path}: {error}") from error
 

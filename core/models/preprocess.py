@@ -24,7 +24,7 @@ _MAX_SIDE_PX = 4096
 _MAX_SCALE = 1e6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """How a picture becomes an input: resize, center crop, scale to 0..1, subtract mean, divide.
 

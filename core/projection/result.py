@@ -14,7 +14,7 @@ from core.types import FloatArray
 _VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Result:
     """A map of items.
 

@@ -127,7 +127,7 @@ def _report(collection: str, outcomes: list[FileOutcome]) -> int:
 
 
 async def _neighbors(engine: Engine, options: argparse.Namespace) -> int:
-    search = Search(options.k, options.space, options.label, exact=options.exact)
+    search = Search(k=options.k, space=options.space, label=options.label, exact=options.exact)
     seed = ImageSeed(ImageFile(options.file.read_bytes(), options.bits))
     found = await engine.finder.nearest(options.collection, seed, search, Call())
     if options.output is not None:

@@ -86,9 +86,9 @@ async def draft(
 ) -> Draft:
     """What is said of a picture to add."""
     return Draft(
-        id,
-        label,
-        parse_metadata(metadata),
+        id=id,
+        label=label,
+        metadata=parse_metadata(metadata),
         on_duplicate=on_duplicate,
         idempotency_key=idempotency_key,
     )
@@ -102,7 +102,14 @@ async def draft_of(
     on_duplicate: OnDuplicateQuery = "keep",
 ) -> Draft:
     """What is said of a picture to put under an id."""
-    return Draft(id, label, parse_metadata(metadata), True, on_duplicate, if_match)
+    return Draft(
+        id=id,
+        label=label,
+        metadata=parse_metadata(metadata),
+        upsert=True,
+        on_duplicate=on_duplicate,
+        if_match=if_match,
+    )
 
 
 async def shared_draft(
@@ -111,7 +118,7 @@ async def shared_draft(
     on_duplicate: OnDuplicateQuery = "keep",
 ) -> Draft:
     """What is said of all pictures of a batch that say nothing else."""
-    return Draft(None, label, parse_metadata(metadata), on_duplicate=on_duplicate)
+    return Draft(id=None, label=label, metadata=parse_metadata(metadata), on_duplicate=on_duplicate)
 
 
 async def search(
@@ -132,7 +139,9 @@ async def search(
     ] = False,
 ) -> Search:
     """How neighbors are searched."""
-    return Search(k, space, label, max_per_label, exact, min_seq)
+    return Search(
+        k=k, space=space, label=label, max_per_label=max_per_label, exact=exact, min_seq=min_seq
+    )
 
 
 async def seed(request: Request, call: CallDep, bits: BitsQuery = None) -> Seed:

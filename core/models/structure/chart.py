@@ -17,7 +17,7 @@ from core.models.structure.ports import Operand, Port
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Chart:
     """Where things are in a network.
 
@@ -76,7 +76,14 @@ def chart(module: nn.Module, rows: Tensor, said: Port | None) -> Chart:
         why_alone = "layers run more often for more pictures: each picture is run alone"
     maps = [each for each in (found.maps if found else ()) if all(map(layout.readable, each))]
     vectors = axes.pooled(axes.batch_first(activation), "avg")
-    return Chart(features, axes, vectors.shape[1], tuple(maps), layout, why_alone)
+    return Chart(
+        features=features,
+        features_axes=axes,
+        width=vectors.shape[1],
+        maps=tuple(maps),
+        layout=layout,
+        why_alone=why_alone,
+    )
 
 
 def _anatomy(module: nn.Module, rows: Tensor, batch: Batching) -> Anatomy | None:

@@ -39,7 +39,7 @@ class Run:
     final: bool = True
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Node:
     """An activation: what one operator put out, and depends on the picture.
 
@@ -189,7 +189,15 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Node:
         learned = function in PRODUCTS or any(each.learned for each in inputs)
         shape = tuple(tensor.shape)
-        node = Node(self.count, function, inputs, shape, channels, self.owner, learned)
+        node = Node(
+            number=self.count,
+            function=function,
+            inputs=inputs,
+            shape=shape,
+            channels=channels,
+            owner=self.owner,
+            learned=learned,
+        )
         self.count += 1
         key = storage_of(tensor)
         self._storages.setdefault(key, StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]

@@ -17,7 +17,13 @@ from tests.tinycnn import TinyCNN, tiny_spec
 
 def loaded(module: nn.Module, size: int = 32, classes: int = 10, channels: int = 3) -> LoadedModel:
     preprocess = Preprocessing(
-        channels, size, size, size, "bilinear", (0.5,) * channels, (0.25,) * channels
+        channels=channels,
+        height=size,
+        width=size,
+        resize=size,
+        interpolation="bilinear",
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
     )
     labels = tuple(f"class {i}" for i in range(classes))
     return LoadedModel(ModelSpec("test", preprocess, labels), module, torch.device("cpu"))

@@ -8,7 +8,15 @@ from core.errors import ModelUnusable
 from core.models.preprocess import STRETCH, Preprocessing, to_pixels
 from tests.pictures import NAMES, photo
 
-IMAGENET = Preprocessing(3, 224, 224, 256, "bicubic", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+IMAGENET = Preprocessing(
+    channels=3,
+    height=224,
+    width=224,
+    resize=256,
+    interpolation="bicubic",
+    mean=(0.5, 0.4, 0.3),
+    std=(0.2, 0.3, 0.4),
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,20 +51,44 @@ def test_frame_of_a_landscape_picture_by_hand() -> None:
 
 
 def test_stretch_keeps_no_aspect_and_crops_nothing() -> None:
-    stretch = Preprocessing(1, 28, 28, STRETCH, "bilinear", (0.0,), (1.0,))
+    stretch = Preprocessing(
+        channels=1,
+        height=28,
+        width=28,
+        resize=STRETCH,
+        interpolation="bilinear",
+        mean=(0.0,),
+        std=(1.0,),
+    )
     assert stretch.frame(300, 600).scaled == (28, 28)
     assert stretch.frame(300, 600).origin == (0, 0)
     assert stretch(photo("chelsea")).shape == (1, 28, 28)
 
 
 def test_gray_input_is_the_luma_pillow_computes() -> None:
-    gray = Preprocessing(1, 300, 451, STRETCH, "bilinear", (0.0,), (1.0,))
+    gray = Preprocessing(
+        channels=1,
+        height=300,
+        width=451,
+        resize=STRETCH,
+        interpolation="bilinear",
+        mean=(0.0,),
+        std=(1.0,),
+    )
     expected = np.asarray(Image.fromarray(photo("chelsea")).convert("L"), dtype=int)
     assert np.abs(gray.view(photo("chelsea"))[0].numpy().astype(int) - expected).max() <= 1
 
 
 def test_nearest_picks_pixels_and_invents_none() -> None:
-    nearest = Preprocessing(3, 2, 2, STRETCH, "nearest", (0.0,) * 3, (1.0,) * 3)
+    nearest = Preprocessing(
+        channels=3,
+        height=2,
+        width=2,
+        resize=STRETCH,
+        interpolation="nearest",
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+    )
     pixels = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
     view = to_pixels(nearest.view(pixels))
     assert {tuple(each) for each in view.reshape(-1, 3)} <= {

@@ -82,7 +82,17 @@ def test_a_branch_that_only_a_batch_comes_to_is_seen(tmp_path: Path) -> None:
 
 
 def test_made_up_pictures_are_what_they_are_called() -> None:
-    rows = probes(Preprocessing(3, 8, 9, 9, "bilinear", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)))
+    rows = probes(
+        Preprocessing(
+            channels=3,
+            height=8,
+            width=9,
+            resize=9,
+            interpolation="bilinear",
+            mean=(0.4, 0.5, 0.6),
+            std=(0.2, 0.25, 0.3),
+        )
+    )
     levels = rows * torch.tensor([0.2, 0.25, 0.3])[:, None, None]
     levels = levels + torch.tensor([0.4, 0.5, 0.6])[:, None, None]
     black, white, flat, faint, noise, scene = levels

@@ -88,8 +88,18 @@ def test_a_map_kept_before_methods_were_rows_can_be_read() -> None:
         "trustworthiness": 0.9, "knn_preservation": 0.4, "neighbors": 10, "asked": 1,
         "explained_variance_ratio": None, "kl_divergence": 1.5,
     }  # fmt: skip
-    written = Result(("a",), (None,), ("cat",), np.zeros((1, 2), np.float32),
-                     np.ones(1, np.float32), 0.9, 0.4, 10, 1, {"kl_divergence": 1.5})  # fmt: skip
+    written = Result(
+        ids=("a",),
+        labels=(None,),
+        predictions=("cat",),
+        coordinates=np.zeros((1, 2), np.float32),
+        preserved=np.ones(1, np.float32),
+        trustworthiness=0.9,
+        knn_preservation=0.4,
+        neighbors=10,
+        asked=1,
+        extras={"kl_divergence": 1.5},
+    )
     text = np.frombuffer(json.dumps(figures).encode(), dtype=np.uint8)
     found = Result.from_bytes(_archive(text))
     assert found.extras == written.extras == Result.from_bytes(written.to_bytes()).extras

@@ -23,7 +23,15 @@ def unseen(frame, height, width):
 
 
 def preprocessing(height, width, resize):
-    return Preprocessing(3, height, width, resize, "bilinear", (0.5,) * 3, (0.5,) * 3)
+    return Preprocessing(
+        channels=3,
+        height=height,
+        width=width,
+        resize=resize,
+        interpolation="bilinear",
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+    )
 
 
 LANDSCAPE = (120, 200)  # (height, width); shorter side -> 60, so scaled by half to (60, 100)
