@@ -59,7 +59,7 @@ def ours(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     from core.gallery.index.index import VectorIndex
     from core.gallery.index.ranking import nearest
     from core.gallery.queries import Query
-    from core.gallery.sqlite.local import Source
+    from core.gallery.sqlite.local import StoredVectors
     from core.gallery.sqlite.store import Store
 
     store = Store(dataset.database, lambda *_: None)
@@ -71,7 +71,7 @@ def ours(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     before = resident_mib()
     clock.start()
     index = VectorIndex.open(
-        file, dataset.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
+        file, dataset.dim, "l2", StoredVectors(store, key, "features"), (live, labels), store.seq
     )
     index.wait()
     built = {"build_s": clock.s, "resident_mib": grown(before), "said": index.recall}
@@ -95,7 +95,7 @@ def ours(dataset: Dataset, clock: Clock) -> Iterator[dict[str, Any]]:
     index.save(file)
     saved_s, started = time.perf_counter() - started, time.perf_counter()
     again = VectorIndex.open(
-        file, dataset.dim, "l2", Source(store, key, "features"), (live, labels), store.seq
+        file, dataset.dim, "l2", StoredVectors(store, key, "features"), (live, labels), store.seq
     )
     again.wait()
     yield {"saved_s": saved_s, "opened_s": time.perf_counter() - started}

@@ -13,6 +13,9 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB, 0..255."""
 
 FloatArray = NDArray[np.float32]
+DoubleArray = NDArray[np.float64]
+Size = tuple[int, int]
+"""Height and width, in pixels or in the cells of a map."""
 
 
 @dataclass(frozen=True, slots=True)

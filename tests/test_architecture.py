@@ -22,7 +22,7 @@ MAY_USE: Mapping[str, str] = {
     "core.gallery.index": "errors types gallery",
     "core.gallery.sqlite": "errors types gallery gallery.index",
     "core.projection": "errors types fields",
-    "core.models.structure": "errors checks",
+    "core.models.structure": "errors checks types",
     "core.models.runtimes": "errors types models.structure",
     "core.models": "errors types models.structure models.runtimes",
     "core.config": "errors images models",

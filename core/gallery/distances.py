@@ -7,11 +7,10 @@ is the same whichever rows it is worked out with.
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.errors import InvalidValue
 from core.gallery.records import Metric
-from core.types import FloatArray, Pixels
+from core.types import DoubleArray, FloatArray, Pixels
 
 PIXEL_SIDE: Final = 32
 """Pixel space compares pictures of this size, stretched, RGB."""
@@ -23,8 +22,6 @@ def pixel_vector(pixels: Pixels) -> FloatArray:
     """(32, 32, 3) uint8 -> (3072,) float32 in 0..1, the point in pixel space."""
     return pixels.reshape(-1).astype(np.float32) / np.float32(255)
 
-
-Doubles = NDArray[np.float64]
 
 _BLOCK_NUMBERS = 1 << 17
 """Numbers worked on at once: as float64 they stay in a core's cache."""
@@ -45,7 +42,7 @@ def checked(vector: FloatArray, dim: int) -> FloatArray:
     return array
 
 
-def distances(metric: Metric, query: FloatArray, rows: FloatArray) -> Doubles:
+def distances(metric: Metric, query: FloatArray, rows: FloatArray) -> DoubleArray:
     """Distance of each row from the query.
 
     Args:
@@ -66,17 +63,17 @@ def distances(metric: Metric, query: FloatArray, rows: FloatArray) -> Doubles:
     return found
 
 
-def _l2(query: Doubles, rows: Doubles) -> Doubles:
+def _l2(query: DoubleArray, rows: DoubleArray) -> DoubleArray:
     rows -= query
     return np.asarray(np.sqrt(_row_sums(np.square(rows, out=rows))))
 
 
-def _l1(query: Doubles, rows: Doubles) -> Doubles:
+def _l1(query: DoubleArray, rows: DoubleArray) -> DoubleArray:
     rows -= query
     return _row_sums(np.abs(rows, out=rows))
 
 
-def _cosine(query: Doubles, rows: Doubles) -> Doubles:
+def _cosine(query: DoubleArray, rows: DoubleArray) -> DoubleArray:
     # Half the squared distance of the two as unit vectors is 1 - cosine without its cancellation:
     # near duplicates keep their order, and equal ones are exactly 0 apart. Squares of float32
     # numbers neither overflow nor vanish in float64.
@@ -87,7 +84,7 @@ def _cosine(query: Doubles, rows: Doubles) -> Doubles:
     return np.asarray(np.where(angled, _row_sums(np.square(rows, out=rows)) / 2, 1))
 
 
-def _row_sums(rows: Doubles) -> Doubles:
+def _row_sums(rows: DoubleArray) -> DoubleArray:
     """(b, D) -> (b,): NumPy adds each contiguous row by itself, pairwise, always in one order."""
     return np.asarray(rows.sum(axis=1))
 

@@ -6,7 +6,13 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.types import FloatArray, ImageFile, Pixels
+
+Numbers = NDArray[np.int64]
+"""(n,) numbers of vectors, see `Item.number`."""
 
 Metric = Literal["l2", "l1", "cosine"]
 """Euclidean distance, sum of absolute differences, 1 - cosine of the angle."""

@@ -4,19 +4,19 @@ from PIL import Image
 
 from core.images.formats.webp import webp_first_box
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
 
 
-def covered(image: Image.Image, content: bytes) -> Box | None:
+def covered(image: Image.Image, content: bytes) -> PixelBox | None:
     """What the first frame covers of its screen, of formats whose frames may be smaller."""
     if image.format == "GIF":
-        box: Box | None = image.tile[0].extents  # type: ignore[attr-defined]
+        box: PixelBox | None = image.tile[0].extents  # type: ignore[attr-defined]
         return box
     return webp_first_box(content) if image.format == "WEBP" and image.mode == "RGB" else None
 
 
-def mended(image: Image.Image, content: bytes, box: Box | None) -> Image.Image:
+def mended(image: Image.Image, content: bytes, box: PixelBox | None) -> Image.Image:
     """The decoded picture as its format means it, where Pillow means something else."""
     if image.format == "PNG":
         _mend_transparency(image, content)
@@ -25,7 +25,7 @@ def mended(image: Image.Image, content: bytes, box: Box | None) -> Image.Image:
     return image if box is None else _on_screen(image, box)
 
 
-def _on_screen(image: Image.Image, box: Box) -> Image.Image:
+def _on_screen(image: Image.Image, box: PixelBox) -> Image.Image:
     """The first frame on its screen, which is transparent beside it."""
     left, top = min(box[0], image.width), min(box[1], image.height)
     # A frame may claim any size, and a crop would make room for it.

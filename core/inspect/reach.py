@@ -148,7 +148,7 @@ def _reduced(operation: SlidingOperation) -> Reach | None:
     )
 
 
-def _padded(index: Callable[[NDArray[np.int64], int], NDArray[np.int64]]) -> "Rule":
+def _padded(index: Callable[[NDArray[np.int64], int], NDArray[np.int64]]) -> "ReachRule":
     """A rule for padding; `index` says which of n rows stands at places below 0 or above n - 1."""
 
     def rule(operation: SlidingOperation) -> Reach | None:
@@ -228,10 +228,10 @@ def _split(operation: SlidingOperation) -> Reach | None:
     return _same(operation) if operation.given["dim"] % ndim < ndim - 2 else None
 
 
-Rule = Callable[[SlidingOperation], Reach | None]
+ReachRule = Callable[[SlidingOperation], Reach | None]
 
 _aten = torch.ops.aten
-_RULES: Final[Mapping[Any, Rule]] = {
+_RULES: Final[Mapping[Any, ReachRule]] = {
     _aten.convolution: _convolved,
     _aten.max_pool2d_with_indices: _pooled,
     _aten.avg_pool2d: _pooled,

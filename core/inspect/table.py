@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from core.errors import InvalidValue, UnknownLayer
 from core.inspect.reach import Reach
-from core.inspect.trace import Run, trace
+from core.inspect.trace import LayerRun, trace
 from core.models.structure.axes import Axes
 from core.models.structure.layers import find_layer
 from core.models.structure.ports import Port
@@ -134,7 +134,7 @@ def find_convolution(module: nn.Module, name: str) -> nn.Conv2d:
     raise InvalidValue("layer", name, allowed)
 
 
-def _row(run: Run, known: Mapping[Port, Axes]) -> LayerRow:
+def _row(run: LayerRun, known: Mapping[Port, Axes]) -> LayerRow:
     module = run.module
     axes = known.get(Port(run.name))
     output_shape = _of_one(run.output_shape, axes)

@@ -22,7 +22,7 @@ INPUT: Final = "input"
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class LayerRun:
     """One run of one module.
 
     Attributes:
@@ -45,7 +45,7 @@ class Run:
     leaf: bool = True
 
 
-def trace(module: nn.Module, example: Tensor) -> list[Run]:
+def trace(module: nn.Module, example: Tensor) -> list[LayerRun]:
     """Every run of every module in one forward, in the order in which they ended.
 
     Fused attention is taken apart for this one forward, so that its products are counted on every
@@ -87,8 +87,8 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, example: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.ended: list[Run] = []
-        self.running: list[Run] = []
+        self.ended: list[LayerRun] = []
+        self.running: list[LayerRun] = []
         # The storages are kept alive, so that no later one has the address of an earlier one.
         self._storages: dict[int, Any] = {}
         self._sources: dict[int, dict[str, None]] = {}
@@ -159,7 +159,7 @@ class _Watcher:
 
     def enters(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         inputs = list(tensors_in((args, kwargs)))
-        run = Run(self.name, module, follows=tuple(self.ledger.sources(inputs)))
+        run = LayerRun(self.name, module, follows=tuple(self.ledger.sources(inputs)))
         run.input_shape = _shape(inputs)
         if self.ledger.running:
             self.ledger.running[-1].leaf = False

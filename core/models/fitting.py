@@ -13,7 +13,7 @@ _MAX_LISTED: Final = 3
 _COUNTER: Final = ".num_batches_tracked"
 _EXTRA: Final = "_extra_state"
 
-State = Mapping[str, Any]
+StateDict = Mapping[str, Any]
 """Tensors by name, and what modules say of themselves beside (`get_extra_state`)."""
 
 
@@ -26,7 +26,7 @@ class Weights:
         notes: what was done to find them, a sentence each.
     """
 
-    state: State
+    state: StateDict
     notes: tuple[str, ...]
 
 
@@ -44,7 +44,7 @@ class Candidate:
 
     key: str
     prefix: str
-    state: State
+    state: StateDict
     beside: tuple[str, ...]
     met: int
 
@@ -60,7 +60,7 @@ class Candidate:
         )
 
 
-def candidates(own: State, key: str, state: State) -> list[Candidate]:
+def candidates(own: StateDict, key: str, state: StateDict) -> list[Candidate]:
     """A state dict as it is, or, if no name is the network's, behind each prefix of its names.
 
     `module.` of DataParallel, `_orig_mod.` of torch.compile, `model.` of Lightning; `student.` and
@@ -80,7 +80,7 @@ def candidates(own: State, key: str, state: State) -> list[Candidate]:
     return found
 
 
-def _prefixes(own: State, state: State) -> list[str]:
+def _prefixes(own: StateDict, state: StateDict) -> list[str]:
     """Of the first of the network's names that stands behind any."""
     for first in sorted(own, key=lambda name: name.endswith(_COUNTER)):
         ends = [name for name in state if name.endswith(f".{first}")]
@@ -89,7 +89,7 @@ def _prefixes(own: State, state: State) -> list[str]:
     return []
 
 
-def fitted(module: nn.Module, own: State, candidate: Candidate) -> Weights | str:
+def fitted(module: nn.Module, own: StateDict, candidate: Candidate) -> Weights | str:
     """The state under the network's own names, or what keeps it from being the network's."""
     notes = []
     if candidate.prefix:
@@ -134,7 +134,7 @@ def _equal(one: Weights, other: Weights) -> bool:
     )
 
 
-def _renamed(module: nn.Module, state: State) -> dict[str, Any]:
+def _renamed(module: nn.Module, state: StateDict) -> dict[str, Any]:
     """Under the names of today, where a layer knows what it was called: `weight_norm` does.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html, of
@@ -164,7 +164,7 @@ def _unlike(own: Tensor, tensor: Tensor) -> str:
     return ""
 
 
-def _implied(own: State, state: State) -> dict[str, Any]:
+def _implied(own: StateDict, state: StateDict) -> dict[str, Any]:
     """What a state need not say: counters that nothing reads in eval mode, and shared tensors.
 
     Nor what a module says of itself beside its tensors.

@@ -155,19 +155,17 @@ def _preprocessing(table: "_Table") -> Preprocessing | None:
     resize = table.take("resize", (int, str), max(height, width))
     if isinstance(resize, str) and resize != STRETCH:
         raise table.wrong("resize", f"{shown(resize)} is not allowed: pixels, or {STRETCH!r}")
-    interpolation = table.choice("interpolation", _INTERPOLATIONS, "bilinear")
-    mean, std = (table.numbers(name) for name in ("mean", "std"))
+    said = {
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "resize": resize,
+        "interpolation": table.choice("interpolation", _INTERPOLATIONS, "bilinear"),
+        **{name: table.numbers(name) for name in ("mean", "std")},
+    }
     table.close()
     try:
-        return Preprocessing(
-            channels=channels,
-            height=height,
-            width=width,
-            resize=resize,
-            interpolation=interpolation,
-            mean=mean,
-            std=std,
-        )
+        return Preprocessing(**said)
     except ModelUnusable as error:
         raise ModelUnusable(f"{table.path}: {error}") from error
 

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 
-from core.projection.vectors import DoubleArray, ProgressCallback, blocks, ignored
-from core.types import FloatArray
+from core.projection.vectors import ProgressCallback, blocks, ignored
+from core.types import DoubleArray, FloatArray
 
 Solver = Literal["covariance", "full", "randomized"]
 

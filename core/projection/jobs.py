@@ -26,7 +26,7 @@ _KILL_AFTER_S: Final = 5.0
 # The packages of this project, wherever they were imported from.
 _HOME: Final = Path(__file__).parent.parent.parent
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Job:
     collection: str
     request: Request
     load: Callable[[Path], Loaded]
-    state: State = "queued"
+    state: JobState = "queued"
     progress: float = 0.0
     text: str = "waiting"
     reason: str = ""
@@ -219,7 +219,7 @@ class Jobs:
         job.stop.set()  # nobody watches any more
         return code == 0
 
-    def _end(self, job: Job, state: State, reason: str = "") -> None:
+    def _end(self, job: Job, state: JobState, reason: str = "") -> None:
         job.state, job.reason, job.text = state, reason, state
         try:
             self._keep(job)

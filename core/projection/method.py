@@ -6,8 +6,8 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from core.errors import InvalidValue
 from core.fields import Meaning, check_fields
-from core.projection.vectors import DoubleArray, MapMetric, ProgressCallback
-from core.types import FloatArray
+from core.projection.vectors import MapMetric, ProgressCallback
+from core.types import DoubleArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)

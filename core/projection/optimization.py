@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.projection.vectors import DoubleArray, ProgressCallback, part
-from core.types import FloatArray
+from core.projection.vectors import ProgressCallback, part
+from core.types import DoubleArray, FloatArray
 
 _TOLD_EVERY: Final = 10  # iterations
 

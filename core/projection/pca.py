@@ -9,8 +9,8 @@ import numpy as np
 from core.fields import Meaning, as_mapping
 from core.projection.components import Basis, fit
 from core.projection.method import Projection, ProjectionMethod, ProjectionParameters
-from core.projection.vectors import DoubleArray, ProgressCallback, part
-from core.types import FloatArray
+from core.projection.vectors import ProgressCallback, part
+from core.types import DoubleArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from core.projection.method import Projection, ProjectionMethod, ProjectionParam
 from core.projection.neighbors import nearest
 from core.projection.optimization import Phase, optimized
 from core.projection.tsne_placer import TsnePlacer
-from core.projection.vectors import DoubleArray, MapMetric, ProgressCallback, comparable, part
-from core.types import FloatArray
+from core.projection.vectors import MapMetric, ProgressCallback, comparable, part
+from core.types import DoubleArray, FloatArray
 
 USUAL_PERPLEXITY: Final = 30.0
 MAX_PERPLEXITY: Final = 200

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.projection.components import Basis
-from core.projection.vectors import DoubleArray, MapMetric, comparable
-from core.types import FloatArray
+from core.projection.vectors import MapMetric, comparable
+from core.types import DoubleArray, FloatArray
 
 # More neighbors reach across a small collection, and their common middle is no one's: docs/adr/0015
 _NEAR: Final = 5

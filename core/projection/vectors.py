@@ -11,7 +11,6 @@ from core.types import FloatArray
 MapMetric = Literal["euclidean", "cosine"]
 """What makes vectors neighbors."""
 
-DoubleArray = NDArray[np.float64]
 
 ProgressCallback = Callable[[float, str], None]
 """(fraction from 0 to 1, never falling; what is being done). What it raises ends the work."""

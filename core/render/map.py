@@ -14,7 +14,7 @@ from core.errors import InvalidValue
 from core.render.names import name_centers
 from core.render.palette import Coloring, colored
 from core.render.text import fitted, text_size, write
-from core.render.view import View, view
+from core.render.view import PlotView, view
 from core.types import Pixels
 
 MIN_SIZE_PX: Final = 300
@@ -103,7 +103,7 @@ def _check(
             raise ValueError(f"{len(coordinates)} points and {len(each)} of what goes with them")
 
 
-def _order(seen: View, seed: int) -> NDArray[np.int64]:
+def _order(seen: PlotView, seed: int) -> NDArray[np.int64]:
     """(n,) indices in the order of drawing: the last is on top."""
     shuffled = np.random.default_rng(seed).permutation(len(seen.at))
     if seen.depth is None:
@@ -119,7 +119,7 @@ def _of_values(values: NDArray[np.floating]) -> Pixels:
 # ---- points ----
 
 
-def _dots(seen: View, colors: Pixels, order: NDArray[np.int64], width: int) -> Pixels:
+def _dots(seen: PlotView, colors: Pixels, order: NDArray[np.int64], width: int) -> Pixels:
     """All points as antialiased dots on white, smaller the more there are and the farther."""
     height = width * 4 // 5
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
@@ -149,7 +149,7 @@ def _radius(points: int, width: int) -> float:
 
 def _paste(
     sheet: Image.Image,
-    seen: View,
+    seen: PlotView,
     thumbnails: Sequence[Pixels | None],
     colors: Pixels,
     order: NDArray[np.int64],
@@ -185,7 +185,9 @@ def _legend(sheet: Image.Image, coloring: Coloring, side: int, unit: float, font
         write(sheet, at, text, font_px, _INK, anchor="lm")
 
 
-def _names(sheet: Image.Image, seen: View, coloring: Coloring, side: int, font_px: float) -> None:
+def _names(
+    sheet: Image.Image, seen: PlotView, coloring: Coloring, side: int, font_px: float
+) -> None:
     texts = [_cut(entry.text) for entry in coloring.entries[: coloring.named]]
     sizes = [text_size(text, font_px) for text in texts]
     margin = _radius(len(seen.at), sheet.width) + 2
@@ -205,7 +207,7 @@ def _color_bar(sheet: Image.Image, name: str, side: int, unit: float, font_px: f
         write(sheet, at, f"{value:g}", font_px, _INK, anchor="lm")
 
 
-def _axes(sheet: Image.Image, seen: View, side: int, unit: float, font_px: float) -> None:
+def _axes(sheet: Image.Image, seen: PlotView, side: int, unit: float, font_px: float) -> None:
     """Where x, y and z point, in the lower left corner."""
     pen = ImageDraw.Draw(sheet)
     origin = np.array((48 * unit, side - 40 * unit))

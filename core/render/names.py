@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-DoubleArray = NDArray[np.float64]
-Box = tuple[float, float, float, float]
+from core.types import DoubleArray
+
+TextBox = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 _COVERED: Final = 0.25
@@ -32,7 +33,7 @@ def name_centers(
         margin: pixels kept free between a name and a point's middle.
     """
     whole = _scatter(at)
-    taken: list[Box] = []
+    taken: list[TextBox] = []
     centers: list[tuple[float, float] | None] = []
     for label, size in enumerate(sizes):
         own = at[of_points == label]
@@ -51,7 +52,7 @@ def _center(
     size: tuple[float, float],
     side: float,
     margin: float,
-    taken: Sequence[Box],
+    taken: Sequence[TextBox],
 ) -> tuple[float, float] | None:
     width, height = size[0] + 2 * margin, size[1] + 2 * margin
     x, y = np.median(own, axis=0)
@@ -82,19 +83,19 @@ def _beside(
     yield row.min(initial=x) - half_width, y
 
 
-def _box(center: tuple[float, float], size: tuple[float, float]) -> Box:
+def _box(center: tuple[float, float], size: tuple[float, float]) -> TextBox:
     (x, y), (width, height) = center, size
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def _free(box: Box, side: float, taken: Sequence[Box]) -> bool:
+def _free(box: TextBox, side: float, taken: Sequence[TextBox]) -> bool:
     inside = min(box) >= 0 and max(box) <= side
     return inside and not any(
         all(box[i] < other[i + 2] and other[i] < box[i + 2] for i in (0, 1)) for other in taken
     )
 
 
-def _covered(box: Box, at: DoubleArray) -> int:
+def _covered(box: TextBox, at: DoubleArray) -> int:
     return int(((at > box[:2]) & (at < box[2:])).all(axis=1).sum())
 
 

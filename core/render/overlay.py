@@ -34,7 +34,7 @@ from core.render.heat import (
 Style = Literal["overlay", "heatmap", "mask", "cutout"]
 
 
-Size = Literal["model", "original"]
+DrawingSize = Literal["model", "original"]
 
 
 _LUMA: Final = np.array((0.299, 0.587, 0.114), dtype=np.float32)
@@ -67,11 +67,11 @@ class Drawing:
     style: Style = "overlay"
     colormap: str | None = None
     alpha: float = 0.5
-    size: Size = "model"
+    size: DrawingSize = "model"
     mask_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, allowed in (("style", get_args(Style)), ("size", get_args(Size))):
+        for name, allowed in (("style", get_args(Style)), ("size", get_args(DrawingSize))):
             if getattr(self, name) not in allowed:
                 raise InvalidValue(name, getattr(self, name), ", ".join(allowed))
         if not 0 <= self.alpha <= 1:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-DoubleArray = NDArray[np.float64]
+from core.types import DoubleArray
 
 # The eye of a three-dimensional map: turned about the upright axis, then raised.
 _AZIMUTH: Final = np.radians(35)
@@ -14,7 +14,7 @@ _ELEVATION: Final = np.radians(22)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class PlotView:
     """Points as they are drawn.
 
     Attributes:
@@ -28,7 +28,7 @@ class View:
     axes: DoubleArray
 
 
-def view(coordinates: NDArray[np.floating], left: float, top: float, side: float) -> View:
+def view(coordinates: NDArray[np.floating], left: float, top: float, side: float) -> PlotView:
     """The map, fitted in a square: one scale for all axes, because distances are what it shows.
 
     Args:
@@ -45,7 +45,7 @@ def view(coordinates: NDArray[np.floating], left: float, top: float, side: float
     scaled = (flat - (low + high) / 2) * (side / extent if extent > 0 else 0)
     at = scaled * (1, -1) + (left + side / 2, top + side / 2)
     axes = (_rotation() if cloud.shape[1] == 3 else np.eye(2))[:, :2] * (1, -1)
-    return View(at, _unit(rotated[:, 2]) if cloud.shape[1] == 3 else None, axes)
+    return PlotView(at, _unit(rotated[:, 2]) if cloud.shape[1] == 3 else None, axes)
 
 
 def _rotation() -> DoubleArray:

@@ -10,7 +10,7 @@ from core.engine import Engine
 from core.explain.method import Method
 from core.explain.methods import METHODS
 from core.fields import described
-from core.render.overlay import Drawing, Size, Style
+from core.render.overlay import Drawing, DrawingSize, Style
 from core.types import ImageFile, Prediction
 from service.cli.command import (
     RAW,
@@ -51,7 +51,7 @@ def _add_method(methods: Any, method: Method[Any]) -> None:
     add_bits(parser)
     parser.add_argument("--target", help="class index or exact label; the top one if left out")
     add_parameters(parser, described(method.parameters))
-    for name, kind in (("style", Style), ("size", Size)):
+    for name, kind in (("style", Style), ("size", DrawingSize)):
         parser.add_argument(f"--{name}", choices=get_args(kind), default=get_args(kind)[0])
     add_settings(parser, ("models", "models_dir", "device", "max_pixels"))
 

@@ -15,7 +15,7 @@ from core.inspect.activations import Channels
 from core.inspect.selection import Selection
 from core.inspect.unit import Position
 from core.models.structure.ports import At, Port
-from core.render.overlay import Drawing, Size, Style
+from core.render.overlay import Drawing, DrawingSize, Style
 from core.render.tiles import Scaling
 
 TargetQuery = Annotated[
@@ -41,7 +41,7 @@ async def drawing(
         float, Query(description="0 = the picture, 1 = the map alone.", examples=[0.5])
     ] = 0.5,
     size: Annotated[
-        Size,
+        DrawingSize,
         Query(
             description="`model`: on the picture the model saw; `original`: on the whole one.",
             examples=["model"],

@@ -12,10 +12,10 @@ import numpy as np
 from core.gallery.gallery import Tick
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists, prepared, trained
-from core.gallery.index.nearest import Numbers, VectorSource
+from core.gallery.index.nearest import VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.tuning import DEPTHS, Truth, measured
-from core.gallery.records import Metric
+from core.gallery.records import Metric, Numbers
 from core.types import FloatArray
 
 _BLOCK = 2048

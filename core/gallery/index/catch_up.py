@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.gallery.index.file import FileUnusable, SavedIndex
-from core.gallery.index.nearest import Numbers, VectorSource
+from core.gallery.index.nearest import VectorSource
 from core.gallery.index.snapshot import Snapshot
+from core.gallery.records import Numbers
 
 _FETCH = 1024
 """Vectors asked of the source at a time."""

@@ -10,9 +10,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from core.gallery.distances import Doubles
 from core.gallery.records import Metric
-from core.types import FloatArray
+from core.types import DoubleArray, FloatArray
 
 _TINY = 2.0**-120
 """More than all squares that vanish in float32 add up to."""
@@ -42,7 +41,7 @@ def unit(rows: FloatArray) -> FloatArray:
     return np.asarray(np.divide(rows, lengths[:, None], dtype=np.float64), dtype=np.float32)
 
 
-def _lengths(rows: FloatArray) -> Doubles:
+def _lengths(rows: FloatArray) -> DoubleArray:
     found = np.empty(len(rows))
     for start in range(0, len(rows), 256):
         block = rows[start : start + 256].astype(np.float64)

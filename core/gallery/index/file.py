@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.gallery.index.flat import Flat
-from core.gallery.index.lists import Lists, Part, Setting
-from core.gallery.index.nearest import Numbers
-from core.gallery.records import Metric
+from core.gallery.index.lists import IvfIndex, Lists, Setting
+from core.gallery.records import Metric, Numbers
 
 _MAGIC = b"seethrough index"
 _FORMAT = 1
@@ -172,7 +171,7 @@ def _take(source: BinaryIO, count: int, kind: Any) -> NDArray[Any]:
 
 
 def _lists(source: BinaryIO, header: dict[str, Any], metric: Metric) -> Lists:
-    trained: Part = faiss.deserialize_index(_take(source, header["trained_bytes"], np.uint8))
+    trained: IvfIndex = faiss.deserialize_index(_take(source, header["trained_bytes"], np.uint8))
     settings = tuple(Setting(**setting) for setting in header["settings"])
     lists = Lists(metric, trained, (), header["built"], settings)
     part = lists.empty()

@@ -23,12 +23,12 @@ from core.gallery.index.catch_up import caught_up
 from core.gallery.index.file import FileUnusable, SavedIndex
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists
-from core.gallery.index.nearest import Numbers, VectorSource
+from core.gallery.index.nearest import VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.search import Hits, Question, SnapshotSearch
 from core.gallery.index.snapshot import Snapshot
-from core.gallery.index.upkeep import Job, Upkeep
-from core.gallery.records import Metric
+from core.gallery.index.upkeep import Upkeep, Work
+from core.gallery.records import Metric, Numbers
 from core.types import FloatArray
 
 __all__ = ["Hits", "IndexOptions", "VectorIndex", "VectorSource"]
@@ -267,7 +267,7 @@ class VectorIndex:
         limit_bytes = share * self._options.flat_limit_bytes
         return count > _LEAST_LISTED and count * self._dim * 4 > limit_bytes
 
-    def _due(self) -> Job | None:
+    def _due(self) -> Work | None:
         now, options = self._snapshot, self._options
         dead = now.numbers.count - now.count
         if dead > max(options.least_dead, options.dead_share * now.numbers.count):

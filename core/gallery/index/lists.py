@@ -19,7 +19,7 @@ from core.gallery.index.flat import in_parallel
 from core.gallery.records import Metric
 from core.types import FloatArray
 
-Part = Any
+IvfIndex = Any
 """A `faiss.IndexIVFRaBitQ`: FAISS's stubs know less than its classes."""
 
 _BITS = 2
@@ -41,7 +41,7 @@ def prepared(metric: Metric, rows: FloatArray) -> FloatArray:
     return unit(rows) if metric == "cosine" else np.ascontiguousarray(rows)
 
 
-def trained(metric: Metric, rows: FloatArray, lists: int) -> Part:
+def trained(metric: Metric, rows: FloatArray, lists: int) -> IvfIndex:
     """Empty lists, made for rows like these; the rows are not kept."""
     dim = rows.shape[1]
     made = _lists(faiss.IndexFlatL2(dim), dim, lists)
@@ -52,7 +52,7 @@ def trained(metric: Metric, rows: FloatArray, lists: int) -> Part:
     return made
 
 
-def _lists(quantizer: Any, dim: int, lists: int) -> Part:
+def _lists(quantizer: Any, dim: int, lists: int) -> IvfIndex:
     return faiss.IndexIVFRaBitQ(quantizer, dim, lists, faiss.METRIC_L2, True, _BITS)
 
 
@@ -85,8 +85,8 @@ class Lists:
     """
 
     metric: Metric
-    template: Part
-    parts: tuple[Part, ...] = ()
+    template: IvfIndex
+    parts: tuple[IvfIndex, ...] = ()
     built: int = 0
     settings: tuple[Setting, ...] = ()
 
@@ -100,7 +100,7 @@ class Lists:
         """Number of lists."""
         return int(self.template.nlist)
 
-    def empty(self) -> Part:
+    def empty(self) -> IvfIndex:
         """A part without rows."""
         template = self.template
         part = _lists(template.quantizer, template.d, template.nlist)
@@ -108,7 +108,7 @@ class Lists:
         part.is_trained = True
         return part
 
-    def add(self, part: Part, rows: FloatArray, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def add(self, part: IvfIndex, rows: FloatArray, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Put (m, D) rows into a part that is not searched yet; answers each one's list."""
         ready = prepared(self.metric, rows)
         which = self.lists_of(ready)
@@ -134,7 +134,7 @@ class Lists:
             for which, place, code in zip(nearest, places, wanted, strict=True)
         )
 
-    def with_part(self, part: Part) -> "Lists":
+    def with_part(self, part: IvfIndex) -> "Lists":
         """With a new part; parts not at least twice as big as the next one are merged with it."""
         parts = [*self.parts, part]
         while len(parts) > 1 and parts[-2].ntotal < 2 * parts[-1].ntotal:
@@ -214,7 +214,7 @@ class Lists:
 
 
 def _probed(
-    part: Part,
+    part: IvfIndex,
     query: FloatArray,
     which: NDArray[np.int64],
     away: FloatArray,
@@ -237,7 +237,7 @@ def _probed(
     return estimates[0], places[0]
 
 
-def _holds(part: Part, which: int, place: int, code: NDArray[np.uint8]) -> bool:
+def _holds(part: IvfIndex, which: int, place: int, code: NDArray[np.uint8]) -> bool:
     inverted = part.invlists
     size = inverted.list_size(which)
     if not size:

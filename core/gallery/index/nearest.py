@@ -7,12 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.gallery.distances import Doubles, distances
+from core.gallery.distances import distances
 from core.gallery.index.estimates import Estimate, scales_of
-from core.gallery.records import Metric
-from core.types import FloatArray
-
-Numbers = NDArray[np.int64]
+from core.gallery.records import Metric, Numbers
+from core.types import DoubleArray, FloatArray
 
 
 class VectorSource(Protocol):
@@ -38,7 +36,7 @@ class NearRows:
     """
 
     numbers: Numbers
-    distances: Doubles
+    distances: DoubleArray
 
     def cut(self, k: int) -> "NearRows":
         """The k nearest, and all that are as near as the k-th."""

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.gallery.distances import Doubles, distances
+from core.gallery.distances import distances
 from core.gallery.gallery import Tick
 from core.gallery.index.build import blocks_of
 from core.gallery.index.lists import Lists, Setting
-from core.gallery.index.nearest import NOTHING, Nearest, NearRows, Numbers, VectorSource
+from core.gallery.index.nearest import NOTHING, Nearest, NearRows, VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.snapshot import Snapshot
-from core.gallery.records import Metric
-from core.types import FloatArray
+from core.gallery.records import Metric, Numbers
+from core.types import DoubleArray, FloatArray
 
 _FETCH = 1024
 """Vectors asked of the source at a time."""
@@ -32,7 +32,7 @@ class Hits:
     """
 
     numbers: Numbers
-    distances: Doubles
+    distances: DoubleArray
     exact: bool
     recall: float | None
 

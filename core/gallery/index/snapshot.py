@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from core.gallery.index.columns import Column, Grown
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists
-from core.gallery.index.nearest import Numbers
+from core.gallery.records import Numbers
 from core.types import FloatArray
 
 

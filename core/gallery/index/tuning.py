@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from core.gallery.distances import distances
 from core.gallery.index.lists import Lists, Setting, prepared
-from core.gallery.index.nearest import Numbers, VectorSource
-from core.gallery.records import Metric
+from core.gallery.index.nearest import VectorSource
+from core.gallery.records import Metric, Numbers
 from core.types import FloatArray
 
 DEPTHS = ((10, 1), (30, 1), (100, 2), (1000, 5))

@@ -39,7 +39,7 @@ _RETRY_AFTER_S: Final = 1.0
 _NO_POINTS: Final = np.empty((0, 0), dtype=np.float32)
 
 
-class Source:
+class StoredVectors:
     """What an index asks of the store: the vectors of one collection in one space."""
 
     def __init__(self, store: Store, key: int, space: Space) -> None:
@@ -173,7 +173,7 @@ class LocalGallery(Store):
                 self._index_file(place),
                 dim,
                 collection.spec.metric,
-                Source(self, collection.key, space),
+                StoredVectors(self, collection.key, space),
                 self.live(collection.key),
                 self.seq,
                 self._options,

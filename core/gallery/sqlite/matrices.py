@@ -5,16 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.errors import UnknownItem
 from core.gallery.distances import PIXEL_DIM
-from core.gallery.records import Collection, Item, Space
+from core.gallery.records import Collection, Item, Numbers, Space
 from core.gallery.sqlite.listing import collection
 from core.gallery.sqlite.rows import ITEM_COLUMNS, item_of, to_matrix
 from core.types import FloatArray
-
-Numbers = NDArray[np.int64]
 
 # Where a space's rows are: table and column.
 _TABLES: dict[Space, tuple[str, str]] = {

@@ -43,7 +43,7 @@ _FIRST_GUESS_S = 0.005
 
 
 @dataclass(eq=False, slots=True)
-class _Job:
+class _QueuedWrite:
     apply: Callable[[SqliteTransaction], Effect[Any]]
     size_bytes: int
     alone: bool
@@ -55,11 +55,11 @@ class _Group:
     """What became of the writes of one transaction, until it is committed."""
 
     seq: int
-    answers: list[tuple[_Job, Any]] = field(default_factory=list)
-    errors: list[tuple[_Job, BaseException]] = field(default_factory=list)
+    answers: list[tuple[_QueuedWrite, Any]] = field(default_factory=list)
+    errors: list[tuple[_QueuedWrite, BaseException]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
-    def add(self, job: _Job, outcome: Effect[Any]) -> None:
+    def add(self, job: _QueuedWrite, outcome: Effect[Any]) -> None:
         self.answers.append((job, outcome.answer))
         self.changes.extend(outcome.changes)
         self.seq += outcome.counts
@@ -92,7 +92,7 @@ class Writer:
         self._on_commit = on_commit
         self._clock = clock
         self._limits = limits
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[_QueuedWrite] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
@@ -119,7 +119,7 @@ class Writer:
             QueueFull: too many writes wait.
             Draining: the gallery is closed.
         """
-        job = _Job(apply, size_bytes, alone)
+        job = _QueuedWrite(apply, size_bytes, alone)
         with self._changed:
             if self._closing:
                 raise Draining("the gallery is closed", retry_after_s=1.0)
@@ -167,15 +167,15 @@ class Writer:
         finally:
             self._abandon()
 
-    def _next_jobs(self) -> list[_Job]:
+    def _next_jobs(self) -> list[_QueuedWrite]:
         """The writes of the next group; empty when the thread is to stop."""
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
             return self._take()
 
-    def _take(self) -> list[_Job]:
-        jobs: list[_Job] = []
+    def _take(self) -> list[_QueuedWrite]:
+        jobs: list[_QueuedWrite] = []
         size_bytes = 0
         while self._waiting and len(jobs) < self._limits.group:
             job = self._waiting[0]
@@ -188,7 +188,7 @@ class Writer:
                 break
         return jobs
 
-    def _run(self, jobs: list[_Job]) -> None:
+    def _run(self, jobs: list[_QueuedWrite]) -> None:
         """Commit the writes together; one by one if there is no space for all of them."""
         if not jobs:
             return
@@ -206,7 +206,7 @@ class Writer:
             return
         self._hand_over(group)
 
-    def _commit(self, jobs: list[_Job]) -> _Group:
+    def _commit(self, jobs: list[_QueuedWrite]) -> _Group:
         self._connection.execute("BEGIN IMMEDIATE")
         before = self._stored_seq()
         group = _Group(before)
@@ -217,7 +217,7 @@ class Writer:
         self._connection.execute("COMMIT")
         return group
 
-    def _apply(self, job: _Job, group: _Group) -> None:
+    def _apply(self, job: _QueuedWrite, group: _Group) -> None:
         self._connection.execute("SAVEPOINT job")
         try:
             outcome = job.apply(SqliteTransaction(self._connection, group.seq + 1, self._clock()))
@@ -276,7 +276,7 @@ def _explained(error: Exception, file: Path) -> BaseException:
     return translated(error, file)
 
 
-def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+def _fail(jobs: Sequence[_QueuedWrite], error: BaseException) -> None:
     for job in jobs:
         with suppress(InvalidStateError):
             job.future.set_exception(error)

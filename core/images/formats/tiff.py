@@ -35,7 +35,7 @@ class TagEntry(NamedTuple):
     data: bytes
 
 
-class Layout(NamedTuple):
+class ByteLayout(NamedTuple):
     """How numbers are written in a TIFF.
 
     Attributes:
@@ -62,10 +62,10 @@ class Layout(NamedTuple):
         return struct.Struct(self.order + ("Q" if self.big else "I"))
 
 
-def layout(content: bytes) -> Layout:
+def layout(content: bytes) -> ByteLayout:
     """How numbers are written in a TIFF, by its first four bytes."""
     order = "<" if content[:2] == b"II" else ">"
-    return Layout(order, b"+" in content[2:4])
+    return ByteLayout(order, b"+" in content[2:4])
 
 
 def tiff_frames(content: bytes, limit: int) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from core.models.runtimes.graph import beginnings, folded, rest
-from core.models.runtimes.operations import Operation, Size, work
+from core.models.runtimes.operations import Operation, work
 from core.models.runtimes.runtime import (
     MAX_RELATIVE_DIFFERENCE,
     Compiled,
@@ -23,7 +23,7 @@ from core.models.runtimes.runtime import (
     relative_difference,
 )
 from core.models.runtimes.spans import Span, gain, spans
-from core.types import FloatArray
+from core.types import FloatArray, Size
 
 # The window for which the cut is chosen: a seventh of the side, the default of occlusion.
 _USUAL_SHARE = 7

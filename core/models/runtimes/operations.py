@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-Size = tuple[int, int]
+from core.types import Size
+
 # What it costs to write one value of a map, in multiply-adds: early layers wait for memory.
 _WRITE = 20
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.models.runtimes.graph import Beginning
-from core.models.runtimes.operations import Size, Stencil
+from core.models.runtimes.operations import Stencil
+from core.types import Size
 
 # What work on a part of a map costs, by torch, for one of a whole map, compiled: parts are small,
 # and the cells around them are copied.

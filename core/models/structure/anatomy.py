@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from core.models.structure.axes import Axes, Size, axes_of
+from core.models.structure.axes import Axes, axes_of
 from core.models.structure.channels import POOLINGS, PRODUCTS, RESHAPES
-from core.models.structure.flow import Flow, Node, Run, watch
+from core.models.structure.flow import Flow, ModuleRun, Node, watch
 from core.models.structure.ports import PRODUCT_FUNCTIONS, Operand, Port, flat_arguments
 from core.models.structure.tokens import grid_tokens
+from core.types import Size
 
 _aten = torch.ops.aten
 # What comes between maps and the feature vector that is their average.
@@ -117,7 +118,7 @@ def _between(node: Node, end: Node) -> Iterator[Node]:
         (node,) = node.inputs
 
 
-def _runs_others(flow: Flow, owner: Run, product: Node) -> bool:
+def _runs_others(flow: Flow, owner: ModuleRun, product: Node) -> bool:
     """Whether a module does more than this product: runs layers, or other products before it."""
     inside = owner.name + "."
     if any(run.name.startswith(inside) and run.output for run in flow.runs):

@@ -13,11 +13,11 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from core.checks import require_choice
+from core.types import Size
 
 Pool = Literal["avg", "max", "flatten"]
 POOLS: tuple[str, ...] = get_args(Pool)
 
-Size = tuple[int, int]
 
 Grids = Mapping[int, tuple[int, Size]]
 """By how many tokens there are: where the first of a grid is, and the grid, (h, w)."""

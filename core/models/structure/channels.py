@@ -29,7 +29,7 @@ RESHAPES: Final = frozenset({_aten.view, _aten._unsafe_view, _aten._reshape_alia
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """One call of an operator.
 
     Attributes:
@@ -45,14 +45,14 @@ class Call:
     shape: tuple[int, ...]
 
 
-def passed(function: Any, call: Call) -> int | None:
+def passed(function: Any, call: FunctionCall) -> int | None:
     """The channel axis of what an operator puts out; None = not known."""
     rule = _RULES.get(function)
     found = rule(call) if rule else _same(call)
     return found if found is not None and -len(call.shape) <= found < 0 else None
 
 
-def wanted(function: Any, call: Call) -> int | None:
+def wanted(function: Any, call: FunctionCall) -> int | None:
     """The channel axis that an operator takes its first input to have; None = any."""
     if function is _aten.native_layer_norm:
         return -1 if len(call.given["normalized_shape"]) == 1 else None
@@ -60,7 +60,7 @@ def wanted(function: Any, call: Call) -> int | None:
     return 1 - len(call.shapes[0]) if rule in (_first, _mapped) else None
 
 
-def _same(call: Call) -> int | None:
+def _same(call: FunctionCall) -> int | None:
     """Of the first input that has as many axes and as many channels."""
     for shape, channels in zip(call.shapes, call.channels, strict=True):
         if channels is None or len(shape) != len(call.shape):
@@ -70,7 +70,7 @@ def _same(call: Call) -> int | None:
     return None
 
 
-def _kept(call: Call) -> int | None:
+def _kept(call: FunctionCall) -> int | None:
     """Of the first input that has as many axes, whatever became of their lengths."""
     for shape, channels in zip(call.shapes, call.channels, strict=True):
         if channels is not None and len(shape) == len(call.shape):
@@ -78,31 +78,31 @@ def _kept(call: Call) -> int | None:
     return None
 
 
-def _first(call: Call) -> int | None:
+def _first(call: FunctionCall) -> int | None:
     """Convolutions and batch norms: behind the batch axis."""
     return 1 - len(call.shape)
 
 
-def _mapped(call: Call) -> int | None:
+def _mapped(call: FunctionCall) -> int | None:
     """Pooling and resizing of maps: before rows and columns."""
     return -3 if len(call.shape) == 4 else _kept(call)
 
 
-def _last(call: Call) -> int | None:
+def _last(call: FunctionCall) -> int | None:
     """Products with weights: what they mix along the last axis is channels, unless others are."""
     return call.channels[0] if call.channels[0] is not None else -1
 
 
-def _normalized(call: Call) -> int | None:
+def _normalized(call: FunctionCall) -> int | None:
     return -1 if len(call.given["normalized_shape"]) == 1 else _kept(call)
 
 
-def _multiplied(call: Call) -> int | None:
+def _multiplied(call: FunctionCall) -> int | None:
     """A batch of products: of activations with weights, not of activations with one another."""
     return _last(call) if len(call.shapes) == 1 else None
 
 
-def _permuted(call: Call) -> int | None:
+def _permuted(call: FunctionCall) -> int | None:
     (channels,) = call.channels
     if channels is None:
         return None
@@ -111,7 +111,7 @@ def _permuted(call: Call) -> int | None:
     return order.index(channels % ndim) - ndim
 
 
-def _transposed(call: Call) -> int | None:
+def _transposed(call: FunctionCall) -> int | None:
     (channels,) = call.channels
     if channels is None:
         return None
@@ -121,7 +121,7 @@ def _transposed(call: Call) -> int | None:
     return {one: other, other: one}.get(at, at) - ndim
 
 
-def _viewed(call: Call) -> int | None:
+def _viewed(call: FunctionCall) -> int | None:
     """An axis stays if all before and all behind it are as many values as before.
 
     An axis that holds the channels and more counts as theirs: a flattened map, or the four
@@ -140,7 +140,7 @@ def _viewed(call: Call) -> int | None:
     return next(iter(exact + around), len(call.shape)) - len(call.shape) or None
 
 
-def _without(call: Call, axes: Sequence[int]) -> int | None:
+def _without(call: FunctionCall, axes: Sequence[int]) -> int | None:
     """The axis of the channels once others are gone."""
     channels = call.channels[0]
     ndim = len(call.shapes[0])
@@ -150,7 +150,7 @@ def _without(call: Call, axes: Sequence[int]) -> int | None:
     return channels + sum(axis > channels % ndim for axis in gone)
 
 
-def _reduced(call: Call) -> int | None:
+def _reduced(call: FunctionCall) -> int | None:
     dims = call.given.get("dim")
     if dims is None:
         return _same(call)  # the larger of two, perhaps
@@ -159,7 +159,7 @@ def _reduced(call: Call) -> int | None:
     return _without(call, [dims] if isinstance(dims, int) else dims)
 
 
-def _squeezed(call: Call) -> int | None:
+def _squeezed(call: FunctionCall) -> int | None:
     shape, dims = call.shapes[0], call.given.get("dim")
     if dims is None:
         dims = range(len(shape))
@@ -167,16 +167,16 @@ def _squeezed(call: Call) -> int | None:
     return _without(call, [axis for axis in dims if shape[axis] == 1])
 
 
-def _unsqueezed(call: Call) -> int | None:
+def _unsqueezed(call: FunctionCall) -> int | None:
     channels, ndim = call.channels[0], len(call.shape)
     if channels is None:
         return None
     return channels - 1 if call.given["dim"] % ndim > channels % (ndim - 1) else channels
 
 
-Rule = Callable[[Call], int | None]
+ChannelRule = Callable[[FunctionCall], int | None]
 
-_RULES: Final[Mapping[Any, Rule]] = {
+_RULES: Final[Mapping[Any, ChannelRule]] = {
     _aten.convolution: _first,
     _aten.native_batch_norm: _first,
     _aten.cudnn_batch_norm: _first,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.models.structure.channels import PRODUCTS, RESHAPES, Call, passed, wanted
+from core.models.structure.channels import PRODUCTS, RESHAPES, FunctionCall, passed, wanted
 from core.models.structure.layers import removed, storage_of, tensors_in
 from core.models.structure.tokens import Join, joins
 
@@ -18,7 +18,7 @@ _LAYER_NORM: Final = torch.ops.aten.native_layer_norm
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class ModuleRun:
     """One run of one module.
 
     Attributes:
@@ -60,7 +60,7 @@ class Node:
     inputs: tuple["Node", ...]
     shape: tuple[int, ...]
     channels: int | None
-    owner: Run | None
+    owner: ModuleRun | None
     learned: bool
     mixed: "Node | None" = None
 
@@ -75,7 +75,7 @@ class Flow:
         joins: what became of the lengths of its sequences, in order.
     """
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ModuleRun] = field(default_factory=list)
     output: Node | None = None
     joins: list[Join] = field(default_factory=list)
 
@@ -94,11 +94,11 @@ def watch(
     """
     flow = Flow()
     ledger = Ledger(rows)
-    running: list[Run] = []
+    running: list[ModuleRun] = []
 
     def enters(name: str) -> Any:
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            running.append(Run(name, module, ledger.first_node((args, kwargs))))
+            running.append(ModuleRun(name, module, ledger.first_node((args, kwargs))))
             running[-1].first = ledger.count
             ledger.owner = running[-1]
 
@@ -136,7 +136,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
         self.joins: list[Join] = []
-        self.owner: Run | None = None
+        self.owner: ModuleRun | None = None
         self._views: dict[int, dict[_View, Node]] = {}
         self._newest: dict[int, Node] = {}
         # While a storage is referred to, even weakly, no other has its address.
@@ -165,9 +165,11 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shapes = [each.shape for each in inputs]
         channels = {number: node.channels for number, node in enumerate(nodes) if node}
         self.joins += joins(function, given, [tuple(each.shape) for each in tensors], channels)
-        self._want(function, inputs, Call(given, shapes, (), ()))
+        self._want(function, inputs, FunctionCall(given, shapes, (), ()))
         for tensor in tensors_in(out):
-            call = Call(given, shapes, [each.channels for each in inputs], tuple(tensor.shape))
+            call = FunctionCall(
+                given, shapes, [each.channels for each in inputs], tuple(tensor.shape)
+            )
             if func._schema.is_mutable:
                 self._views.pop(storage_of(tensor), None)
                 self._newest.pop(storage_of(tensor), None)
@@ -212,7 +214,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
             found = self._book(tensor, None, (newest,), None)
         return found
 
-    def _want(self, function: Any, inputs: tuple[Node, ...], call: Call) -> None:
+    def _want(self, function: Any, inputs: tuple[Node, ...], call: FunctionCall) -> None:
         """What takes an activation says where its channels are, if nothing else does."""
         first, channels = inputs[0], wanted(function, call)
         sure = function is _LAYER_NORM  # its weights are by channel

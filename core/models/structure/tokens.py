@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import torch
 
-from core.models.structure.axes import Grids, Size, square
+from core.models.structure.axes import Grids, square
+from core.types import Size
 
 _aten = torch.ops.aten
 _AXES: Final = 3
