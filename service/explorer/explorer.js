@@ -15,7 +15,19 @@ const RETRY_MS = 1500;
 
 let shown = null;
 
+/** The model that the address names, or the default. */
+function chosenModel({ models }) {
+  const wanted = state().model;
+  return (models.find(({ name }) => name === wanted) ?? models.find((each) => each.default)).name;
+}
+
 function show(served) {
+  const model = chosenModel(served);
+  at("model").value = model;
+  if (state().model !== model) {
+    setState({ model });  // tells, and comes here again
+    return;
+  }
   const { view } = state();
   const name = Object.hasOwn(VIEWS, view) ? view : "look";
   markCurrent(at("views").children, ({ dataset }) => dataset.view === name, "page");
@@ -68,15 +80,11 @@ async function start() {
   addViews();
   startPicture();  // before the models are known: a picture chosen while they load is kept
   const models = await listModels();
-  const wanted = state().model;
-  const chosen = models.find((each) => each.name === wanted) ?? models.find((each) => each.default);
-  at("model").append(...models.map(({ name }) =>
-    h("option", { value: name, textContent: name, selected: name === chosen.name })));
+  at("model").append(...models.map(({ name }) => h("option", { value: name, textContent: name })));
   at("model").addEventListener("change", () =>
     setState({ model: at("model").value, target: null, layer: null }));
   const { methods } = await getJson("v1/explain");
   const served = { models, methods };
-  setState({ model: chosen.name });
   say("");
   onState(() => show(served));
   onPicture(() => shown.repicture());

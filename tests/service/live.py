@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from tempfile import mkdtemp
 from typing import IO
 
-START_TIMEOUT_S = 90
+START_TIMEOUT_S = 300
 
 
 class LiveServer:

@@ -77,6 +77,18 @@ def test_a_view_that_there_is_not_is_the_first_one(
     assert foreign == []
 
 
+@pytest.mark.parametrize("named", ["", "&model=unknown"])
+def test_an_address_without_a_model_that_is_served_means_the_default(
+    page: Page, server: LiveServer, foreign: list[str], named: str
+) -> None:
+    see(page, server, "look")
+    page.goto(f"{server.url}/#view=inside{named}")  # in the page that is open
+    expect(page.locator(".layers button")).to_have_count(191)
+    expect(page.locator("#model")).to_have_value("efficientnet-lite0")
+    assert "model=efficientnet-lite0" in page.url
+    assert foreign == []
+
+
 @pytest.mark.parametrize("view", ["look", "inside", "gallery", "map"])
 def test_a_view_fits_a_narrow_screen(
     browser: Browser, server: LiveServer, stored: str, view: str

@@ -125,9 +125,10 @@ class Enough(Exception):
     """Nobody waits for the answer any more."""
 
 
-@pytest.mark.parametrize("listed", [True, False])
-def test_a_long_search_ends_at_the_next_tick(listed: bool) -> None:
-    index, source = listed(clustered(6000, 16)) if listed else _still_unread(clustered(6000, 16))
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_long_search_ends_at_the_next_tick(readable: bool) -> None:
+    rows = clustered(6000, 16)
+    index, source = listed(rows) if readable else _still_unread(rows)
     scans, ticks = source.scans, 0
 
     def tick() -> None:
