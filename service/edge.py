@@ -139,6 +139,7 @@ class _Exchange:
             headers = message.setdefault("headers", [])
             headers.append((b"x-request-id", self.id.encode()))
             headers.append((b"server-timing", self._timing().encode()))
+            headers.append((b"x-content-type-options", b"nosniff"))
         elif self.method == "HEAD":
             await self._end_head(message)
             return
