@@ -48,7 +48,7 @@ WORKDIR /tmp
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['SEETHROUGH_PORT']}/health/ready\", timeout=8)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['SEETHROUGH_PORT']}/health/live\", timeout=8)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["seethrough"]
 CMD ["serve"]

@@ -75,7 +75,7 @@ class Load:
             head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
             body = (head + body + b"\r\n") * self.batch + b"--x--\r\n"
         return (
-            f"POST {self.path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode() + body
 

@@ -27,7 +27,7 @@ _BAD = 0.30
 
 def _request(body: bytes, kind: str = "image/jpeg", length: int | None = None) -> bytes:
     head = (
-        f"POST /v1/classify HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n"
+        f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         f"Content-Type: {kind}\r\nContent-Length: {len(body) if length is None else length}\r\n\r\n"
     )
     return head.encode() + body

@@ -12,7 +12,10 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from service.hosts import FORWARDED_HOST
+
 _PREFIX_HEADER: Final = b"x-forwarded-prefix"
+_HOST_HEADER: Final = b"x-forwarded-host"
 _IPV4_IN_IPV6: Final = "::ffff:"  # how a socket for both families names an IPv4 client
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
@@ -20,8 +23,8 @@ _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 class Addressing(ProxyHeadersMiddleware):
     """Pure ASGI middleware in front of routing.
 
-    Client, scheme and prefix are taken from `X-Forwarded-For`, `-Proto` and `-Prefix` of a trusted
-    proxy, and from nobody else. A slash at the end of a path changes nothing.
+    Client, scheme, prefix and host are taken from `X-Forwarded-For`, `-Proto`, `-Prefix` and
+    `-Host` of a trusted proxy, and from nobody else. A slash at the end of a path changes nothing.
 
     Args:
         app: what serves the request.
@@ -42,17 +45,19 @@ class Addressing(ProxyHeadersMiddleware):
                 host, port = scope["client"]
                 scope["client"] = (host.removeprefix(_IPV4_IN_IPV6), port)
             # Before the client's address is replaced by the one that the proxy names.
-            scope["root_path"] = self._prefix_of(scope)
+            self._believe(scope)
         await super().__call__(scope, receive, send)  # type: ignore[arg-type]
 
-    def _prefix_of(self, scope: Scope) -> str:
+    def _believe(self, scope: Scope) -> None:
+        """Take prefix and host from the headers of a trusted proxy."""
         client = scope.get("client")
-        if client is not None and client[0] in self.trusted_hosts:
-            for name, value in scope["headers"]:
-                if name == _PREFIX_HEADER:
-                    said = clean_prefix(value.decode("latin-1"))
-                    return self._prefix if said is None else said
-        return self._prefix
+        trusted = client is not None and client[0] in self.trusted_hosts
+        said = _first_of_each(scope) if trusted else {}
+        prefix = clean_prefix(said.get(_PREFIX_HEADER, self._prefix))
+        scope["root_path"] = self._prefix if prefix is None else prefix
+        if _HOST_HEADER in said:  # of several proxies the outermost writes first
+            host = said[_HOST_HEADER].partition(",")[0].strip()
+            scope.setdefault("state", {})[FORWARDED_HOST] = host
 
 
 class _Routed:
@@ -74,6 +79,11 @@ class _Routed:
             await send(message)
 
         await self._app(scope, receive, send_with_prefix if prefix else send)
+
+
+def _first_of_each(scope: Scope) -> dict[bytes, str]:
+    """Headers by name; of several of one name the first."""
+    return {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
 def clean_prefix(text: str) -> str | None:

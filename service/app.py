@@ -16,6 +16,7 @@ from core.engine import Engine
 from service.addressing import Addressing
 from service.edge import Edge
 from service.errors import add_handlers
+from service.hosts import Hosts
 from service.requests.deps import KeyGuard
 from service.requests.strictness import known_parameters, refuse_unknown_parameters
 from service.routers import (
@@ -98,7 +99,12 @@ def create_app(
     )
     app.state.settings = settings
     app.state.engine = engine
-    app.add_middleware(Edge, metrics=engine.metrics, origins=settings.cors_origins)
+    app.add_middleware(
+        Edge,
+        metrics=engine.metrics,
+        hosts=Hosts(settings.host, settings.allowed_hosts),
+        origins=settings.cors_origins,
+    )
     app.add_middleware(
         Addressing, prefix=settings.root_path, trusted_proxies=settings.trusted_proxies
     )

@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.compute.call import Call
 from core.compute.metrics import Metrics
 from service.failures import Failures, HeadAnswered
+from service.hosts import Hosts
 from service.logs import request_id
-from service.origins import CrossOrigin
+from service.origins import Admission, CrossOrigin
 
 _log = logging.getLogger("seethrough")
 
@@ -31,9 +32,13 @@ class Edge:
     request's task is cancelled when the connection closes, so that its ticket leaves the queue.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, origins: Sequence[str] = ()) -> None:
-        answering = Failures(app)
-        self._app: ASGIApp = CrossOrigin(answering, origins) if origins else answering
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, hosts: Hosts, origins: Sequence[str] = ()
+    ) -> None:
+        answering: ASGIApp = Failures(app)
+        if origins:
+            answering = CrossOrigin(answering, origins)
+        self._app = Admission(answering, hosts, origins)
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,6 +139,7 @@ class _Exchange:
             headers = message.setdefault("headers", [])
             headers.append((b"x-request-id", self.id.encode()))
             headers.append((b"server-timing", self._timing().encode()))
+            headers.append((b"x-content-type-options", b"nosniff"))
         elif self.method == "HEAD":
             await self._end_head(message)
             return

@@ -49,6 +49,10 @@ class OriginRefused(SeethroughError):
     """Pages of that origin may not call."""
 
 
+class HostRefused(SeethroughError):
+    """The request addresses another host."""
+
+
 class ClientGone(SeethroughError):
     """The client hung up before its request was complete; nobody will read the answer."""
 
@@ -98,6 +102,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     KeyMissing: Answer(401, "key_missing"),
     KeyRefused: Answer(403, "key_refused"),
     OriginRefused: Answer(403, "origin_refused"),
+    HostRefused: Answer(421, "host_refused"),
     ClientGone: Answer(499, "client_gone"),
     SeethroughError: Answer(500, "internal_error"),
 }

@@ -14,6 +14,7 @@ from core.models.manifest import model_folders
 from core.models.sources import DEFAULT_MODEL
 from service.addressing import clean_prefix
 from service.env_file import ENCODING, require_readable
+from service.hosts import require_host
 
 PREFIX = "SEETHROUGH_"
 
@@ -110,13 +111,19 @@ class Settings(BaseSettings):
     )
     trusted_proxies: CommaSeparated = Field(
         ("127.0.0.1", "::1"),
-        description="Addresses and networks of proxies whose X-Forwarded-For, -Proto and -Prefix "
-        "are believed, separated by commas; * for whoever connects.",
+        description="Addresses and networks of proxies whose X-Forwarded-For, -Proto, -Prefix "
+        "and -Host are believed, separated by commas; * for whoever connects.",
     )
     cors_origins: CommaSeparated = Field(
         (),
         description="Origins whose pages may call, such as https://app.example, separated by "
         "commas; * for all. None: pages of other origins may not.",
+    )
+    allowed_hosts: CommaSeparated = Field(
+        (),
+        description="Names by which the service may be addressed, separated by commas: "
+        "vision.example, *.example for all below it, * for every one. localhost and the address "
+        "it listens on always may; so may every address (not name) if that is 0.0.0.0 or ::.",
     )
     api_keys: Secrets = Field(
         (),
@@ -129,7 +136,9 @@ class Settings(BaseSettings):
         "text", description="text for people, json for machines; one line per event."
     )
 
-    @field_validator("models", "api_keys", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator(
+        "models", "api_keys", "cors_origins", "trusted_proxies", "allowed_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -152,6 +161,11 @@ class Settings(BaseSettings):
             if not _ORIGIN.fullmatch(each):
                 raise ValueError(f"{each!r} is no origin: scheme://host, scheme://host:port or *")
         return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(require_host(each) for each in value)
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -65,6 +65,7 @@ def settings(**given: object) -> Settings:
         folder = TemporaryDirectory(prefix="seethrough-")
         _FOLDERS.append(folder)  # as long as the tests run
         given["data_dir"] = folder.name
+    given.setdefault("allowed_hosts", "testserver,test")  # what test clients call it
     return Settings(_env_file=None, **given)  # type: ignore[call-arg]
 
 

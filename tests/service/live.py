@@ -107,7 +107,7 @@ def running(
 def raw_request(body: bytes, length: int | None = None, path: str = "/v1/classify") -> bytes:
     """The bytes of a POST whose Content-Length may promise more than there is."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: image/jpeg\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
     )
     return head.encode() + body

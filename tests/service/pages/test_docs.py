@@ -1,5 +1,6 @@
 """Swagger UI and ReDoc, without internet."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,15 @@ from playwright.sync_api import Page, expect
 from tests.service.live import LiveServer
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(autouse=True)
+def _within_the_policy(page: Page) -> Iterator[None]:
+    """What the page's policy forbids appears in the console."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    yield
+    assert [each for each in said if "Content Security Policy" in each] == []
 
 
 def test_swagger_ui_uploads_one_file(
