@@ -225,6 +225,8 @@ class LocalGallery(Store):
     def _save(self, place: tuple[int, Space], index: VectorIndex) -> None:
         if place not in self._indexes or not index.unsaved:
             return
+        if not self._presence.is_same_database():  # the folder may be another gallery's now
+            return
         try:
             index.save(self._index_file(place))
         except OSError as error:  # the index is a cache: without it the next start takes longer
