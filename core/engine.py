@@ -114,8 +114,11 @@ class Engine:
         Raises:
             NotReady: models are still loading.
             Draining: the process is shutting down.
+            StorageUnusable: nothing can be stored.
         """
         self.bridge.check_admission()
+        if self.config.data_dir is not None:
+            await self.curator.read(self.curator.gallery.require_writable)
         for card in self.models.cards():
             await self.classifier.classify(
                 ImageFile(_PROBE_GIF), model=card.name, top_k=1, call=call

@@ -26,7 +26,8 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     │   ├── NotReady                 models are still loading
     │   ├── QueueFull                as much work waits as is allowed to wait
     │   ├── Draining                 the process is shutting down
-    │   └── NotYetApplied            the change asked for has not been seen yet
+    │   ├── NotYetApplied            the change asked for has not been seen yet
+    │   └── StorageUnusable          the data folder was taken away, replaced or made read-only
     ├── DeadlinePassed               the caller's deadline came first
     ├── OutputNotFinite              the network answered NaN or infinity for this picture
     ├── ModelUnusable                an operator's problem, found when a model is loaded
@@ -231,6 +232,10 @@ class Draining(Unavailable):
 
 class NotYetApplied(Unavailable):
     """The change the caller asks for has not been seen here yet."""
+
+
+class StorageUnusable(Unavailable):
+    """The data folder was taken away, replaced or made read-only while it was in use."""
 
 
 class DeadlinePassed(SeethroughError):

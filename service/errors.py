@@ -91,6 +91,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.NotReady: Answer(503, "not_ready"),
     core_errors.QueueFull: Answer(503, "queue_full"),
     core_errors.Draining: Answer(503, "draining"),
+    core_errors.StorageUnusable: Answer(503, "storage_unusable"),
     core_errors.DeadlinePassed: Answer(504, "deadline_passed"),
     core_errors.OutputNotFinite: Answer(422, "output_not_finite"),
     core_errors.ModelUnusable: Answer(500, "model_unusable"),

@@ -16,12 +16,13 @@ MAY_USE: Mapping[str, str] = {
     "core.checks": "errors",
     "core.types": "errors",
     "core.fields": "checks",
+    "core.scratch": "",
     "core.images.formats": "errors",
     "core.images": "errors types images.formats",
-    "core.gallery": "errors types",
+    "core.gallery": "errors types scratch",
     "core.gallery.index": "errors types gallery",
-    "core.gallery.sqlite": "errors types gallery gallery.index",
-    "core.projection": "errors types fields",
+    "core.gallery.sqlite": "errors types scratch gallery gallery.index",
+    "core.projection": "errors types fields scratch",
     "core.models.structure": "errors checks types",
     "core.models.runtimes": "errors types models.structure",
     "core.models": "errors types models.structure models.runtimes",
@@ -60,7 +61,7 @@ ASYNC = ("core.engine", "core.compute", "core.collections")
 NO_TORCH = (
     *("core.images", "core.images.formats", "core.gallery", "core.gallery.index"),
     *("core.gallery.sqlite", "core.projection", "core.collections", "core.render"),
-    *("core.types", "core.errors", "core.checks", "core.fields"),
+    *("core.types", "core.errors", "core.checks", "core.fields", "core.scratch"),
 )
 FOREIGN = {"service", "fastapi", "starlette", "uvicorn", "pydantic"}
 

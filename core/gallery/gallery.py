@@ -87,6 +87,7 @@ class Gallery(Protocol):
             VersionMismatch: the item has another version than `if_match`.
             InvalidValue: the vector's length is not the collection's.
             StorageFull: there is no space on the disk; nothing was changed.
+            StorageUnusable: what is stored was taken away, replaced or made read-only.
         """
 
     def item(self, collection: str, id: str) -> Item:
@@ -189,6 +190,9 @@ class Gallery(Protocol):
         Raises:
             UnknownCollection, UnknownProjection: there is none of that name or id.
         """
+
+    def require_writable(self) -> None:
+        """Raise StorageUnusable if what is stored is not where it was, or cannot be written."""
 
     def backup(self, file: Path) -> None:
         """A copy of all that is stored, while everything goes on."""

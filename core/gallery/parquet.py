@@ -27,6 +27,7 @@ from core.gallery.records import (
     StoredPrediction,
     Written,
 )
+from core.scratch import scratch
 from core.types import ImageFile, Pixels
 
 _SPEC: Final = b"seethrough.collection"
@@ -74,9 +75,9 @@ def export_collection(
         OSError: the file cannot be written.
     """
     schema = _schema(gallery.collection(collection).spec)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     count = 0
-    try:
+    with scratch(file.absolute().parent) as folder:
+        unfinished = folder / file.name
         with unfinished.open("wb") as out:
             with pq.ParquetWriter(out, schema, **_WRITTEN) as writer:
                 for rows in _groups(gallery, collection, group_rows, group_bytes):
@@ -84,8 +85,6 @@ def export_collection(
                     count += len(rows)
             os.fsync(out.fileno())
         unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count
 
 

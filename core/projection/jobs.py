@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Final, Literal, Protocol
 
 from core.errors import Draining, QueueFull, SeethroughError
 from core.projection.child import ASKED, PLACEMENT, RESULT, VECTORS
 from core.projection.request import Request
 from core.projection.vectors import Cancelled
+from core.scratch import clear, scratch
 
 _log = logging.getLogger("seethrough")
 
@@ -104,6 +105,7 @@ class Jobs:
         self._running: Job | None = None
         self._changed = threading.Condition()
         self._closing = False
+        clear(Path(gettempdir()))
         self._thread = threading.Thread(target=self._loop, name="seethrough-jobs", daemon=True)
         self._thread.start()
 
@@ -168,8 +170,8 @@ class Jobs:
         try:
             job.state, job.text = "running", "reading"
             self._keep(job)
-            with TemporaryDirectory(prefix="seethrough-") as name:
-                self._compute(job, Path(name))
+            with scratch(Path(gettempdir())) as folder:
+                self._compute(job, folder)
         except Cancelled:
             closing = "the service was stopped before it was done"
             self._end(job, *(("failed", closing) if self._closing else ("cancelled",)))

@@ -2,13 +2,13 @@
 
 import os
 import sqlite3
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from core.errors import Conflict, GalleryUnusable
 from core.gallery.sqlite import schema
 from core.gallery.sqlite.database import connect_reader, translated
+from core.scratch import scratch
 
 
 def back_up(source: Path, target: Path) -> None:
@@ -25,23 +25,20 @@ def back_up(source: Path, target: Path) -> None:
         raise Conflict(f"{target} is a gallery in use")
     if not source.is_file():
         raise GalleryUnusable(f"there is no gallery {source}")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
     try:
-        _copy(source, partial)
-        _sync(partial)
-        partial.replace(target)
+        with scratch(target.absolute().parent) as folder:
+            partial = folder / target.name
+            partial.touch(0o600)
+            _copy(source, partial)
+            _sync(partial)
+            partial.replace(target)
+        _sync(target.absolute().parent)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise translated(error, target) from error
         raise GalleryUnusable(f"cannot copy {source}: {error}") from error
     except OSError as error:
         raise translated(error, target) from error
-    finally:
-        for each in (partial, _log_of(partial), Path(f"{partial}-shm")):
-            each.unlink(missing_ok=True)
-    _sync(target.parent)
 
 
 def _copy(source: Path, partial: Path) -> None:

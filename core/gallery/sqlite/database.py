@@ -4,14 +4,16 @@ import errno
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from core.errors import GalleryUnusable, StorageFull, Unavailable
 from core.gallery.sqlite import schema
+from core.gallery.sqlite.presence import is_read_only, read_only
 
 BUSY_S: Final = 5.0
 """So long a connection waits for another process that writes."""
 
+_CONNECTED: Final[dict[str, Any]] = {"isolation_level": None, "check_same_thread": False}
 _CACHE_KIB = 16 * 1024
 _KEPT_WAL_BYTES = 64 * 2**20
 # With less than this left, an I/O error of the disk is taken for a full one: SQLite's shared
@@ -39,9 +41,18 @@ def open_gallery(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
 
 def connect(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """A connection in autocommit mode that any one thread at a time may use."""
-    connection = sqlite3.connect(
-        file, timeout=busy_s, isolation_level=None, check_same_thread=False
-    )
+    return _with_pragmas(sqlite3.connect(file, busy_s, **_CONNECTED))
+
+
+def connect_reader(file: Path) -> sqlite3.Connection:
+    """A connection that cannot write, and makes no file where there is none."""
+    uri = f"{file.absolute().as_uri()}?mode=rw"
+    connection = _with_pragmas(sqlite3.connect(uri, BUSY_S, uri=True, **_CONNECTED))
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _with_pragmas(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
@@ -51,15 +62,10 @@ def connect(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(file: Path) -> sqlite3.Connection:
-    """A connection that cannot write."""
-    connection = connect(file)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
 def translated(error: BaseException, file: Path) -> BaseException:
     """The error as the engine knows it: a full disk, a locked or damaged file, or as it is."""
+    if _is_read_only(error, file):
+        return read_only(file)
     if is_full(error, file):
         return StorageFull(f"there is no space on the disk for {file.name}; nothing was changed")
     if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -76,6 +82,13 @@ def is_full(error: BaseException, file: Path) -> bool:
     if _code(error) == sqlite3.SQLITE_IOERR:
         return shutil.disk_usage(file.parent).free < _FULL_BELOW_BYTES
     return _code(error) == sqlite3.SQLITE_FULL
+
+
+def _is_read_only(error: BaseException, file: Path) -> bool:
+    # A file system that became read-only under an open file fails with an I/O error.
+    return _code(error) == sqlite3.SQLITE_READONLY or (
+        _code(error) == sqlite3.SQLITE_IOERR and is_read_only(file)
+    )
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

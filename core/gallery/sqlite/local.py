@@ -29,6 +29,7 @@ from core.gallery.records import Collection, CollectionSpec, Fault, Space
 from core.gallery.sqlite.lock import FolderLock
 from core.gallery.sqlite.store import Store
 from core.gallery.sqlite.verify import verify
+from core.scratch import clear
 from core.types import FloatArray
 
 _log = logging.getLogger("seethrough")
@@ -85,6 +86,7 @@ class LocalGallery(Store):
             for collection in self.collections():
                 self._open(collection)
             self._remove_strays()
+            clear(folder)
             undone.pop_all()
         self._saver = threading.Thread(
             target=self._save_now_and_then, name="seethrough-save", daemon=True
@@ -224,6 +226,8 @@ class LocalGallery(Store):
 
     def _save(self, place: tuple[int, Space], index: VectorIndex) -> None:
         if place not in self._indexes or not index.unsaved:
+            return
+        if not self._presence.is_same_database():  # the folder may be another gallery's now
             return
         try:
             index.save(self._index_file(place))

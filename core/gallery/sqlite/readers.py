@@ -6,17 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import Draining
+from core.errors import Draining, StorageUnusable
 from core.gallery.sqlite.database import connect_reader, translated
+from core.gallery.sqlite.presence import Presence
 
 _MAX_IDLE = 8
 
 
 class Readers:
-    """Connections that see one committed state each, and never wait for the writer."""
+    """Connections that see one committed state each, and never wait for the writer.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: of the database.
+        presence: of that file.
+    """
+
+    def __init__(self, file: Path, presence: Presence) -> None:
         self._file = file
+        self._presence = presence
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
@@ -28,6 +35,7 @@ class Readers:
         Raises:
             Draining: the gallery is closed.
             GalleryUnusable: the file is damaged.
+            StorageUnusable: the file is no longer there, or another one is.
         """
         connection = self._take()
         try:
@@ -60,9 +68,22 @@ class Readers:
     def _take(self) -> sqlite3.Connection:
         with self._lock:
             self.check_open()
-            if self._idle:
-                return self._idle.pop()
-        return connect_reader(self._file)
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._connect()
+        try:
+            self._presence.require()  # a connection holds the log in its place, also while we close
+        except StorageUnusable:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            return connect_reader(self._file)
+        except sqlite3.Error as error:
+            self._presence.require()
+            raise translated(error, self._file) from error
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:

@@ -27,6 +27,7 @@ from core.gallery.sqlite import collections as binding
 from core.gallery.sqlite import listing, matrices, projections
 from core.gallery.sqlite.backup import back_up
 from core.gallery.sqlite.database import BUSY_S, open_gallery
+from core.gallery.sqlite.presence import Presence
 from core.gallery.sqlite.readers import Readers
 from core.gallery.sqlite.rows import to_pixels, to_vector
 from core.gallery.sqlite.writer import OnCommit, WriteLimits, Writer
@@ -66,9 +67,17 @@ class Store:
     ) -> None:
         self._file = file
         self._clock = clock
-        limits = limits or WriteLimits()
-        self._writer = Writer(open_gallery(file, busy_s), file, on_commit, clock, limits)
-        self._readers = Readers(file)
+        connection = open_gallery(file, busy_s)
+        self._presence = Presence(file)
+        self._writer = Writer(
+            connection,
+            file=file,
+            presence=self._presence,
+            on_commit=on_commit,
+            clock=clock,
+            limits=limits or WriteLimits(),
+        )
+        self._readers = Readers(file, self._presence)
 
     @property
     def seq(self) -> int:
@@ -241,7 +250,13 @@ class Store:
     def backup(self, file: Path) -> None:
         """A copy of all that is committed, while everything goes on; see `back_up`."""
         self._readers.check_open()
+        self._presence.require()
         back_up(self._file, file)
+
+    def require_writable(self) -> None:
+        """See `Gallery.require_writable`."""
+        self._readers.check_open()
+        self._presence.require_writable()
 
     def check(self) -> list[str]:
         """What SQLite itself finds wrong with the file, in words."""

@@ -16,6 +16,7 @@ from typing import Any
 from core.errors import Draining, InvalidValue, QueueFull
 from core.gallery.changes import Change
 from core.gallery.sqlite.database import is_full, translated
+from core.gallery.sqlite.presence import Presence
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect, T
 
@@ -74,6 +75,7 @@ class Writer:
     Args:
         connection: the writer's own; closed with it.
         file: of the database.
+        presence: of that file: what is committed elsewhere is not acknowledged.
         on_commit: called after each commit, before the futures of its writes are done.
         clock: the time in UTC.
         limits: how many writes at once.
@@ -82,13 +84,16 @@ class Writer:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        *,
         file: Path,
+        presence: Presence,
         on_commit: OnCommit,
         clock: Callable[[], datetime],
         limits: WriteLimits,
     ) -> None:
         self._connection = connection
         self._file = file
+        self._presence = presence
         self._on_commit = on_commit
         self._clock = clock
         self._limits = limits
@@ -193,6 +198,7 @@ class Writer:
         if not jobs:
             return
         try:
+            self._presence.require()
             group = self._commit(jobs)
         except BaseException as error:
             self._roll_back()
@@ -235,6 +241,9 @@ class Writer:
         if group.seq != self.seq:
             self._tell(group)
             self.seq = group.seq
+        lost = self._presence.fault()
+        if lost is not None:
+            _fail([job for job, _ in group.answers], lost)
         for job, answer in group.answers:
             with suppress(InvalidStateError):
                 job.future.set_result(answer)

@@ -10,6 +10,7 @@ import pytest
 
 from core.gallery.records import Put
 from core.gallery.sqlite.local import DATABASE, LocalGallery
+from core.scratch import scratch
 from tests.core.gallery.records import new_item, spec
 from tests.core.gallery.test_parquet import everything
 from tests.service.cli.gallery_commands import Commands, pictures, quadrants
@@ -75,6 +76,25 @@ def test_backup_of_a_gallery_in_use_opens_as_a_gallery(run: Commands, tmp_path: 
     with closing(LocalGallery(restored)) as gallery:
         assert everything(gallery, "c") == before
         assert gallery.verify() == []
+
+
+def test_what_a_killed_process_left_is_cleared_by_export_backup_and_start(
+    run: Commands, tmp_path: Path
+) -> None:
+    def left_in(folder: Path) -> Path:
+        with scratch(folder) as living:
+            left = living.with_name(f"{living.name}-left")
+            shutil.copytree(living, left)
+        return left
+
+    beside, inside = left_in(tmp_path), left_in(run.folder)
+    assert run.plain("backup", tmp_path / "b.db") == 0
+    assert not beside.exists()
+    beside = left_in(tmp_path)
+    assert inside.exists()
+    assert run.plain("export", tmp_path / "c.parquet", "--collection", "c") == 0
+    assert not beside.exists()
+    assert not inside.exists()
 
 
 def test_backup_says_what_is_wrong(run: Commands, tmp_path: Path) -> None:

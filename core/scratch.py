@@ -1,0 +1,64 @@
+"""Scratch folders: for what is not finished yet; those of processes that died are cleared away."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+PREFIX: Final = ".seethrough-scratch-"
+_LOCK: Final = ".scratch-lock"
+_TRIES: Final = 10
+
+
+@contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A new folder in another, gone afterwards; first, what dead processes left there goes.
+
+    Raises:
+        OSError: it cannot be made there.
+    """
+    clear(parent)
+    folder, lock = _made(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def clear(parent: Path) -> None:
+    """Delete the scratch folders there that no living process owns.
+
+    Each holds a file that its owner keeps locked: a number of a process says nothing where
+    containers share a volume, and comes again.
+    """
+    with suppress(OSError):
+        for folder in parent.glob(f"{PREFIX}*"):
+            _clear_one(folder)
+
+
+def _clear_one(folder: Path) -> None:
+    with suppress(OSError):  # it is owned, gone meanwhile, or another user's
+        lock = os.open(folder / _LOCK, os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+        finally:
+            os.close(lock)
+
+
+def _made(parent: Path) -> tuple[Path, int]:
+    """A folder, and the open file whose lock says that it is owned."""
+    for _ in range(_TRIES):
+        folder = Path(mkdtemp(prefix=PREFIX, dir=parent))
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        with suppress(OSError):  # where files cannot be locked, nobody clears either
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return folder, lock
+        os.close(lock)  # taken for a dead process's before it was locked
+    raise FileNotFoundError(f"scratch folders in {parent} vanish as soon as they are made")

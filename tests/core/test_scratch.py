@@ -1,0 +1,60 @@
+"""Scratch folders of living and of killed processes."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from core.scratch import PREFIX, clear, scratch
+
+ROOT = Path(__file__).parents[2]
+_OWNER = """
+import sys, time
+from pathlib import Path
+from core.scratch import scratch
+with scratch(Path(sys.argv[1])) as folder:
+    (folder / "half a file").write_bytes(b"x")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_is_gone_afterwards_however_its_work_ended(tmp_path: Path) -> None:
+    with suppress(KeyError), scratch(tmp_path) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").touch()
+        assert folder.parent == tmp_path
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_no_living_process_owns_is_cleared(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _OWNER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        with scratch(tmp_path) as own:
+            clear(tmp_path)
+            assert {each.name for each in folder.iterdir()} >= {"half a file"}
+            assert own.is_dir()
+        process.kill()
+    assert folder.is_dir()
+    with scratch(tmp_path) as own:
+        assert list(tmp_path.iterdir()) == [own]
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
+    kept = [tmp_path / f"{PREFIX}of somebody", tmp_path / "seethrough-data"]
+    for each in kept:
+        each.mkdir()
+        (each / "lock").touch()
+    clear(tmp_path)
+    clear(tmp_path / "missing")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_folder_that_is_not_there_or_no_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"), scratch(tmp_path / "missing"):
+        pass
