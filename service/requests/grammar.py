@@ -1,4 +1,4 @@
-"""The grammar of what clients write as text: JSON, whole numbers, entity tags."""
+"""The grammar of what clients write as text: JSON, numbers, entity tags."""
 
 import re
 from typing import Final, TypeVar
@@ -13,6 +13,14 @@ S = TypeVar("S", bound=BaseModel)
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _WHOLE: Final = re.compile(r"[0-9]+")
+# What Python and pydantic take beyond this: "1_0", " 1", "1.0" for a whole number, "inf".
+_NUMBERS: Final = {
+    "integer": (re.compile(r"-?[0-9]+"), "a whole number, such as 10"),
+    "number": (
+        re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"),
+        "a number, such as 0.5",
+    ),
+}
 _LONGEST_NUMBER: Final = 18
 """Digits: more say nothing new where the largest number allowed has fewer."""
 _NO_VERSION: Final = -1
@@ -57,6 +65,29 @@ def whole_number(name: str, text: str, least: int, most: int, allowed: str) -> i
     if not least <= number <= most:
         raise InvalidValue(name, text, allowed)
     return number
+
+
+def require_number(name: str, text: str, kind: str) -> str:
+    """A number in ASCII digits, with a sign, a point and an exponent where its kind has them.
+
+    Args:
+        name: of the parameter.
+        text: what the client wrote.
+        kind: "integer" or "number", as JSON Schema calls them.
+
+    Raises:
+        InvalidValue: it is no such number.
+    """
+    form, allowed = _NUMBERS[kind]
+    if not form.fullmatch(text):
+        raise InvalidValue(name, text, allowed)
+    return text
+
+
+def weight(text: str) -> float:
+    """How much a client wants something, 0 to 1 (RFC 9110, section 12.4.2); else 0."""
+    form, _ = _NUMBERS["number"]
+    return min(1.0, max(0.0, float(text))) if form.fullmatch(text) else 0.0
 
 
 def if_match(header: str | None) -> IfMatch | None:
