@@ -1,6 +1,8 @@
 """`Engine`: all that a client can ask for, put together, and its life from start to close."""
 
+import asyncio
 from functools import partial
+from typing import NoReturn
 
 import torch
 
@@ -66,6 +68,7 @@ class Engine:
         self.curator = Curator(self.bridge, self.models, embedder)
         self.finder = Finder(self.bridge, self.curator)
         self.projector = Projector(self.bridge, self.curator, self.finder, config.threads)
+        self._watch: asyncio.Task[NoReturn] | None = None
 
     async def start(self) -> None:
         """Load every model on the worker thread, which runs each once; then requests are taken.
@@ -91,6 +94,8 @@ class Engine:
             await self.curator.open(gallery, cards[self.models.default])
             await self.projector.open()
         self.bridge.open()
+        # Loading holds the loop now and then, and nobody can be answered then anyway.
+        self._watch = asyncio.create_task(self.metrics.watch_loop())
 
     def drain(self) -> None:
         """Refuse new requests; those under way go on to their end."""
@@ -103,6 +108,8 @@ class Engine:
             Whether the worker ended within the timeout.
         """
         ended = await self.bridge.close(timeout_s)
+        if self._watch is not None:
+            self._watch.cancel()
         self.finder.close()
         await self.projector.close()
         await self.curator.close()

@@ -39,7 +39,7 @@ What a model raises during a forward is none of these: it reaches its own ticket
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final
 
 _MAX_SHOWN_CHARS = 80
@@ -55,10 +55,21 @@ ANY_FAILURE: Final = (Exception, SystemExit)
 def shown(value: object) -> str:
     """The value as it may stand in a message: quoted, escaped, cut to a bounded length."""
     try:
-        text = repr(value)
+        text = repr(_head(value))
     except ValueError:  # an integer of more digits than Python writes
         text = type(value).__name__
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+
+
+def _head(value: object) -> object:
+    """As much of it as can be shown: all of a body would take seconds to write."""
+    if isinstance(value, str | bytes):
+        return value[: _MAX_SHOWN_CHARS + 1]
+    if isinstance(value, list):
+        return [_head(each) for each in value[:_MAX_SHOWN_CHARS]]
+    if isinstance(value, dict):
+        return {_head(name): _head(value[name]) for name in islice(value, _MAX_SHOWN_CHARS)}
+    return value
 
 
 def first_line(error: BaseException) -> str:

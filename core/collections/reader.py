@@ -7,9 +7,9 @@ from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 from core.collections.specs import ensure_default, features_of
-from core.errors import InvalidValue, NotReady, NotYetApplied
+from core.errors import InvalidValue, NotReady
 from core.gallery.gallery import Gallery
-from core.gallery.limits import MAX_PAGE
+from core.gallery.limits import MAX_PAGE, require_applied
 from core.gallery.records import Collection, Item, Page
 from core.types import FloatArray, ModelCard
 
@@ -64,14 +64,10 @@ class Reader:
         """The number of the last change seen, which is at least the one asked for.
 
         Raises:
-            NotYetApplied: that change has not been seen yet.
+            NotYetApplied, InvalidValue: that change has not been seen yet, or cannot be soon.
         """
         applied = self.gallery.seq
-        if seq > applied:
-            raise NotYetApplied(
-                f"min_seq={seq} has not been applied yet; the last change is {applied}",
-                retry_after_s=1.0,
-            )
+        require_applied(seq, applied, retry_after_s=1.0)
         return applied
 
     # ---- collections ----

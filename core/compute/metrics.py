@@ -1,9 +1,14 @@
 """Prometheus metrics: one registry per engine."""
 
+import asyncio
+import time
+from typing import Final, NoReturn
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
+_TICK_S: Final = 0.02
 
 
 class Metrics:
@@ -53,6 +58,20 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+
+        self.loop_held_s = Histogram(
+            "seethrough_loop_held_seconds",
+            "How late a timer of the event loop came: for so long nobody was answered.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    async def watch_loop(self) -> NoReturn:
+        """Measure how long the event loop is held by one thing at a time, until cancelled."""
+        while True:
+            due = time.perf_counter() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            self.loop_held_s.observe(max(0.0, time.perf_counter() - due))
 
     def _tickets(self) -> None:
         registry = self.registry

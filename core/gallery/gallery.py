@@ -152,7 +152,7 @@ class Gallery(Protocol):
             What `tick` raises.
             UnknownCollection: there is none of that name.
             InvalidValue: the vector has another length, or the collection has no pixel space.
-            NotYetApplied: `min_seq` lies in the future.
+            NotYetApplied, InvalidValue: `min_seq` lies in the future, or too far in it.
         """
 
     def projections(self, collection: str) -> list[StoredProjection]:

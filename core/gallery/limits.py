@@ -1,17 +1,19 @@
-"""Checks of names, ids, labels, metadata and k."""
+"""Checks of names, ids, labels, metadata, k and `min_seq`."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.errors import InvalidValue
+from core.errors import InvalidValue, NotYetApplied
 
 MAX_K: Final = 1000
 MAX_PAGE: Final = 1000
 MAX_ID_CHARS: Final = 200
 MAX_LABEL_CHARS: Final = 200
 MAX_METADATA_BYTES: Final = 16_384
+MAX_AHEAD: Final = 10_000
+"""Changes: more than a store makes while a client would wait for one of them."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Control characters, and halves of surrogate pairs, which no UTF-8 can hold.
@@ -107,3 +109,27 @@ def require_k(k: int) -> int:
     if not 1 <= k <= MAX_K:
         raise InvalidValue("k", k, f"1 to {MAX_K}")
     return k
+
+
+def require_applied(min_seq: int, applied: int, retry_after_s: float) -> None:
+    """That a change has been seen.
+
+    Args:
+        min_seq: its number.
+        applied: the number of the last change seen.
+        retry_after_s: when it may have been.
+
+    Raises:
+        NotYetApplied: it has not; waiting can help.
+        InvalidValue: it has not, and lies too far ahead for waiting to help.
+    """
+    if min_seq <= applied:
+        return
+    if min_seq - applied > MAX_AHEAD:
+        raise InvalidValue(
+            "min_seq", min_seq, f"at most {MAX_AHEAD} above the last change, which is {applied}"
+        )
+    raise NotYetApplied(
+        f"min_seq={min_seq} has not been applied yet; the last change is {applied}",
+        retry_after_s=retry_after_s,
+    )

@@ -47,7 +47,7 @@ _MinSeqQuery = Annotated[
     Query(
         ge=0,
         description="Answer only from a state that has the change of this number (`seq` of a "
-        "write, or `X-Applied-Seq`); else 503.",
+        "write, or `X-Applied-Seq`); else 503, or 422 where it lies too far ahead to come soon.",
         examples=[0],
     ),
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +14,7 @@ from core.compute.worker import Lane
 from core.errors import QueueFull, SeethroughError
 from core.types import ImageFile
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone
+from service.requests.body import parsed
 from service.requests.grammar import read_json
 from service.schemas.gallery import BatchLine
 from service.schemas.uploads import BatchItem
@@ -98,7 +100,7 @@ async def entries_of_lines(
         if count > _MAX_LINES:
             yield BodyTooLarge(f"more than {_MAX_LINES} lines in one request; the rest is unread")
             return
-        yield _entry(line, shared, bits)
+        yield await parsed(partial(_entry, line, shared, bits), len(line))
 
 
 async def store_all(

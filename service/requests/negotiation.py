@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from core.errors import InvalidValue, shown
 from service.errors import NotAcceptable
+from service.requests.grammar import weight
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -56,10 +57,7 @@ def _matches(media_range: str, media_type: str) -> bool:
 def _weight(options: Sequence[str]) -> float:
     for option in options:
         if option.startswith("q="):
-            try:
-                return float(option[2:])
-            except ValueError:
-                return 0.0
+            return weight(option[2:])
     return 1.0
 
 

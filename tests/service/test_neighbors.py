@@ -126,7 +126,8 @@ def test_the_picture_shows_query_and_neighbors(client: TestClient, photos: str) 
         ({"item": "china"}, {"k": 1001}, 422, "1 to 1000"),
         ({"item": "china"}, {"space": "sound"}, 422, "sound"),
         ({"item": "china"}, {"max_per_label": 0}, 422, "max_per_label"),
-        ({"item": "china"}, {"min_seq": 10**9}, 503, "min_seq"),
+        ({"item": "china"}, {"min_seq": 1000}, 503, "min_seq"),
+        ({"item": "china"}, {"min_seq": 10**30}, 422, "min_seq"),
         ({"item": "china"}, {"format": "npy"}, 406, "npy"),
     ],
 )

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,6 +49,13 @@ class Gate:
 
 def sample(engine: Engine, name: str, **labels: str) -> float:
     return engine.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def test_the_loop_is_watched(engine: Engine, tiny: TestClient) -> None:
+    name = "seethrough_loop_held_seconds_bucket"
+    assert tiny.portal is not None
+    tiny.portal.call(time.sleep, 0.5)  # on the loop
+    _until(lambda: sample(engine, name, le="+Inf") > sample(engine, name, le="0.25"), tiny)
 
 
 def test_live_answers_while_models_load_and_ready_does_not(registry: ModelRegistry) -> None:

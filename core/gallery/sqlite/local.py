@@ -24,6 +24,7 @@ from core.gallery.distances import PIXEL_DIM, pixel_vector
 from core.gallery.gallery import Tick, go_on
 from core.gallery.index.index import IndexOptions, VectorIndex
 from core.gallery.index.ranking import nearest
+from core.gallery.limits import require_applied
 from core.gallery.queries import Neighbors, Query
 from core.gallery.records import Collection, CollectionSpec, Fault, Space
 from core.gallery.sqlite.lock import FolderLock
@@ -100,11 +101,7 @@ class LocalGallery(Store):
 
     def nearest(self, collection: str, query: Query, tick: Tick = go_on) -> Neighbors:
         """See `Gallery.nearest`."""
-        if query.min_seq > self._seq:
-            raise NotYetApplied(
-                f"min_seq={query.min_seq} has not been applied; the last change is {self._seq}",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+        require_applied(query.min_seq, self._seq, _RETRY_AFTER_S)
         found = self.collection(collection)
         if query.space == "pixels" and not found.spec.pixel_space:
             raise InvalidValue(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.errors import (
     Conflict,
+    InvalidValue,
     NotYetApplied,
     UnknownCollection,
     UnknownItem,
@@ -52,6 +53,8 @@ def test_a_write_is_seen_by_whoever_names_its_number(gallery: Gallery) -> None:
     assert gallery.nearest("c", Query(np.zeros(DIM, np.float32), min_seq=seq)).seq >= seq
     with pytest.raises(NotYetApplied):
         gallery.nearest("c", Query(np.zeros(DIM, np.float32), min_seq=seq + 1))
+    with pytest.raises(InvalidValue, match="at most 10000 above the last change"):
+        gallery.nearest("c", Query(np.zeros(DIM, np.float32), min_seq=seq + 10_001))
 
 
 def test_a_version_guards_a_change(gallery: Gallery) -> None:

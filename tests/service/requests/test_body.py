@@ -2,6 +2,7 @@ import base64
 import gzip
 import hashlib
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from core.errors import InvalidValue
+from service.requests import body
+from service.schemas import uploads
+from service.schemas.uploads import ImageUpload
 from tests.pictures import encode, jpeg, photo
 from tests.service.gallery_client import make
 
@@ -82,6 +87,41 @@ def test_base64_of_either_alphabet_is_taken_padded_or_not(
     for image in (sent, f"data:image/jpeg;base64,{sent}"):
         answer = client.post("/v1/classify?model=tiny", json={"image": image})
         assert answer.json()["image"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 64])
+def test_base64_decoded_in_pieces_is_what_it_is_in_one(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_PIECE_CHARS", size)
+    for length in range(1, 20):
+        content = bytes(range(length))
+        text = base64.b64encode(content).decode()
+        for sent in (text, text.rstrip("="), "\r\n".join(text), f" {text}\n"):
+            assert ImageUpload(image=sent).content() == content
+        for wrong in (f"{text}=", f"{text}A===", f"={text}", f"{text[:1]}=={text}", f"{text}!"):
+            with pytest.raises(InvalidValue):
+                ImageUpload(image=wrong).content()
+
+
+def test_a_long_body_is_parsed_off_the_event_loop(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def noted(read: Callable[..., object]) -> Callable[..., object]:
+        def note(*given: object) -> object:
+            threads.append(threading.current_thread().name)
+            return read(*given)
+
+        return note
+
+    for name in ("read_json", "read_form"):
+        monkeypatch.setattr(body, name, noted(getattr(body, name)))
+    content = jpeg() + bytes(70_000)
+    client.post("/v1/classify?model=tiny", json={"image": base64.b64encode(content).decode()})
+    client.post("/v1/classify?model=tiny", files={"image": content})
+    assert [each.split("_")[0] for each in threads] == ["seethrough-parse"] * 2
 
 
 @pytest.mark.parametrize("number", [f"1{'0' * 400}", "1e400", "NaN", "-1e39", "true", '"1"'])

@@ -6,7 +6,7 @@ from pydantic import BaseModel, RootModel
 from core.collections.finder import VectorSeed
 from core.errors import InvalidValue, RequestUnreadable
 from core.gallery.records import ANY_VERSION
-from service.requests.grammar import if_match, read_json, whole_number
+from service.requests.grammar import MAX_NUMBERS, if_match, read_json, whole_number
 from service.schemas.uploads import BatchItem, ImageUpload, SeedUpload
 
 
@@ -33,6 +33,29 @@ def test_json_is_read(text: bytes, value: object) -> None:
 def test_what_is_no_json_is_unreadable(text: bytes) -> None:
     with pytest.raises(RequestUnreadable, match="the body is not JSON"):
         read_json(Anything, text, "body")
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "said"),
+    [
+        (SeedUpload, b'{"vector": [' + b"1," * 150_000 + b"1]}", "'150002 values'"),
+        (ImageUpload, b'{"image": ' + b"[" * 150_000, "'150001 values'"),
+        (ImageUpload, b"{" + b'"a":1,' * 16_385 + b'"image":""}', "'16386 names'"),
+        (ImageUpload, b'{"image": "' + b"\\/" * (2**20 + 1) + b'"}', "'1048577 escapes'"),
+    ],
+)
+def test_what_would_be_parsed_for_long_is_refused_unparsed(
+    schema: type[BaseModel], text: bytes, said: str
+) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        read_json(schema, text, "body")
+
+
+def test_the_largest_vector_is_taken() -> None:
+    text = b'{"vector": [' + b",".join([b"-2.2250738585072014e-308"] * MAX_NUMBERS) + b"]}"
+    seed = read_json(SeedUpload, text, "body").seed(None)
+    assert isinstance(seed, VectorSeed)
+    assert len(seed.values) == MAX_NUMBERS
 
 
 MANY = b"{" + b", ".join(b'"a%d": 1' % number for number in range(50)) + b"}"

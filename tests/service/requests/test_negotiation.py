@@ -22,6 +22,9 @@ ALL = ("json", "png", "npy")
         ("text/html, */*;q=0.8", "json"),
         ("IMAGE/PNG", "png"),
         ("image/png;q=rubbish, application/json", "json"),
+        ("image/png;q=1_0, application/json;q=0.5", "json"),
+        ("image/png;q=nan, application/json;q=0.5", "json"),
+        ("image/png;q=9, application/json", "json"),
     ],
 )
 def test_accept_chooses_the_form(accept: str | None, form: str) -> None:
