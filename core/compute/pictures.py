@@ -7,6 +7,7 @@ from torch import Tensor
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.compute.thumbnails import Reduced, reduce
+from core.images.cost import Reserve
 from core.images.decode import ImageLimits, decode
 from core.models.preprocess import Preprocessing
 from core.types import Frame, ImageFile, ImageSource, Pixels
@@ -69,9 +70,14 @@ class Pictures:
             ImageRefused: the picture cannot be taken.
         """
 
-        def looked() -> Picture:
-            least = None if keep_original else preprocess.min_side_px
-            image = decode(file.content, self._limits, bits=file.bits, min_side_px=least)
+        def looked(reserve: Reserve) -> Picture:
+            image = decode(
+                file.content,
+                self._limits,
+                bits=file.bits,
+                min_side_px=None if keep_original else preprocess.min_side_px,
+                reserve=reserve,
+            )
             view = preprocess.view(image.pixels)
             return Picture(
                 source=image.source,
