@@ -1,13 +1,17 @@
 """`EngineConfig`: which models to serve, on which device, how much at once, stored where."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from core.errors import ModelUnusable
 from core.images.decode import ImageLimits
 from core.models.sources import DEFAULT_MODEL
+
+_MOST_USUAL_BYTES: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,9 @@ class EngineConfig:
         device: auto, cpu, cuda or cuda:N.
         limits: what pictures are taken.
         queue_size: requests that may be under way at once.
-        decode_threads: threads that decode pictures; 0 = one per core.
+        decode_threads: threads that decode large pictures; 0 = one per core.
+        memory_budget: bytes that what is sent may take at once beside the models, as it comes and
+            as pixels; 0 = a quarter of the machine's memory, at most a gibibyte.
         threads: CPU threads of a forward; 0 = all.
         limit_forwards: the most forwards one occlusion may take.
         models_dir: holds folders of networks of one's own; see `core.models.folder`.
@@ -34,11 +40,32 @@ class EngineConfig:
     limits: ImageLimits = field(default_factory=ImageLimits)
     queue_size: int = 256
     decode_threads: int = 0
+    memory_budget: int = 0
     threads: int = 0
     limit_forwards: int = 5000
     models_dir: Path | None = None
     data_dir: Path | None = None
     pretrained: bool = True
+
+    @property
+    def decode_bytes(self) -> int:
+        """What decoding may take of the memory budget."""
+        return (self.memory_budget or usual_memory_budget()) // 2
+
+
+def usual_memory_budget(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """A quarter of the memory that this process may have, at most a gibibyte.
+
+    Args:
+        cgroups: where Linux says what a container may have, by the names of version 2 and 1.
+    """
+    allowed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            allowed = min(allowed, int((cgroups / name).read_text()))
+        except (OSError, ValueError):  # there is none, or it is "max"
+            continue
+    return min(allowed // 4, _MOST_USUAL_BYTES)
 
 
 def device_named(name: str) -> torch.device:

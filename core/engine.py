@@ -12,6 +12,7 @@ from core.collections.projector import Projector
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.compute.classifier import Classifier
+from core.compute.decoders import Decoders
 from core.compute.embedder import Embedder
 from core.compute.explainer import Explainer
 from core.compute.inspector import Inspector
@@ -58,7 +59,8 @@ class Engine:
         self.metrics = metrics or Metrics()
         self._registry = registry or standard_registry(self.config.models_dir)
         config, limits = self.config, self.config.limits
-        self.bridge = Bridge(config.queue_size, config.decode_threads, self.metrics)
+        decoders = Decoders(config.decode_threads, config.decode_bytes, self.metrics)
+        self.bridge = Bridge(config.queue_size, decoders, self.metrics)
         self.models = Served(self.bridge, config.default_model or config.models[0])
         pictures = Pictures(self.bridge, limits)
         self.classifier = Classifier(self.bridge, self.models, pictures)

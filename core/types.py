@@ -193,7 +193,7 @@ class Explanation:
         extras: what only this method has, by the name clients see.
         view: (H, W, 3) uint8, the picture the model saw.
         frame: where that view lies in the picture.
-        original: (H', W', 3) uint8, the whole picture upright; None if it was not asked for.
+        original: the whole picture's file, to draw on; None if it was not asked for.
         faithfulness: how far the map can be trusted; None if it was not asked for.
     """
 
@@ -205,7 +205,7 @@ class Explanation:
     extras: Mapping[str, Any]
     view: Pixels
     frame: Frame
-    original: Pixels | None
+    original: ImageFile | None
     faithfulness: Faithfulness | None = None
 
 

@@ -70,7 +70,17 @@ class Settings(BaseSettings):
         0, ge=0, le=1024, description="CPU threads of a forward; 0 takes all cores."
     )
     decode_threads: int = Field(
-        0, ge=0, le=1024, description="Threads that decode pictures; 0 takes one per core."
+        0,
+        ge=0,
+        le=1024,
+        description="Threads that decode large pictures; 0 takes one per core. Small ones have one "
+        "more.",
+    )
+    memory_budget: int = Field(
+        0,
+        ge=0,
+        description="Bytes that requests may take at once, as they come and as pixels; 0 takes a "
+        "quarter of the machine's or the container's memory, at most 1 GiB.",
     )
     max_body_bytes: int = Field(
         20 * 2**20, ge=1024, le=2**30, description="Largest request body, in bytes."
@@ -200,6 +210,7 @@ class Settings(BaseSettings):
             ),
             queue_size=self.queue_size,
             decode_threads=self.decode_threads,
+            memory_budget=self.memory_budget,
             threads=self.threads,
             limit_forwards=self.max_forwards,
         )

@@ -2,17 +2,17 @@
 
 import asyncio
 import enum
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
 
 from core.compute.call import Call
+from core.compute.decoders import Decoders
 from core.compute.metrics import Metrics
 from core.compute.worker import BatchWorker, Lane
 from core.errors import DeadlinePassed, Draining, NotReady, QueueFull
 from core.explain.steps import Task, Work
+from core.images.cost import Reserve
 from core.types import BatchFunction
 
 T = TypeVar("T")
@@ -34,20 +34,17 @@ class Bridge:
 
     Args:
         queue_size: requests under way at once, and tickets that may wait.
-        decode_threads: threads that decode pictures; 0 = one per core.
+        decoders: threads for pixels.
         metrics: where to count.
     """
 
-    def __init__(self, queue_size: int, decode_threads: int, metrics: Metrics) -> None:
+    def __init__(self, queue_size: int, decoders: Decoders, metrics: Metrics) -> None:
         self.state = State.LOADING
         self.worker = BatchWorker(queue_size, metrics)
         self._queue_size = queue_size
         self._metrics = metrics
         self._pending = 0
-        self._decoders = ThreadPoolExecutor(
-            decode_threads or os.cpu_count() or 1,
-            thread_name_prefix="seethrough-decode",
-        )
+        self._decoders = decoders
 
     def open(self) -> None:
         """Let requests in, unless draining has begun."""
@@ -66,7 +63,7 @@ class Bridge:
         """
         self.drain()
         ended = await asyncio.to_thread(self.worker.close, timeout_s)
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
         return ended
 
     def require_loaded(self) -> None:
@@ -107,15 +104,19 @@ class Bridge:
         finally:
             self._pending -= 1
 
-    async def decode(self, work: Callable[[], T], call: Call) -> T:
+    async def decode(self, work: Callable[[Reserve], T], call: Call) -> T:
         """Run work on pixels on a decoder thread."""
         with call.measure("decode"), self._metrics.decode_s.time():
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+            return await asyncio.wrap_future(self._decoders.submit(work, call))
 
     async def draw(self, work: Callable[[], T], call: Call) -> T:
         """Run the drawing of an answer on a decoder thread."""
+        return await self.draw_large(lambda _reserve: work(), call)
+
+    async def draw_large(self, work: Callable[[Reserve], T], call: Call) -> T:
+        """The same of an answer that may be large, which the work says before it is."""
         with call.measure("draw"):
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+            return await asyncio.wrap_future(self._decoders.submit(work, call))
 
     async def run(
         self, function: BatchFunction, payload: object, call: Call, lane: Lane = Lane.INTERACTIVE

@@ -11,10 +11,15 @@ from core.errors import DeadlinePassed
 
 @dataclass(slots=True)
 class Call:
-    """One request's deadline (monotonic seconds) and the time it spent in each stage."""
+    """One request's deadline (monotonic seconds) and the time it spent in each stage.
+
+    Attributes:
+        due: when its next picture is to be decoded, if all get what they are due; monotonic too.
+    """
 
     deadline: float = math.inf
     durations_s: dict[str, float] = field(default_factory=dict)
+    due: float = -math.inf
 
     @classmethod
     def within(cls, seconds: float) -> "Call":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from core.compute.bridge import Bridge
 from core.compute.call import Call
@@ -13,6 +14,7 @@ from core.explain.method import Finding, Inquiry
 from core.explain.methods import method_of, plan
 from core.explain.objective import ClassObjective, LayerObjective, Objective
 from core.explain.steps import Task
+from core.images.cost import Cost, Reserve
 from core.models.loaded import LoadedModel
 from core.models.predictions import prediction, probabilities, require_finite
 from core.models.preprocess import to_pixels
@@ -21,6 +23,9 @@ from core.render.heat import png
 from core.render.overlay import Drawing, draw
 from core.render.sheet import strip
 from core.types import Explanation, ImageFile, Pixels, Prediction, UnitValue
+
+_DRAWING_BYTES_PER_PIXEL: Final = 24
+"""What drawing on a picture takes besides: a map as large, its order, the drawing, its file."""
 
 
 class Explainer:
@@ -61,7 +66,7 @@ class Explainer:
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
             part: what to explain instead of a class, with guided backpropagation.
-            keep_original: also keep the whole picture, to draw on.
+            keep_original: also keep the picture's file, to draw on the whole of it.
             judge: also measure how far the map can be trusted; only of a class.
             call: the request's deadline and stopwatch.
 
@@ -80,12 +85,14 @@ class Explainer:
         objective = part or ClassObjective(_class(loaded, target))
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(
-                file, loaded.spec.preprocess, call, keep_original=keep_original
+                file, loaded.spec.preprocess, call, whole=keep_original
             )
+            original = file if keep_original else None
             inquiry = Inquiry(loaded, picture.view, objective, self._limit_forwards)
             planned = plan(parameters, inquiry)
             finding = planned.finish(await self._bridge.finish(planned.work, call))
-            found = _explanation(method_of(parameters).name, inquiry, picture, finding)
+            name = method_of(parameters).name
+            found = _explanation(name, inquiry, picture, finding, original)
             return await self._judged(loaded, picture, found, call) if judge else found
 
     async def compare(
@@ -105,7 +112,7 @@ class Explainer:
             methods: parameters of at least one.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
-            keep_original: also keep the whole picture, to draw on.
+            keep_original: also keep the picture's file, to draw on the whole of it.
             call: the request's deadline and stopwatch.
 
         Raises:
@@ -116,28 +123,47 @@ class Explainer:
         found = []
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(
-                file, loaded.spec.preprocess, call, keep_original=keep_original
+                file, loaded.spec.preprocess, call, whole=keep_original
             )
+            original = file if keep_original else None
             for each in methods:
                 inquiry = Inquiry(loaded, picture.view, objective, self._limit_forwards)
                 planned = plan(each, inquiry)
                 finding = planned.finish(await self._bridge.finish(planned.work, call))
-                one = _explanation(method_of(each).name, inquiry, picture, finding)
+                one = _explanation(method_of(each).name, inquiry, picture, finding, original)
                 found.append(await self._judged(loaded, picture, one, call))
                 objective = ClassObjective(_index(one))
         return found
 
     async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
         """An explanation as a PNG file."""
-        return await self._bridge.draw(lambda: png(_drawn(found, drawing)), call)
+
+        def drawn(reserve: Reserve) -> bytes:
+            return png(_drawn(found, drawing, self._original(found, reserve)))
+
+        return await self._bridge.draw_large(drawn, call)
 
     async def draw_strip(self, found: Sequence[Explanation], drawing: Drawing, call: Call) -> bytes:
         """Several explanations side by side as a PNG file, each with its name and faithfulness."""
         first = found[0]
-        seen = first.view if first.original is None else first.original
-        panels = ((_caption(each), _drawn(each, drawing)) for each in found)
         label = getattr(first.target, "label", "")
-        return await self._bridge.draw(lambda: png(strip([(label, seen), *panels])), call)
+
+        def drawn(reserve: Reserve) -> bytes:
+            original = self._original(first, reserve)
+            panels = ((_caption(each), _drawn(each, drawing, original)) for each in found)
+            return png(strip([(label, first.view if original is None else original), *panels]))
+
+        return await self._bridge.draw_large(drawn, call)
+
+    def _original(self, found: Explanation, reserve: Reserve) -> Pixels | None:
+        """The whole picture, decoded anew: kept, it would take its memory while others wait."""
+        if found.original is None:
+            return None
+
+        def drawing_too(cost: Cost) -> None:
+            reserve(cost.and_bytes_per_pixel(_DRAWING_BYTES_PER_PIXEL))
+
+        return self._pictures.pixels(found.original, drawing_too)
 
     async def _judged(
         self, model: LoadedModel, picture: Picture, found: Explanation, call: Call
@@ -146,7 +172,9 @@ class Explainer:
         return replace(found, faithfulness=await self._bridge.finish(Task(steps), call))
 
 
-def _explanation(method: str, inquiry: Inquiry, picture: Picture, found: Finding) -> Explanation:
+def _explanation(
+    method: str, inquiry: Inquiry, picture: Picture, found: Finding, original: ImageFile | None
+) -> Explanation:
     require_finite(found.values)
     return Explanation(
         model=inquiry.model.spec.name,
@@ -157,7 +185,7 @@ def _explanation(method: str, inquiry: Inquiry, picture: Picture, found: Finding
         extras=found.extras,
         view=to_pixels(picture.view),
         frame=picture.frame,
-        original=picture.original,
+        original=original,
     )
 
 
@@ -172,8 +200,8 @@ def _caption(found: Explanation) -> str:
     return found.method + figures
 
 
-def _drawn(found: Explanation, drawing: Drawing) -> Pixels:
-    return draw(found.values, found.view, drawing, frame=found.frame, original=found.original)
+def _drawn(found: Explanation, drawing: Drawing, original: Pixels | None) -> Pixels:
+    return draw(found.values, found.view, drawing, frame=found.frame, original=original)
 
 
 def _class(model: LoadedModel, target: str | None) -> int | None:

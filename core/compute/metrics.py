@@ -52,6 +52,17 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.decoding = Gauge(
+            "seethrough_decode_waiting",
+            "Pictures that wait to be decoded: light ones, not opened yet, and large ones.",
+            ["size"],
+            registry=registry,
+        )
+        self.decoding_bytes = Gauge(
+            "seethrough_decode_bytes",
+            "Memory that large pictures may take now, of the share of the budget they have.",
+            registry=registry,
+        )
         self.shed = Counter(
             "seethrough_requests_shed",
             "Requests refused with 503, by reason.",

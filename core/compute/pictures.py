@@ -7,6 +7,7 @@ from torch import Tensor
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.compute.thumbnails import Reduced, reduce
+from core.images.cost import Reserve
 from core.images.decode import ImageLimits, decode
 from core.models.preprocess import Preprocessing
 from core.types import Frame, ImageFile, ImageSource, Pixels
@@ -21,7 +22,6 @@ class Picture:
         view: (C, H, W) uint8, what the model sees of it.
         row: (C, H, W) float32, the same on the model's own scale: its input.
         frame: where the view lies in the picture.
-        original: (H', W', 3) uint8, the whole picture upright; None if it was not asked for.
         reduced: what is stored of it; None if it was not asked for.
     """
 
@@ -29,7 +29,6 @@ class Picture:
     view: Tensor
     row: Tensor
     frame: Frame
-    original: Pixels | None
     reduced: Reduced | None
 
 
@@ -51,7 +50,7 @@ class Pictures:
         preprocess: Preprocessing,
         call: Call,
         *,
-        keep_original: bool = False,
+        whole: bool = False,
         reduced: bool = False,
         tiny_px: int | None = None,
     ) -> Picture:
@@ -61,7 +60,7 @@ class Pictures:
             file: the picture.
             preprocess: the model's.
             call: the request's deadline and stopwatch.
-            keep_original: also keep the whole picture, at its full size.
+            whole: decode every pixel, also of a large JPEG: it is to be drawn on.
             reduced: also make its thumbnail, and a tiny copy where a side is given.
             tiny_px: that side.
 
@@ -69,17 +68,33 @@ class Pictures:
             ImageRefused: the picture cannot be taken.
         """
 
-        def looked() -> Picture:
-            least = None if keep_original else preprocess.min_side_px
-            image = decode(file.content, self._limits, bits=file.bits, min_side_px=least)
+        def looked(reserve: Reserve) -> Picture:
+            image = decode(
+                file.content,
+                self._limits,
+                bits=file.bits,
+                min_side_px=None if whole else preprocess.min_side_px,
+                reserve=reserve,
+            )
             view = preprocess.view(image.pixels)
             return Picture(
                 source=image.source,
                 view=view,
                 row=preprocess.normalize(view),
                 frame=preprocess.frame(*image.pixels.shape[:2]),
-                original=image.pixels if keep_original else None,
                 reduced=reduce(image.pixels, tiny_px) if reduced else None,
             )
 
         return await self._bridge.decode(looked, call)
+
+    def pixels(self, file: ImageFile, reserve: Reserve) -> Pixels:
+        """All of a picture's pixels, upright; for work on a decoder thread.
+
+        Args:
+            file: the picture, which was taken before.
+            reserve: told the cost before any pixel is decoded.
+
+        Returns:
+            (H, W, 3) uint8.
+        """
+        return decode(file.content, self._limits, bits=file.bits, reserve=reserve).pixels

@@ -13,6 +13,7 @@ from core.errors import (
     InvalidValue,
     SeethroughError,
 )
+from core.images.cost import Cost, Reserve, cost_of, jpeg_cost
 from core.images.depth import FULL_BITS, Depth, significant_bits
 from core.images.formats.bmp import bmp_oddity
 from core.images.formats.gif import gif_frames
@@ -25,11 +26,12 @@ from core.images.formats.tiff_kind import TiffKind, tiff_kind
 from core.images.formats.webp import webp_pixels_only, webp_size
 from core.images.limits import ImageLimits, check_bytes, check_size, check_tiles
 from core.images.mending import covered, mended
+from core.images.orientation import orientation_of, transposed, upright
 from core.images.pillow import open_picture
 from core.images.png_samples import decode_png_samples
 from core.images.rgb import to_rgb
 from core.images.tiff_samples import decode_samples
-from core.types import DecodedImage, ImageSource, Pixels
+from core.types import DecodedImage, ImageSource
 
 __all__ = ["MAX_COUNTED_FRAMES", "MAX_TIFF_PIECES", "ImageLimits", "decode"]
 
@@ -40,21 +42,11 @@ MAX_TIFF_PIECES = 200_000
 """Strips or tiles of a TIFF: 50 million pixels in the smallest tiles, 16 x 16. Each costs Pillow
 half a kilobyte, before anything is known of the picture's size."""
 
-_ORIENTATION_HOLDERS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
-
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes a picture upright, by its EXIF orientation."""
-
-
 _DEFAULT_LIMITS = ImageLimits()
+
+
+def _nothing(_cost: Cost) -> None:
+    """Reserve nothing."""
 
 
 def decode(
@@ -63,6 +55,7 @@ def decode(
     *,
     bits: int | None = None,
     min_side_px: int | None = None,
+    reserve: Reserve = _nothing,
 ) -> DecodedImage:
     """Decode a picture in full: first frame, upright, alpha on white, deep samples in 8 bits.
 
@@ -74,6 +67,7 @@ def decode(
         bits: see `ImageFile`.
         min_side_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps
             this many pixels; None = full size. `source` always tells the size in the file.
+        reserve: told the cost before any pixel is decoded; what it raises is raised.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous, writable; and what the file was.
@@ -88,16 +82,16 @@ def decode(
     if min_side_px is not None and min_side_px < 1:
         raise InvalidValue("min_side_px", min_side_px, "1 or more")
     check_bytes(content, limits)
-    file = _File(content, _format(content), hashlib.sha256(content).hexdigest(), bits)
+    file = _File(content, _format(content), content, bits)
     try:
-        return _decode(file, limits, min_side_px)
+        return _decode(file, limits, min_side_px, reserve)
     except SeethroughError:
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         if (bare := _without_metadata(file)) is None:
             raise _refusal(file, error) from error
     try:
-        return _decode(bare, limits, min_side_px)
+        return _decode(bare, limits, min_side_px, reserve)
     except SeethroughError:
         raise
     except Exception as error:
@@ -110,14 +104,19 @@ class _File(NamedTuple):
     Attributes:
         content: its bytes, or what decoding needs of them.
         name: its format.
-        sha256: of the bytes received.
+        received: the bytes that came.
         bits: that mean something, as the caller says.
     """
 
     content: bytes
     name: str
-    sha256: str
+    received: bytes
     bits: int | None
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that came."""
+        return hashlib.sha256(self.received).hexdigest()
 
 
 def _format(content: bytes) -> str:
@@ -154,9 +153,11 @@ def _refusal(file: _File, error: Exception) -> SeethroughError:
     return ImageCorrupt(f"the {file.name} file is damaged or cut off")
 
 
-def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> DecodedImage:
+def _decode(
+    file: _File, limits: ImageLimits, min_side_px: int | None, reserve: Reserve
+) -> DecodedImage:
     content, name = file.content, file.name
-    _check_header(content, name, limits)
+    _check_header(content, name, limits, reserve)
     kind = tiff_kind(content) if name == "TIFF" else None
     png = needed(content) if name == "PNG" else None
     depth = _depth(file, kind, png)
@@ -164,30 +165,35 @@ def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> Decode
         if kind.refusal:
             raise _unsupported(kind.refusal)
         if not kind.is_pillows or (kind.is_deep_color and kind.is_samples and depth.says_fewer):
-            return _decode_samples(file, kind, depth, limits)
+            return _decode_samples(file, kind, depth, limits, reserve)
     with open_picture(png.content if png else content, name) as image:
         width, height = _stored_size(image, name)
         check_size(width, height, limits)
         if name == "TIFF":
             check_tiles(image, (width, height), limits)
         mode = image.mode
-        if name == "PNG":
-            image.load()  # eXIf may stand behind the pixels
-        orientation = _orientation(image)
-        frames = _frames(image, content, png)
         if min_side_px is not None and name == "JPEG":
             _shrink(image, min_side_px)
-        if png is not None and png.is_deep_color and depth.says_fewer:
+        is_deep = png is not None and png.is_deep_color and depth.says_fewer
+        if name == "JPEG":
+            reserve(jpeg_cost(content, (width, height), image.size, len(image.getbands())))
+        else:
+            reserve(cost_of(name, width, height, is_deep=is_deep))
+        if name == "PNG":
+            image.load()  # eXIf may stand behind the pixels
+        orientation = orientation_of(image)
+        frames = _frames(image, content, png)
+        if png is not None and is_deep:
             transparent = image.info.get("transparency")
             image.close()  # and let go of its half of the bits
             stored, bits = decode_png_samples(png.content, depth, transparent)
-            pixels = _transposed(stored, orientation)
+            pixels = transposed(stored, orientation)
         else:
             box = covered(image, content)
             image.load()
             bits = _bits(image, depth, any(each and each.is_deep_color for each in (kind, png)))
-            upright = _upright(mended(image, content, box), name, orientation)
-            pixels = to_rgb(upright, bits or FULL_BITS)
+            whole = upright(mended(image, content, box), name, orientation)
+            pixels = to_rgb(whole, bits or FULL_BITS)
     source = ImageSource(
         format=name,
         width=width,
@@ -201,9 +207,12 @@ def _decode(file: _File, limits: ImageLimits, min_side_px: int | None) -> Decode
     return DecodedImage(pixels, source)
 
 
-def _decode_samples(file: _File, kind: TiffKind, depth: Depth, limits: ImageLimits) -> DecodedImage:
+def _decode_samples(
+    file: _File, kind: TiffKind, depth: Depth, limits: ImageLimits, reserve: Reserve
+) -> DecodedImage:
     """A TIFF that Pillow cannot read, or not all bits of it."""
     check_size(kind.width, kind.height, limits)
+    reserve(cost_of("TIFF", kind.width, kind.height, is_deep=True))
     pixels, bits = decode_samples(file.content, kind, depth, limits.max_pixels)
     source = ImageSource(
         format="TIFF",
@@ -215,7 +224,7 @@ def _decode_samples(file: _File, kind: TiffKind, depth: Depth, limits: ImageLimi
         frames=tiff_frames(file.content, MAX_COUNTED_FRAMES),
         sha256=file.sha256,
     )
-    return DecodedImage(_transposed(pixels, kind.orientation), source)
+    return DecodedImage(transposed(pixels, kind.orientation), source)
 
 
 def _depth(file: _File, kind: TiffKind | None, png: NeededPng | None) -> Depth:
@@ -234,16 +243,11 @@ def _bits(image: Image.Image, depth: Depth, is_deep_color: bool) -> int | None:
     return significant_bits(np.asarray(image), depth) if image.mode.startswith("I") else None
 
 
-def _transposed(pixels: Pixels, orientation: int) -> Pixels:
-    """(H, W, 3) upright."""
-    transpose = _TRANSPOSES.get(orientation)
-    return pixels if transpose is None else np.array(Image.fromarray(pixels).transpose(transpose))
-
-
-def _check_header(content: bytes, name: str, limits: ImageLimits) -> None:
-    """Refuse what would cost memory as soon as Pillow opens it."""
+def _check_header(content: bytes, name: str, limits: ImageLimits, reserve: Reserve) -> None:
+    """Refuse, or reserve, what costs memory as soon as Pillow opens it."""
     if name == "WEBP" and (claimed := webp_size(content)):
         check_size(*claimed, limits)
+        reserve(cost_of(name, *claimed))
     if name == "TIFF" and (pieces := tiff_pieces(content)) > MAX_TIFF_PIECES:
         raise ImageTooLarge(f"a TIFF in {pieces} pieces; at most {MAX_TIFF_PIECES} are taken")
 
@@ -253,16 +257,6 @@ def _stored_size(image: Image.Image, name: str) -> tuple[int, int]:
         tags = image.tag_v2  # type: ignore[attr-defined]
         return int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength])
     return image.size
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format != "TIFF" and _ORIENTATION_HOLDERS.isdisjoint(image.info):
-        return 1
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block is no reason to refuse the picture
-        return 1
-    return int(value) if value in range(1, 9) else 1
 
 
 def _frames(image: Image.Image, content: bytes, png: NeededPng | None) -> int:
@@ -281,9 +275,3 @@ def _shrink(image: Image.Image, min_side_px: int) -> None:
     scale = min_side_px / shorter
     if scale <= 0.5:
         image.draft(None, (round(image.width * scale), round(image.height * scale)))
-
-
-def _upright(image: Image.Image, name: str, orientation: int) -> Image.Image:
-    """The decoded first frame, turned as its EXIF orientation says; Pillow has turned a TIFF."""
-    transpose = None if name == "TIFF" else _TRANSPOSES.get(orientation)
-    return image if transpose is None else image.transpose(transpose)

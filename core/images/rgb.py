@@ -1,6 +1,7 @@
 """Any pixel layout to opaque RGB uint8."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,10 @@ from core.errors import ImageCorrupt
 from core.images.depth import FULL_BITS
 from core.types import Pixels
 
-_WHITE = 255
-_EIGHT = 8
+_WHITE: Final = 255
+_EIGHT: Final = 8
+_AT_ONCE: Final = 2**20
+"""Pixels converted at a time: Pillow holds 4 bytes of each, and its conversions hold them again."""
 
 
 def to_rgb(image: Image.Image, bits: int = FULL_BITS) -> Pixels:
@@ -33,6 +36,22 @@ def to_rgb(image: Image.Image, bits: int = FULL_BITS) -> Pixels:
         # A mode such as I;16B names a byte order, and NumPy's view of it keeps that order.
         gray = eight_bits(np.asarray(image)[..., None], bits)
         return _gray_to_rgb(gray[..., 0], _transparent(image))
+    if image.width * image.height <= _AT_ONCE:
+        return _rgb(image)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in _bands(image.height, image.width):
+        pixels[rows] = _rgb(image.crop((0, rows.start, image.width, rows.stop)))
+    return pixels
+
+
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Rows, some at a time, for memory's sake."""
+    step = max(_AT_ONCE // width, 1)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
+
+
+def _rgb(image: Image.Image) -> Pixels:
     if image.has_transparency_data:
         return on_white(image.convert("RGBA"))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
@@ -76,10 +95,10 @@ def eight_bits(
             return scaled
     elif unit and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    for band in range(stored.shape[2]) if high > low else ():  # one at a time, for memory's sake
+    for rows in _bands(*stored.shape[:2]) if high > low else ():
         # Halved, so that the widest floats' span is finite.
-        values = stored[..., band].astype(np.float64) / 2 - low / 2
-        scaled[..., band] = np.rint(values / (high / 2 - low / 2) * _WHITE)
+        values = stored[rows].astype(np.float64) / 2 - low / 2
+        scaled[rows] = np.rint(values / (high / 2 - low / 2) * _WHITE)
     return scaled
 
 
@@ -104,10 +123,13 @@ def composited(
     color: NDArray[np.uint8], alpha: NDArray[np.uint8], *, premultiplied: bool = False
 ) -> Pixels:
     """(H, W, 3) of color (H, W, 3) and alpha (H, W, 1), on white."""
-    joined = np.ascontiguousarray(np.concatenate([color, alpha], axis=2))
     mode = "RGBa" if premultiplied else "RGBA"
-    image = Image.frombytes(mode, (joined.shape[1], joined.shape[0]), joined.tobytes())
-    return on_white(image.convert("RGBA"))
+    pixels = np.empty_like(color, order="C")
+    for rows in _bands(*color.shape[:2]):
+        joined = np.ascontiguousarray(np.concatenate([color[rows], alpha[rows]], axis=2))
+        image = Image.frombytes(mode, (joined.shape[1], joined.shape[0]), joined.tobytes())
+        pixels[rows] = on_white(image.convert("RGBA"))
+    return pixels
 
 
 def _transparent(image: Image.Image) -> NDArray[np.bool_] | None:

@@ -10,6 +10,7 @@ _ADOBE: Final = 0xEE  # says how four colors, and RGB, are stored
 _LOSSLESS: Final = (0xC3, 0xC7, 0xCB, 0xCF)
 _HIERARCHICAL: Final = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
 _JPEG_LS: Final = 0xF7
+_PROGRESSIVE: Final = (0xC2, 0xC6, 0xCA, 0xCE)
 
 
 class _Segment(NamedTuple):
@@ -40,6 +41,21 @@ def jpeg_oddity(content: bytes) -> str:
         if 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES and end - start >= 10:
             return _frame_oddity(marker, content[start + 4 : start + 10])
     return ""
+
+
+def jpeg_keeps_coefficients(content: bytes) -> bool:
+    """Whether decoding it keeps all of its coefficients: it comes in more than one scan.
+
+    Source: ITU-T T.81, sections B.2.2 and B.2.3.
+    """
+    components, at = 0, 2
+    for marker, start, at in _segments(content):
+        if marker in _PROGRESSIVE:
+            return True
+        if 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES and at - start >= 10:
+            components = content[start + 9]
+    scan = content[at + 4 : at + 5]  # behind its marker and length: how many components it has
+    return not scan or scan[0] < components
 
 
 def _frame_oddity(marker: int, frame: bytes) -> str:

@@ -1,0 +1,234 @@
+"""`Decoders`: threads for pixels; small pictures first, large ones within a budget of memory."""
+
+import heapq
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from ctypes import CDLL
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from core.compute.call import Call
+from core.compute.metrics import Metrics
+from core.images.cost import Cost, Reserve
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+LIGHT_PIXELS: Final = 2**20
+LIGHT_BYTES: Final = 2**25
+"""A picture of no more is decoded by whoever has opened it, and takes nothing of the budget."""
+
+_GUESS_S: Final = 0.01
+"""Of work whose cost is not known yet: how much later the next of the same request is due."""
+_S_PER_PIXEL: Final = 2e-7
+"""How much later a large picture is due than a small one: ten seconds at 50 megapixels."""
+
+_NOTHING: Final = Cost(0, 0)
+
+
+class _Postponed(BaseException):
+    """No error: the work begins anew when there is room for it."""
+
+
+class _Unwanted(BaseException):
+    """No error: nobody waits for it any more."""
+
+
+@dataclass(slots=True, order=True)
+class _Job:
+    """Work that waits, the first due first.
+
+    Attributes:
+        due: seconds on the clock.
+        number: of those due at once the first that came goes first.
+        cost: what is reserved, or waited for; nothing as long as it is not known to be large.
+    """
+
+    due: float
+    number: int
+    work: Callable[[Reserve], Any] = field(compare=False)
+    future: "Future[Any]" = field(compare=False)
+    call: Call = field(compare=False)
+    cost: Cost = field(default=_NOTHING, compare=False)
+
+
+class Decoders:
+    """Threads that decode pictures and draw.
+
+    What comes is begun at once: until its header is read nobody knows what it costs. A picture that
+    turns out to be large goes back, and waits until there is room. Who is due first goes first: the
+    larger a picture, the later it is due, and each picture of a request is due after the one
+    before. So small ones overtake large ones, requests of one picture those of many, and nothing
+    waits for ever. One thread more than may work on large pictures is always there for small ones.
+
+    Args:
+        threads: that may work on large pictures at once; 0 = one per core.
+        budget_bytes: of memory for large pictures; one that takes more has it to itself.
+        metrics: where to count.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        budget_bytes: int,
+        metrics: Metrics,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._most_large = threads or os.cpu_count() or 1
+        self._budget_bytes = budget_bytes
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._light: list[_Job] = []
+        self._large: list[_Job] = []
+        self._numbers = 0
+        self._running: dict[int, Cost] = {}  # large ones, by their number
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+        metrics.decoding.labels("light").set_function(self._light.__len__)
+        metrics.decoding.labels("large").set_function(self._large.__len__)
+        metrics.decoding_bytes.set_function(lambda: self._used_bytes)
+
+    def submit(self, work: Callable[[Reserve], T], call: Call) -> "Future[T]":
+        """Have work on pixels done; cancelled before its pixels are decoded, it never is.
+
+        Args:
+            work: calls what it is given with the cost before it takes time or memory, and does
+                nothing before that which cannot be done twice.
+            call: the request's.
+        """
+        future: Future[T] = Future()
+        with self._changed:
+            if self._closed:
+                future.cancel()
+                return future
+            self._start()
+            call.due = max(self._clock(), call.due)
+            self._numbers += 1
+            heapq.heappush(self._light, _Job(call.due, self._numbers, work, future, call))
+            call.due += _GUESS_S
+            self._changed.notify()
+        future.add_done_callback(self._forget)
+        return future
+
+    def close(self) -> None:
+        """Cancel what waits; threads end when they have done what they are at."""
+        with self._changed:
+            self._closed = True
+            for job in (*self._light, *self._large):
+                job.future.cancel()
+            self._light.clear()
+            self._large.clear()
+            self._changed.notify_all()
+
+    def _start(self) -> None:
+        while len(self._threads) <= self._most_large:
+            name = f"seethrough-decode-{len(self._threads)}"
+            # Daemons, so that a decoder that never returns cannot keep the process from ending.
+            self._threads.append(threading.Thread(target=self._loop, name=name, daemon=True))
+            self._threads[-1].start()
+
+    @property
+    def _used_bytes(self) -> int:
+        return sum(cost.bytes for cost in self._running.values())
+
+    def _loop(self) -> None:
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        """Do one piece of work; False once there will be no more."""
+        with self._changed:
+            while (job := self._next()) is None:
+                if self._closed:
+                    return False
+                self._changed.wait()
+        self._run(job)
+        return True
+
+    def _next(self) -> _Job | None:
+        """What is due first of what may run now."""
+        light, large = self._light, self._large
+        may_large = bool(large) and self._fits(large[0].cost)
+        if may_large and not (light and light[0] < large[0]):
+            job = heapq.heappop(large)
+            self._running[job.number] = job.cost
+            return job
+        return heapq.heappop(light) if light else None
+
+    def _fits(self, cost: Cost) -> bool:
+        if not self._running:
+            return True
+        has_room = self._used_bytes + cost.bytes <= self._budget_bytes
+        return has_room and len(self._running) < self._most_large
+
+    def _run(self, job: _Job) -> None:
+        future = job.future
+        try:
+            result = job.work(partial(self._reserve, job))
+        except _Postponed:
+            return
+        except BaseException as error:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+        else:
+            if future.set_running_or_notify_cancel():
+                future.set_result(result)
+        if job.number in self._running:
+            self._give_back(job)
+
+    def _reserve(self, job: _Job, cost: Cost) -> None:
+        """Room for a picture that has been opened; where there is none now, it waits."""
+        with self._changed:
+            if job.future.cancelled():
+                raise _Unwanted
+            if cost.pixels <= LIGHT_PIXELS and cost.bytes <= LIGHT_BYTES:
+                return
+            held = self._running.pop(job.number, None)
+            if held is None:
+                job.call.due += cost.pixels * _S_PER_PIXEL
+                job.due = job.call.due
+                held = _NOTHING
+            job.cost = Cost(cost.pixels, max(cost.bytes, held.bytes))
+            is_first = not self._large or job < self._large[0]
+            if held.bytes < cost.bytes and not (is_first and self._fits(job.cost)):
+                heapq.heappush(self._large, job)
+                raise _Postponed
+            self._running[job.number] = job.cost
+
+    def _give_back(self, job: _Job) -> None:
+        give_memory_back()
+        with self._changed:
+            del self._running[job.number]
+            self._changed.notify_all()
+
+    def _forget(self, future: "Future[Any]") -> None:
+        """Let go of work that nobody waits for any more, and of the file that it holds."""
+        if not future.cancelled():
+            return
+        with self._changed:
+            for waiting in (self._light, self._large):
+                left = [each for each in waiting if each.future is not future]
+                if len(left) < len(waiting):
+                    waiting[:] = left
+                    heapq.heapify(waiting)
+                    self._changed.notify_all()
+
+
+def _found_trim() -> Callable[[int], int] | None:
+    """glibc's; None where there is another allocator."""
+    return getattr(CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+
+
+_TRIM: Final = _found_trim()
+
+
+def give_memory_back() -> None:
+    """What has been freed goes back to the system, which the allocator puts off."""
+    if _TRIM is not None:
+        _TRIM(0)
