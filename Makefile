@@ -16,7 +16,10 @@ check: SEED = 1
 check: lint types test fuzz ## all that CI runs; fuzzing repeats one seed, so that CI judges the change
 
 QUICK = tests/core/compute tests/core/images tests/core/inspect tests/core/render \
-	tests/core/explain/test_rise.py tests/core/test_errors.py tests/test_architecture.py
+	tests/core/gallery/test_rules.py tests/core/gallery/test_distances.py tests/core/explain/test_rise.py \
+	tests/core/test_config.py tests/core/test_errors.py tests/service/test_settings.py \
+	tests/service/requests/test_grammar.py tests/service/requests/test_negotiation.py \
+	tests/service/requests/test_strictness.py tests/test_architecture.py
 
 quick: lint types ## what is known in two minutes: style, types, tests without server, browser, database
 	$(PYTHON) -m pytest -q $(QUICK)
@@ -45,7 +48,7 @@ types: ## check types
 	$(PYTHON) -m mypy
 
 test: ## run the tests
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --durations=20
 
 fuzz: SECONDS = 60
 fuzz: ## odd forms, headers, pictures and model folders for a minute; SECONDS=600 for longer

@@ -176,28 +176,28 @@ class UnknownCollection(UnknownName):
     kind = "collection"
 
 
-class UnknownItem(UnknownName):
+class UnknownInCollection(UnknownName):
+    """The collection has no such thing; what else it has would be too much to list."""
+
+    where = "in"
+
+    def __init__(self, name: str, collection: str) -> None:
+        text = f"no {self.kind} {shown(name)} {self.where} the collection {shown(collection)}"
+        SeethroughError.__init__(self, text)
+        self.name = name
+
+
+class UnknownItem(UnknownInCollection):
     """The collection holds no such item."""
 
     kind = "item"
 
-    def __init__(self, name: str, collection: str) -> None:
-        SeethroughError.__init__(
-            self, f"no item {shown(name)} in the collection {shown(collection)}"
-        )
-        self.name = name
 
-
-class UnknownProjection(UnknownName):
+class UnknownProjection(UnknownInCollection):
     """The collection has no such projection."""
 
     kind = "projection"
-
-    def __init__(self, name: str, collection: str) -> None:
-        SeethroughError.__init__(
-            self, f"no projection {shown(name)} of the collection {shown(collection)}"
-        )
-        self.name = name
+    where = "of"
 
 
 class Conflict(SeethroughError):

@@ -52,7 +52,7 @@ Seed = ImageSeed | VectorSeed | ItemSeed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How neighbors are searched; see `core.gallery.records.Query`."""
+    """How neighbors are searched; see `core.gallery.queries.Query`."""
 
     k: int = 10
     space: Space = "features"

@@ -82,7 +82,7 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Estimate:
+class _Averages:
     values: FloatArray
     error: FloatArray
     logits: FloatArray
@@ -115,7 +115,7 @@ def masks(rise: Rise, count: int, size: tuple[int, int], generator: torch.Genera
 
 def rise(
     model: LoadedModel, view: Tensor, parameters: Rise, target: int | None = None
-) -> Steps[_Estimate]:
+) -> Steps[_Averages]:
     """The mean over masks of the target's probability times (mask / share left visible - 1).
 
     The paper's map is this and the mean probability, a constant; without it, zero has a meaning.
@@ -153,13 +153,13 @@ def rise(
     n = parameters.samples
     mean = total / n
     error = np.sqrt(np.maximum(squares / n - mean**2, 0) / (n - 1))
-    return _Estimate(mean.astype(np.float32), error.astype(np.float32), logits, target)
+    return _Averages(mean.astype(np.float32), error.astype(np.float32), logits, target)
 
 
 def _plan(parameters: Rise, inquiry: Inquiry) -> Plan:
     inquiry.afford(1 + parameters.samples, "samples", str(parameters.samples))
 
-    def finish(found: _Estimate) -> Finding:
+    def finish(found: _Averages) -> Finding:
         baseline = float(probabilities(found.logits)[found.target])
         extras = Sampled(float(found.error.mean()), baseline, parameters.samples, parameters.seed)
         return Finding(found.values, found.logits, found.target, extras=as_mapping(extras))

@@ -129,7 +129,7 @@ class Surface:
     def most_uncertain(self, count: int) -> list[int]:
         """The unknown windows farthest from known ones; of these, where the scores change most.
 
-        Distance before change: over 20 photos, at 74 of 169 windows, change alone gave maps with
+        Distance before change: over 20 photos, at 74 of 170 forwards, change alone gave maps with
         a rank correlation of 0.939 to the exact ones, distance first 0.957.
         """
         guessed = self._guess().reshape(self._shape)

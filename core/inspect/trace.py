@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from core.inspect.reach import Reach, SlidingOperation, passed, pixels
-from core.models.structure.layers import removed, storage_of, tensors_in
+from core.models.structure.layers import StorageView, removed, storage_of, tensors_in, view_of
 
 INPUT: Final = "input"
 """What the picture is called among the sources of a layer."""
@@ -92,7 +92,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # The storages are kept alive, so that no later one has the address of an earlier one.
         self._storages: dict[int, Any] = {}
         self._sources: dict[int, dict[str, None]] = {}
-        self._reaches: dict[int, dict[_View, Reach]] = {}
+        self._reaches: dict[int, dict[StorageView, Reach]] = {}
         self.book(example, {INPUT: None}, pixels(example.shape[-2], example.shape[-1]))
 
     def __torch_dispatch__(
@@ -122,7 +122,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._storages[key] = tensor.untyped_storage()
         self._sources[key] = sources
         if reach is not None and reach.shape == tensor.shape[-2:]:
-            self._reaches.setdefault(key, {})[_view(tensor)] = reach
+            self._reaches.setdefault(key, {})[view_of(tensor)] = reach
 
     def sources(self, tensors: Sequence[Tensor]) -> dict[str, None]:
         """Names that reach these tensors, in the order met; a dict because it keeps order."""
@@ -133,7 +133,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def reach(self, tensor: Tensor) -> Reach | None:
         """What the tensor's positions depend on; None = perhaps everything."""
-        return self._reaches.get(storage_of(tensor), {}).get(_view(tensor))
+        return self._reaches.get(storage_of(tensor), {}).get(view_of(tensor))
 
     def _passed(
         self, func: Any, args: Any, kwargs: Any, inputs: Sequence[Tensor], out: Any
@@ -183,13 +183,6 @@ class _Watcher:
                 self.ledger.book(each, {self.name: None})
         self.ledger.ended.append(run)
         return output
-
-
-_View = tuple[tuple[int, ...], tuple[int, ...], int]
-
-
-def _view(tensor: Tensor) -> _View:
-    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
 
 
 def _shape(tensors: Sequence[Tensor]) -> tuple[int, ...]:

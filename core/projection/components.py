@@ -105,12 +105,12 @@ def fit(
     return Basis(mean, _signed(components), ratio, solver)
 
 
-_Found = tuple[DoubleArray, DoubleArray, float, Solver]
+_Spectrum = tuple[DoubleArray, DoubleArray, float, Solver]
 
 
 def _by_covariance(
     vectors: FloatArray, mean: DoubleArray, dims: int, progress: ProgressCallback
-) -> _Found:
+) -> _Spectrum:
     scatter = np.zeros((len(mean), len(mean)))
     for some in blocks(len(vectors), _BLOCK, progress, "principal components"):
         centered = vectors[some] - mean
@@ -120,12 +120,12 @@ def _by_covariance(
     return variances[:dims], directions.T[::-1][:dims], float(variances.sum()), "covariance"
 
 
-def _by_svd(centered: DoubleArray, dims: int) -> _Found:
+def _by_svd(centered: DoubleArray, dims: int) -> _Spectrum:
     _, singular, directions = np.linalg.svd(centered, full_matrices=False)
     return singular[:dims] ** 2, directions[:dims], _variance(centered), "full"
 
 
-def _by_randomized_svd(centered: DoubleArray, dims: int, seed: int) -> _Found:
+def _by_randomized_svd(centered: DoubleArray, dims: int, seed: int) -> _Spectrum:
     from sklearn.utils.extmath import randomized_svd  # takes a second to import
 
     _, singular, directions = randomized_svd(centered, dims, random_state=seed)

@@ -14,11 +14,15 @@ from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists, prepared, trained
 from core.gallery.index.nearest import VectorSource
 from core.gallery.index.options import IndexOptions
+from core.gallery.index.snapshot import Snapshot
 from core.gallery.index.tuning import DEPTHS, Truth, measured
 from core.gallery.records import Metric, Numbers
 from core.types import FloatArray
 
 _BLOCK = 2048
+_MERGED = 1024
+"""Rows of a tail put in lists at a time."""
+
 _MARGIN = 0.25
 """Share of the allowed misses that the measured sample may use up: it is only a sample."""
 
@@ -74,6 +78,17 @@ def lists_of(
         tick()
         settings.append(measured(lists, kept, truth, source, target))
     return replace(lists, settings=tuple(settings)), kept
+
+
+def merge(base: Lists, before: Snapshot, tick: Tick) -> Lists:
+    """The lists with the living rows of a snapshot's tail among them; places stay as they are."""
+    part = base.empty()
+    places = np.flatnonzero(before.alive.values[before.start :])
+    for start in range(0, len(places), _MERGED):
+        tick()
+        some = places[start : start + _MERGED]
+        base.add(part, before.tail.rows(some), before.start + some)
+    return base.with_part(part)
 
 
 def _filled(

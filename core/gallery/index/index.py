@@ -18,11 +18,10 @@ from core.errors import InvalidValue
 from core.gallery.distances import checked
 from core.gallery.gallery import Tick, go_on
 from core.gallery.index import file as index_file
-from core.gallery.index.build import flat_of, lists_of
+from core.gallery.index.build import flat_of, lists_of, merge
 from core.gallery.index.catch_up import caught_up
 from core.gallery.index.file import FileUnusable, SavedIndex
 from core.gallery.index.flat import Flat
-from core.gallery.index.lists import Lists
 from core.gallery.index.nearest import VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.search import Hits, Question, SnapshotSearch
@@ -35,13 +34,8 @@ __all__ = ["Hits", "IndexOptions", "VectorIndex", "VectorSource"]
 
 _log = logging.getLogger("seethrough")
 
-_STEP = 1024
-"""Rows put in lists at a time."""
-
 _LEAST_LISTED = 256
 """Fewer rows than this are never put in lists, whatever their size."""
-
-_NO_NUMBERS: Numbers = np.empty(0, dtype=np.int64)
 
 
 class VectorIndex:
@@ -71,8 +65,7 @@ class VectorIndex:
         self._saving = threading.Lock()
         self._upkeep = Upkeep(self._due, options.build_threads, options.retry_after_s)
         self._kept: tuple[int, object] = (0, None)
-        none = np.empty(0, dtype=np.int32)
-        self._snapshot = Snapshot.of(0, _NO_NUMBERS, none.astype(bool), none, Flat(metric, dim))
+        self._snapshot = Snapshot.empty(metric, dim)
 
     @classmethod
     def open(
@@ -102,7 +95,7 @@ class VectorIndex:
         try:
             stored = index_file.read(file, metric, dim)
             index._snapshot = caught_up(stored, numbers, codes, seq, source, index._is_big)
-            index._kept = (stored.seq, _template(index._snapshot))
+            index._kept = (stored.seq, index._snapshot.template)
         except FileUnusable as error:
             if len(numbers) or file.exists():
                 _log.info("the index %s is made from the stored vectors: %s", file, error)
@@ -135,7 +128,7 @@ class VectorIndex:
     def unsaved(self) -> int:
         """Changes since the file was right; all rows, if it holds other lists or none."""
         now, (seq, template) = self._snapshot, self._kept
-        if _template(now) is not template or (now.start and now.base is None):
+        if now.template is not template or (now.start and now.base is None):
             return max(1, now.count)
         return now.seq - seq
 
@@ -168,7 +161,6 @@ class VectorIndex:
         with self._writing:
             now = self._snapshot
             if len(numbers):
-                _check_ascending(now, numbers)
                 now = now.with_added(numbers, rows, codes)
             if pairs:
                 moved = np.array([number for number, _ in pairs], dtype=np.int64)
@@ -223,7 +215,7 @@ class VectorIndex:
         with self._saving:
             stored = SavedIndex(now.seq, now.numbers.values, now.tail, now.base)
             index_file.write(file, stored)
-            self._kept = (now.seq, _template(now))
+            self._kept = (now.seq, now.template)
 
     def wait(self) -> None:
         """Until nothing is being done in the background."""
@@ -261,8 +253,6 @@ class VectorIndex:
             codes, numbers = codes[np.searchsorted(numbers, kept)], kept
         self._snapshot = Snapshot.of(seq, numbers, np.ones(len(numbers), bool), codes, tail)
 
-    # --- upkeep ---
-
     def _is_big(self, count: int, share: float = 1.0) -> bool:
         limit_bytes = share * self._options.flat_limit_bytes
         return count > _LEAST_LISTED and count * self._dim * 4 > limit_bytes
@@ -288,28 +278,12 @@ class VectorIndex:
         else:
             tail, kept = flat_of(self._metric, self._dim, self._source, numbers, tick)
         with self._writing:
-            self._replace(before, kept, tail, base)
-
-    def _replace(self, before: Snapshot, kept: Numbers, tail: Flat, base: Lists | None) -> None:
-        """Put rows made from an earlier snapshot in the place of that snapshot's rows."""
-        now, end = self._snapshot, before.numbers.count
-        self._check_none_missed(now, end, kept)
-        places = np.concatenate(
-            [np.searchsorted(before.numbers.values, kept), np.arange(end, now.numbers.count)]
-        )
-        for block in now.tail.since(end - now.start).filled():
-            tail = tail.extended(block)
-        alive, codes = now.alive.values[places], now.codes.values[places]
-        numbers = now.numbers.values[places]
-        self._snapshot = Snapshot.of(now.seq, numbers, alive, codes, tail, base)
-
-    def _check_none_missed(self, now: Snapshot, end: int, kept: Numbers) -> None:
-        """What was not read must be gone from the source: its removal is on its way here."""
-        older = now.numbers.values[:end][now.alive.values[:end]]
-        gone = older[~np.isin(older, kept, assume_unique=True)]
-        left = self._source.vectors_of(gone)[0] if len(gone) else gone
-        if len(left):
-            raise RuntimeError(f"a scan of the stored vectors missed {len(left)} of them")
+            now = self._snapshot
+            missed = now.missed(before, kept)
+            left = self._source.vectors_of(missed)[0] if len(missed) else missed
+            if len(left):  # what was not read must be gone: its removal is on its way here
+                raise RuntimeError(f"a scan of the stored vectors missed {len(left)} of them")
+            self._snapshot = now.rebuilt(before, kept, tail, base)
 
     def _merge(self) -> None:
         """The tail's rows into the lists; places stay as they are."""
@@ -317,25 +291,7 @@ class VectorIndex:
         base = before.base
         if base is None:
             return
-        part, alive = base.empty(), before.alive.values[before.start :]
-        places = np.flatnonzero(alive)
-        for start in range(0, len(places), _STEP):
-            self._upkeep.tick()
-            some = places[start : start + _STEP]
-            base.add(part, before.tail.rows(some), before.start + some)
-        merged = base.with_part(part)
+        merged = merge(base, before, self._upkeep.tick)
         with self._writing:
             now = self._snapshot
             self._snapshot = replace(now, base=merged, tail=now.tail.since(before.tail.count))
-
-
-def _template(now: Snapshot) -> object:
-    """What tells the lists of one build from those of another; None where there are none."""
-    return None if now.base is None else now.base.template
-
-
-def _check_ascending(now: Snapshot, numbers: Numbers) -> None:
-    last = now.numbers.values[-1:]
-    if (np.diff(np.concatenate([last, numbers])) <= 0).any():
-        after = f", after {int(last[0])}" if len(last) else ""
-        raise InvalidValue("numbers", numbers.tolist(), f"ascending numbers{after}")

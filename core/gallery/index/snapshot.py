@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import InvalidValue
 from core.gallery.index.columns import Column, Grown
 from core.gallery.index.flat import Flat
 from core.gallery.index.lists import Lists
-from core.gallery.records import Numbers
+from core.gallery.records import Metric, Numbers
 from core.types import FloatArray
 
 
@@ -49,6 +50,17 @@ class Snapshot:
         count = int(alive.sum())
         return cls(seq, grown, Column.of(alive), Column.of(codes), count, tail, base)
 
+    @classmethod
+    def empty(cls, metric: Metric, dim: int) -> "Snapshot":
+        """The state before any change: no rows."""
+        none = np.empty(0, dtype=np.int64)
+        return cls.of(0, none, none.astype(bool), none.astype(np.int32), Flat(metric, dim))
+
+    @property
+    def template(self) -> object:
+        """What tells the lists of one build from those of another; None where there are none."""
+        return None if self.base is None else self.base.template
+
     @property
     def start(self) -> int:
         """The tail's first place."""
@@ -87,7 +99,15 @@ class Snapshot:
     def with_added(
         self, numbers: Numbers, rows: FloatArray, codes: NDArray[np.int32]
     ) -> "Snapshot":
-        """With (m,) new numbers, each greater than all before, and their (m, D) vectors."""
+        """With (m,) new numbers, each greater than all before, and their (m, D) vectors.
+
+        Raises:
+            InvalidValue: the numbers are not ascending.
+        """
+        last = self.numbers.values[-1:]
+        if (np.diff(np.concatenate([last, numbers])) <= 0).any():
+            after = f", after {int(last[0])}" if len(last) else ""
+            raise InvalidValue("numbers", numbers.tolist(), f"ascending numbers{after}")
         return replace(
             self,
             numbers=self.numbers.extended(numbers),
@@ -96,6 +116,32 @@ class Snapshot:
             count=self.count + len(numbers),
             tail=self.tail.extended(rows),
         )
+
+    def missed(self, before: "Snapshot", kept: Numbers) -> Numbers:
+        """Numbers that lived in an earlier snapshot and live here, but were not kept of it."""
+        end = before.numbers.count
+        older = self.numbers.values[:end][self.alive.values[:end]]
+        return np.asarray(older[~np.isin(older, kept, assume_unique=True)])
+
+    def rebuilt(
+        self, before: "Snapshot", kept: Numbers, tail: Flat, base: Lists | None
+    ) -> "Snapshot":
+        """With what was made of an earlier snapshot's rows in the place of those rows.
+
+        Args:
+            before: that snapshot.
+            kept: numbers of its rows that were used.
+            tail: their vectors, where there are no lists of them.
+            base: their lists; None = there are none.
+        """
+        end = before.numbers.count
+        places = np.concatenate(
+            [np.searchsorted(before.numbers.values, kept), np.arange(end, self.numbers.count)]
+        )
+        for block in self.tail.since(end - self.start).filled():
+            tail = tail.extended(block)
+        alive, codes = self.alive.values[places], self.codes.values[places]
+        return Snapshot.of(self.seq, self.numbers.values[places], alive, codes, tail, base)
 
     def without(self, numbers: Numbers) -> "Snapshot":
         """With these removed; numbers that are not alive are no matter."""

@@ -130,7 +130,7 @@ def _runs_others(flow: Flow, owner: ModuleRun, product: Node) -> bool:
 def _operand(module: nn.Module, rows: Tensor, product: Node) -> Operand | None:
     """The call that makes the product, where no layer does."""
     calls: list[tuple[range, int | None]] = []
-    watch(module, rows.clone(), lambda ledger: _Calls(ledger, calls))
+    watch(module, rows.clone(), lambda ledger: _ProductCalls(ledger, calls))
     name = product.owner.name if product.owner and product.owner.name else type(module).__name__
     for number, (nodes, argument) in enumerate(calls):
         if product.number in nodes and argument is not None:
@@ -138,7 +138,7 @@ def _operand(module: nn.Module, rows: Tensor, product: Node) -> Operand | None:
     return None
 
 
-class _Calls(TorchFunctionMode):
+class _ProductCalls(TorchFunctionMode):
     """Notes which activations each call of a product's function makes, and of what argument."""
 
     def __init__(self, ledger: Any, calls: list[tuple[range, int | None]]) -> None:

@@ -11,7 +11,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.models.structure.channels import PRODUCTS, RESHAPES, FunctionCall, passed, wanted
-from core.models.structure.layers import removed, storage_of, tensors_in
+from core.models.structure.layers import StorageView, removed, storage_of, tensors_in, view_of
 from core.models.structure.tokens import Join, joins
 
 _LAYER_NORM: Final = torch.ops.aten.native_layer_norm
@@ -137,7 +137,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.count = 0
         self.joins: list[Join] = []
         self.owner: ModuleRun | None = None
-        self._views: dict[int, dict[_View, Node]] = {}
+        self._views: dict[int, dict[StorageView, Node]] = {}
         self._newest: dict[int, Node] = {}
         # While a storage is referred to, even weakly, no other has its address.
         self._storages: dict[int, StorageWeakRef] = {}
@@ -203,13 +203,13 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.count += 1
         key = storage_of(tensor)
         self._storages.setdefault(key, StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
-        self._views.setdefault(key, {})[_view(tensor)] = node
+        self._views.setdefault(key, {})[view_of(tensor)] = node
         self._newest.setdefault(key, node)
         return node
 
     def _node(self, tensor: Tensor) -> Node | None:
         key = storage_of(tensor)
-        found = self._views.get(key, {}).get(_view(tensor))
+        found = self._views.get(key, {}).get(view_of(tensor))
         if found is None and (newest := self._newest.get(key)) is not None:
             found = self._book(tensor, None, (newest,), None)
         return found
@@ -243,10 +243,3 @@ def _want_last(rows: Node) -> None:
             return
         before.channels = -1
         rows = before
-
-
-_View = tuple[tuple[int, ...], tuple[int, ...], int]
-
-
-def _view(tensor: Tensor) -> _View:
-    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())

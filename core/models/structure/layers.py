@@ -99,6 +99,15 @@ def tensors_in(value: object) -> Iterator[Tensor]:
             yield from tensors_in(each)
 
 
+StorageView = tuple[tuple[int, ...], tuple[int, ...], int]
+"""Shape, strides and offset: which part of its storage a tensor is."""
+
+
+def view_of(tensor: Tensor) -> StorageView:
+    """Which part of its storage it is."""
+    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
+
+
 def storage_of(tensor: Tensor) -> int:
     """What tells its memory from others' while that is referred to; views have the same."""
     return int(tensor.untyped_storage()._cdata)

@@ -131,12 +131,12 @@ def _exchanged(value: Any, first: Tensor, other: Tensor) -> Any:
 
 @contextmanager
 def _multiplied(number: int, argument: int) -> Iterator[list[Tensor]]:
-    calls = _Calls(number, argument)
+    calls = _ProductOperand(number, argument)
     with calls:
         yield calls.seen
 
 
-class _Calls(TorchFunctionMode):
+class _ProductOperand(TorchFunctionMode):
     """Keeps an argument of one call of a product's function."""
 
     def __init__(self, number: int, argument: int) -> None:

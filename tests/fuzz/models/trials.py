@@ -106,7 +106,7 @@ class _Child:
             _try_each(asked, tell)
         os.close(asked)
         os.close(tell)
-        self._ask, self._told = open(ask, "w"), open(told)  # noqa: SIM115 - closed in `end`
+        self._ask, self._answers = open(ask, "w"), open(told)  # noqa: SIM115 - closed in `end`
 
     @property
     def worn(self) -> bool:
@@ -117,11 +117,11 @@ class _Child:
         """What is wrong with a folder."""
         self._left -= 1
         print(directory, file=self._ask, flush=True)
-        if not select.select([self._told], [], [], self._max_seconds)[0]:
+        if not select.select([self._answers], [], [], self._max_seconds)[0]:
             self.gone = True
             os.kill(self._pid, signal.SIGKILL)
             return [f"no end within {self._max_seconds:g} s"]
-        if line := self._told.readline():
+        if line := self._answers.readline():
             found: list[str] = json.loads(line)
             return found
         self.gone = True
@@ -131,7 +131,7 @@ class _Child:
         """Have it end, if it has not."""
         if not self.gone:
             self._ask.close()
-        self._told.close()
+        self._answers.close()
         os.waitpid(self._pid, 0)
 
 
