@@ -31,6 +31,7 @@ class EngineConfig:
         limit_forwards: the most forwards one occlusion may take.
         models_dir: holds folders of networks of one's own; see `core.models.folder`.
         data_dir: where pictures are stored; None = none are.
+        sweep_bytes_s: of what is stored, compared with checksums in a second; 0 = none.
         pretrained: False leaves torchvision and timm models at their random initialization.
     """
 
@@ -45,6 +46,7 @@ class EngineConfig:
     limit_forwards: int = 5000
     models_dir: Path | None = None
     data_dir: Path | None = None
+    sweep_bytes_s: int = 2**20
     pretrained: bool = True
 
     @property

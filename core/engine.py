@@ -92,7 +92,9 @@ class Engine:
             methods = await self.bridge.run(Solo(partial(prepare, model)), None, Call())
             cards[name] = self.models.add(model, methods)
         if self.config.data_dir is not None:
-            gallery = partial(LocalGallery, self.config.data_dir)
+            gallery = partial(
+                LocalGallery, self.config.data_dir, sweep_bytes_s=self.config.sweep_bytes_s
+            )
             await self.curator.open(gallery, cards[self.models.default])
             await self.projector.open()
         self.bridge.open()

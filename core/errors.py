@@ -21,6 +21,7 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     ├── Conflict                     what is stored does not allow it
     │   ├── VersionMismatch          the item has changed since the caller saw it
     │   └── ModelMismatch            the collection's network is not the one that is served
+    ├── RecordDamaged                what is stored of it was changed by something else
     ├── StorageFull                  no space on the disk; nothing was changed
     ├── Unavailable                  not now; says when to come back
     │   ├── NotReady                 models are still loading
@@ -210,6 +211,23 @@ class VersionMismatch(Conflict):
 
 class ModelMismatch(Conflict):
     """The collection belongs to a network that is not served, or not with these weights."""
+
+
+class RecordDamaged(SeethroughError):
+    """What is stored is not what was written: a disk or a memory has changed it.
+
+    Args:
+        kind: item, vector, thumbnail ...
+        name: the item's or projection's id.
+        wrong: what was found.
+    """
+
+    def __init__(self, kind: str, name: object, wrong: str) -> None:
+        super().__init__(
+            f"the stored {kind} of {shown(name)} is damaged ({wrong}); it can be removed or "
+            "stored again"
+        )
+        self.wrong = wrong
 
 
 class StorageFull(SeethroughError):

@@ -83,6 +83,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.Conflict: Answer(409, "conflict"),
     core_errors.VersionMismatch: Answer(412, "version_mismatch"),
     core_errors.ModelMismatch: Answer(409, "model_mismatch"),
+    core_errors.RecordDamaged: Answer(500, "record_damaged"),
     core_errors.StorageFull: Answer(507, "storage_full"),
     core_errors.GalleryUnusable: Answer(500, "gallery_unusable"),
     core_errors.SettingsUnreadable: Answer(500, "settings_unreadable"),

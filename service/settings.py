@@ -60,6 +60,13 @@ class Settings(BaseSettings):
         Path("seethrough-data"),
         description="Directory of stored pictures: database and indexes. One process may have it.",
     )
+    sweep_bytes_s: int = Field(
+        2**20,
+        ge=0,
+        le=2**40,
+        description="So many bytes of what is stored are compared with their checksums in a "
+        "second, in the background; 0 for none.",
+    )
     default_model: str | None = Field(
         None, description="Model used when a request names none; the first of the models if unset."
     )
@@ -201,6 +208,7 @@ class Settings(BaseSettings):
             models=self.all_models(),
             models_dir=self.models_dir,
             data_dir=self.data_dir,
+            sweep_bytes_s=self.sweep_bytes_s,
             default_model=self.default_model,
             device=self.device,
             limits=ImageLimits(

@@ -17,7 +17,7 @@ KEPT: Final = timedelta(hours=24)
 def answered(tx: Transaction, collection: Collection, promise: Idempotency) -> Written | None:
     """The answer to an earlier request with this key; None if there was none.
 
-    It holds the item as it stands now; if it has been removed, as it was answered.
+    It holds the item as it stands now; if it was removed or is damaged, as it was answered.
 
     Raises:
         Conflict: there was one, and it said something else.
@@ -28,7 +28,7 @@ def answered(tx: Transaction, collection: Collection, promise: Idempotency) -> W
     if earlier.fingerprint != promise.fingerprint:
         raise Conflict(f"the idempotency key {shown(promise.key)} came with another request before")
     stored = tx.at(earlier.ordinal)
-    item = _from_json(earlier.answer) if stored is None else stored.item
+    item = _from_json(earlier.answer) if stored is None or stored.damage else stored.item
     return Written(item, earlier.seq, created=earlier.created, replayed=True)
 
 

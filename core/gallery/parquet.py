@@ -1,6 +1,7 @@
 """Export of a collection to a Parquet file, and import from one, through the `Gallery` protocol."""
 
 import json
+import logging
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.errors import InvalidValue, QueueFull, UnknownCollection
+from core.errors import InvalidValue, QueueFull, RecordDamaged, UnknownCollection
 from core.gallery.distances import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.gallery import Gallery
 from core.gallery.limits import parse_metadata, require_id, require_label, require_name
@@ -29,6 +30,8 @@ from core.gallery.records import (
 )
 from core.scratch import scratch
 from core.types import ImageFile, Pixels
+
+_log = logging.getLogger("seethrough")
 
 _SPEC: Final = b"seethrough.collection"
 _BITS: Final = "bits"
@@ -59,6 +62,8 @@ def export_collection(
     probability, created_at, vector (a list of D float32), pixels (32 x 32 x 3 bytes, or null),
     thumbnail (a JPEG file), original (the file as it was received, or null), bits (what was said of
     its samples, or null). What the collection is bound to is in the schema's metadata, as JSON.
+
+    What is damaged is left out, and the log names it.
 
     Args:
         gallery: holds it.
@@ -127,12 +132,16 @@ def import_collection(
 def _groups(
     gallery: Gallery, collection: str, group_rows: int, group_bytes: int
 ) -> Iterator[list[Row]]:
-    """Every item's row, as many at a time as may be held in memory."""
+    """Every sound item's row, as many at a time as may be held in memory."""
     rows: list[Row] = []
     size_bytes = 0
     for items, vectors in gallery.vectors(collection):
         for item, vector in zip(items, vectors, strict=True):
-            rows.append(_row(gallery, collection, item, vector))
+            try:
+                rows.append(_row(gallery, collection, item, vector))
+            except RecordDamaged as error:
+                _log.warning("left out of the export: %s", error)
+                continue
             size_bytes += len(rows[-1]["thumbnail"]) + len(rows[-1]["original"] or b"")
             if len(rows) == group_rows or size_bytes > group_bytes:
                 yield rows

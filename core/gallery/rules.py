@@ -7,7 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from core.errors import Conflict, InvalidValue, UnknownItem, VersionMismatch, shown
+from core.errors import (
+    Conflict,
+    InvalidValue,
+    RecordDamaged,
+    UnknownItem,
+    VersionMismatch,
+    shown,
+)
 from core.gallery.changes import Added, Change, Relabeled, Removed
 from core.gallery.distances import PIXEL_SIDE
 from core.gallery.idempotency import answered, remember
@@ -172,6 +179,8 @@ def _twin(
 def _patch(tx: Transaction, patch: Patch) -> Effect[Written]:
     collection, stored = _wanted(tx, patch)
     item = stored.item
+    if stored.damage:  # a sum over what is left of it would make it look sound
+        raise RecordDamaged("item", item.id, stored.damage)
     label = item.label if patch.label is UNSET else patch.label
     metadata = item.metadata if patch.metadata is UNSET else patch.metadata
     after = tx.change(collection, stored, label, metadata)

@@ -13,10 +13,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item and its ordinal, its place in every listing."""
+    """An item and its ordinal, its place in every listing.
+
+    Attributes:
+        damage: why it cannot be read; the item then is what is left of it. Empty = it is sound.
+    """
 
     ordinal: int
     item: Item
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from core.errors import Conflict, InvalidValue, shown
 from core.gallery.changes import Created, Dropped, Rebound
 from core.gallery.records import Collection, CollectionSpec, Reembedded
 from core.gallery.rules import require_rebindable, require_vector
-from core.gallery.sqlite import listing, rows
+from core.gallery.sqlite import listing, rows, sums
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect
 
@@ -73,10 +73,11 @@ def rebind(
 
 
 def _give(tx: SqliteTransaction, collection: Collection, anew: Reembedded, last_old: int) -> None:
-    item = listing.item(tx.connection, collection.spec.name, anew.id).item
+    stored = listing.item(tx.connection, collection.spec.name, anew.id)
+    item, vector = stored.item, require_vector(anew.vector, collection.spec.dim)
     if item.number > last_old:
         raise InvalidValue("anew", anew.id, "one vector for each item")
-    number = tx.add_vector(collection, require_vector(anew.vector, collection.spec.dim))
+    number = tx.add_vector(collection, vector)
     tx.connection.execute("UPDATE pixels SET number = ? WHERE number = ?", (number, item.number))
     best = anew.prediction
     tx.connection.execute(
@@ -88,6 +89,11 @@ def _give(tx: SqliteTransaction, collection: Collection, anew: Reembedded, last_
             item.number,
         ),
     )  # fmt: skip
+    tx.connection.execute(
+        "UPDATE items SET vector_sum = ? WHERE ordinal = ?",
+        (sums.of_bytes(vector.data, collection.key), stored.ordinal),
+    )
+    tx.sealed(stored.ordinal)
     tx.connection.execute("DELETE FROM vectors WHERE number = ?", (item.number,))
 
 

@@ -1,13 +1,27 @@
 """SQL that reads collections, items, labels and pages; writes nothing."""
 
+import logging
 import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from core.errors import InvalidValue, UnknownCollection, UnknownItem
+from core.errors import InvalidValue, RecordDamaged, UnknownCollection, UnknownItem
 from core.gallery import cursors
-from core.gallery.records import Collection, Page
-from core.gallery.sqlite.rows import COLLECTION_COLUMNS, ITEM_COLUMNS, collection_of, fold, item_of
+from core.gallery.records import Collection, Item, Page
+from core.gallery.sqlite.rows import (
+    COLLECTION_COLUMNS,
+    ITEM_COLUMNS,
+    Unreadable,
+    collection_of,
+    fold,
+    item_of,
+    stored_of,
+    to_text,
+)
 from core.gallery.transaction import StoredItem
+
+_log = logging.getLogger("seethrough")
 
 
 def collections(connection: sqlite3.Connection) -> list[Collection]:
@@ -37,10 +51,10 @@ def collection_or_none(connection: sqlite3.Connection, name: str) -> Collection 
 
 
 def stored(connection: sqlite3.Connection, where: str, *values: object) -> StoredItem | None:
-    """The item that a condition finds, if there is one."""
+    """The item that a condition finds, if there is one; it may be damaged."""
     query = f"SELECT {ITEM_COLUMNS} FROM items WHERE {where}"
-    row = connection.execute(query, values).fetchone()
-    return None if row is None else StoredItem(row["ordinal"], item_of(row))
+    found = fetch(connection, query, values)
+    return stored_of(found[0]) if found else None
 
 
 def item(connection: sqlite3.Connection, name: str, id: str) -> StoredItem:
@@ -48,22 +62,26 @@ def item(connection: sqlite3.Connection, name: str, id: str) -> StoredItem:
 
     Raises:
         UnknownCollection, UnknownItem: there is none of that name or id.
+        RecordDamaged: what is stored of it is not what was written.
     """
     key = collection(connection, name).key
     found = stored(connection, "collection = ? AND id = ?", key, id)
     if found is None:
         raise UnknownItem(id, name)
+    if found.damage:
+        raise RecordDamaged("item", id, found.damage)
     return found
 
 
 def labels(connection: sqlite3.Connection, key: int) -> list[tuple[str | None, int]]:
     """Every label and how many items have it, most frequent first, ties by label."""
-    rows = connection.execute(
+    rows = fetch(
+        connection,
         "SELECT label, count(*) AS n FROM items WHERE collection = ? "
         "GROUP BY label ORDER BY n DESC, label",
         (key,),
     )
-    return [(row["label"], row["n"]) for row in rows]
+    return [(row["label"], row["n"]) for row in rows if not isinstance(row["label"], Unreadable)]
 
 
 def page(
@@ -82,17 +100,50 @@ def page(
     listing = (listed.key, label, text)
     after = 0 if cursor is None else cursors.decode(cursor, secret, *listing)
     where, values = _matching(listed.key, label, text)
-    rows = connection.execute(
+    rows = fetch(
+        connection,
         f"SELECT {ITEM_COLUMNS} FROM items WHERE {where} AND ordinal > ? ORDER BY ordinal LIMIT ?",
         (*values, after, limit + 1),
-    ).fetchall()
+    )
     more = len(rows) > limit
     rows = rows[:limit]
     return Page(
-        items=tuple(map(item_of, rows)),
+        items=tuple(filter(None, map(item_or_none, rows))),
         next_cursor=cursors.encode(rows[-1]["ordinal"], secret, *listing) if more else None,
         total=_total(connection, listed, where, values),
     )
+
+
+def item_or_none(row: sqlite3.Row) -> Item | None:
+    """A row's item; None of a damaged one, which the log names: those beside it are sound."""
+    try:
+        return item_of(row)
+    except RecordDamaged as error:
+        _log.warning("left out of an answer: %s", error)
+        return None
+
+
+def fetch(
+    connection: sqlite3.Connection, query: str, values: Sequence[object]
+) -> list[sqlite3.Row]:
+    """All rows; text that is not UTF-8 is `Unreadable` and hides none of the others."""
+    try:
+        return connection.execute(query, values).fetchall()
+    except sqlite3.OperationalError as error:
+        if "UTF-8" not in str(error):
+            raise
+    with tolerant(connection):
+        return connection.execute(query, values).fetchall()
+
+
+@contextmanager
+def tolerant(connection: sqlite3.Connection) -> Iterator[None]:
+    """Text that is not UTF-8 fails no row meanwhile; each text takes a little longer."""
+    connection.text_factory = to_text
+    try:
+        yield
+    finally:
+        connection.text_factory = str
 
 
 def _matching(key: int, label: str | None, text: str | None) -> tuple[str, list[Any]]:

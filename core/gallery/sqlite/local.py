@@ -3,14 +3,14 @@
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidValue, NotYetApplied
+from core.errors import GalleryUnusable, InvalidValue, NotYetApplied
 from core.gallery.changes import (
     Added,
     Change,
@@ -29,7 +29,8 @@ from core.gallery.queries import Neighbors, Query
 from core.gallery.records import Collection, CollectionSpec, Fault, Space
 from core.gallery.sqlite.lock import FolderLock
 from core.gallery.sqlite.store import Store
-from core.gallery.sqlite.verify import verify
+from core.gallery.sqlite.sweep import Sweep
+from core.gallery.sqlite.verify import damages, verify
 from core.scratch import clear
 from core.types import FloatArray
 
@@ -66,12 +67,16 @@ class LocalGallery(Store):
     Args:
         folder: made if it is missing; one process at a time may have it.
         options: how indexes are built and saved.
+        sweep_bytes_s: so much of what is stored is compared with its checksums in a second, while
+            the gallery is open; 0 = nothing.
 
     Raises:
         GalleryUnusable: another process has the folder, or what it holds is not a gallery.
     """
 
-    def __init__(self, folder: Path, options: IndexOptions | None = None) -> None:
+    def __init__(
+        self, folder: Path, options: IndexOptions | None = None, sweep_bytes_s: int = 0
+    ) -> None:
         self._folder = folder
         self._options = options or IndexOptions()
         self._indexes: dict[tuple[int, Space], VectorIndex] = {}
@@ -93,6 +98,7 @@ class LocalGallery(Store):
             target=self._save_now_and_then, name="seethrough-save", daemon=True
         )
         self._saver.start()
+        self._sweep = Sweep(self, sweep_bytes_s) if sweep_bytes_s else None
 
     @property
     def seq(self) -> int:
@@ -115,8 +121,11 @@ class LocalGallery(Store):
     def verify(self, queries: int = 20) -> list[Fault]:
         """See `Gallery.verify`."""
         faults = [Fault("", None, text) for text in self.check()]
-        if faults:  # nothing that is read from this file can be relied on
+        if faults:  # indexes cannot be compared with a file that is damaged itself
+            with suppress(GalleryUnusable):
+                faults += damages(self)
             return faults
+        faults = damages(self)
         for collection in self.collections():
             for space in _spaces(collection.spec):
                 index = self._indexes[collection.key, space]
@@ -127,6 +136,8 @@ class LocalGallery(Store):
         """See `Gallery.close`."""
         self._closing.set()
         self._saver.join()
+        if self._sweep is not None:
+            self._sweep.close()
         for index in list(self._indexes.values()):
             index.close()  # what is built in the background reads from the store
         super().close()

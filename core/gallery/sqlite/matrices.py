@@ -1,5 +1,6 @@
 """SQL that reads vectors as matrices, whole or in blocks, and the items that they belong to."""
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -9,9 +10,12 @@ import numpy as np
 from core.errors import UnknownItem
 from core.gallery.distances import PIXEL_DIM
 from core.gallery.records import Collection, Item, Numbers, Space
-from core.gallery.sqlite.listing import collection
-from core.gallery.sqlite.rows import ITEM_COLUMNS, item_of, to_matrix
+from core.gallery.sqlite import sums
+from core.gallery.sqlite.listing import collection, fetch, item_or_none, tolerant
+from core.gallery.sqlite.rows import ITEM_COLUMNS, to_matrix
 from core.types import FloatArray
+
+_log = logging.getLogger("seethrough")
 
 # Where a space's rows are: table and column.
 _TABLES: dict[Space, tuple[str, str]] = {
@@ -24,10 +28,13 @@ _CHUNK = 500
 
 
 def live(connection: sqlite3.Connection, key: int) -> tuple[Numbers, list[str | None]]:
-    """Every vector's number, ascending, and its item's label."""
-    rows = connection.execute(
-        "SELECT number, label FROM items WHERE collection = ? ORDER BY number", (key,)
-    ).fetchall()
+    """Every vector's number, ascending, and its item's label; damaged ones are left out."""
+    rows = fetch(
+        connection,
+        "SELECT number, label FROM items WHERE collection = ? "
+        "AND number NOT IN (SELECT number FROM damaged) ORDER BY number",
+        (key,),
+    )
     known: dict[str | None, str | None] = {}  # one string per label, not one per row
     numbers = np.fromiter((number for number, _ in rows), np.int64, len(rows))
     return numbers, [known.setdefault(label, label) for _, label in rows]
@@ -62,7 +69,8 @@ def scan(
     dim = _dim(snapshot, key, space)
     cursor = snapshot.execute(
         f"SELECT number, {column} FROM items CROSS JOIN {table} USING (number) "
-        "WHERE items.collection = ? ORDER BY items.number",
+        "WHERE items.collection = ? AND number NOT IN (SELECT number FROM damaged) "
+        "ORDER BY items.number",
         (key,),
     )
     try:
@@ -75,13 +83,14 @@ def scan(
 def items_of(
     connection: sqlite3.Connection, key: int, numbers: Sequence[int] | Numbers
 ) -> list[Item | None]:
-    """The items of these vectors, in the order given; None where one is no longer there."""
-    found: dict[int, Item] = {}
+    """The items of these vectors, in the order given; None where one is gone or damaged."""
+    found: dict[int, Item | None] = {}
     wanted = np.asarray(numbers, np.int64).tolist()
     for chunk in _chunks(wanted):
         marks = ", ".join("?" * len(chunk))
         query = f"SELECT {ITEM_COLUMNS} FROM items WHERE number IN ({marks}) AND collection = ?"
-        found |= {row["number"]: item_of(row) for row in connection.execute(query, (*chunk, key))}
+        rows = fetch(connection, query, (*chunk, key))
+        found |= {row["number"]: item_or_none(row) for row in rows}
     return [found.get(number) for number in wanted]
 
 
@@ -90,14 +99,27 @@ def blocks(
 ) -> Iterator[tuple[list[Item], FloatArray]]:
     """Items and their vectors: of these ids in their order, or all in the listing's order.
 
+    Damaged ones are left out, and the log names them.
+
     Raises:
         UnknownCollection, UnknownItem: there is none of that name or id.
     """
     bound = collection(snapshot, name)
-    fetch = _all(snapshot, bound) if ids is None else _listed(snapshot, bound, ids)
-    while rows := fetch(block):
-        matrix = to_matrix([row["features"] for row in rows], "features", bound.spec.dim)
-        yield [item_of(row) for row in rows], matrix
+    next_rows = _all(snapshot, bound) if ids is None else _listed(snapshot, bound, ids)
+    with tolerant(snapshot):
+        while rows := next_rows(block):
+            sound = [(item, row["features"]) for row in rows if (item := _sound_item(row))]
+            matrix = to_matrix([vector for _, vector in sound], "features", bound.spec.dim)
+            yield [item for item, _ in sound], matrix
+
+
+def _sound_item(row: sqlite3.Row) -> Item | None:
+    item = item_or_none(row)
+    known = row["vector_sum"]
+    if item is None or known in (None, sums.of_bytes(row["features"], row["collection"])):
+        return item
+    _log.warning("left out of an answer: the stored vector of %r is damaged", item.id)
+    return None
 
 
 Fetch = Callable[[int], list[sqlite3.Row]]

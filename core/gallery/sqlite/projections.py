@@ -1,14 +1,19 @@
 """SQL that keeps, reads and removes projections."""
 
 import json
+import logging
 import sqlite3
+from collections.abc import Mapping
+from typing import Any
 
-from core.errors import UnknownProjection
+from core.errors import RecordDamaged, UnknownProjection
 from core.gallery.records import ENDED, Collection, StoredProjection
-from core.gallery.sqlite import listing
+from core.gallery.sqlite import listing, sums
 from core.gallery.sqlite.rows import from_time, to_time
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect
+
+_log = logging.getLogger("seethrough")
 
 _COLUMNS = (
     "id, collections.name AS collection_name, parameters, status, reason, "
@@ -20,21 +25,21 @@ _TABLE = "projections JOIN collections ON collections.key = projections.collecti
 
 def of_collection(connection: sqlite3.Connection, collection: Collection) -> list[StoredProjection]:
     """Newest first."""
-    rows = connection.execute(
+    rows = listing.fetch(
+        connection,
         f"SELECT {_COLUMNS} FROM {_TABLE} WHERE collection = ? "
         "ORDER BY projections.created_at DESC, id DESC",
         (collection.key,),
     )
-    return [_projection(row) for row in rows]
+    return [each for row in rows if (each := _projection_or_none(row))]
 
 
 def unfinished(connection: sqlite3.Connection) -> list[StoredProjection]:
     """Of all collections, those that have not ended."""
     marks = ", ".join("?" * len(ENDED))
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE status NOT IN ({marks})", ENDED
-    )
-    return [_projection(row) for row in rows]
+    query = f"SELECT {_COLUMNS} FROM {_TABLE} WHERE status NOT IN ({marks})"
+    rows = listing.fetch(connection, query, ENDED)
+    return [each for row in rows if (each := _projection_or_none(row))]
 
 
 def one(connection: sqlite3.Connection, collection: Collection, id: str) -> StoredProjection:
@@ -43,12 +48,11 @@ def one(connection: sqlite3.Connection, collection: Collection, id: str) -> Stor
     Raises:
         UnknownProjection: there is none of that id.
     """
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE collection = ? AND id = ?", (collection.key, id)
-    ).fetchone()
-    if row is None:
+    query = f"SELECT {_COLUMNS} FROM {_TABLE} WHERE collection = ? AND id = ?"
+    found = listing.fetch(connection, query, (collection.key, id))
+    if not found:
         raise UnknownProjection(id, collection.spec.name)
-    return _projection(row)
+    return _projection(found[0])
 
 
 def kept(
@@ -58,13 +62,15 @@ def kept(
 
     Raises:
         UnknownProjection: there is none of that id.
+        RecordDamaged: it is not what was written.
     """
-    row = connection.execute(
-        "SELECT result, placement FROM projections WHERE collection = ? AND id = ?",
-        (collection.key, id),
-    ).fetchone()
-    if row is None:
+    query = "SELECT * FROM projections WHERE collection = ? AND id = ?"
+    found = listing.fetch(connection, query, (collection.key, id))
+    if not found:
         raise UnknownProjection(id, collection.spec.name)
+    row = found[0]
+    if wrong := wrong_with(row):
+        raise RecordDamaged("projection", id, wrong)
     return row["result"], row["placement"]
 
 
@@ -94,11 +100,19 @@ def keep(
         "result": result,
         "placement": placement,
     }
+    values["sum"] = sums.of_values(values)
     names, marks = ", ".join(values), ", ".join("?" * len(values))
     tx.connection.execute(
         f"INSERT OR REPLACE INTO projections ({names}) VALUES ({marks})", tuple(values.values())
     )
     return Effect(None, counts=False)
+
+
+def wrong_with(row: sqlite3.Row) -> str:
+    """Why a whole row is not what was written; empty = it is."""
+    values = dict(row)
+    known = values.pop("sum")
+    return "" if known in (None, sums.of_values(values)) else "its checksum is wrong"
 
 
 def remove(tx: SqliteTransaction, collection: str, id: str) -> Effect[None]:
@@ -107,9 +121,21 @@ def remove(tx: SqliteTransaction, collection: str, id: str) -> Effect[None]:
     Raises:
         UnknownCollection, UnknownProjection: there is none of that name or id.
     """
-    found = one(tx.connection, listing.collection(tx.connection, collection), id)
-    tx.connection.execute("DELETE FROM projections WHERE id = ?", (found.id,))
+    key = listing.collection(tx.connection, collection).key
+    done = tx.connection.execute(
+        "DELETE FROM projections WHERE collection = ? AND id = ?", (key, id)
+    )
+    if not done.rowcount:
+        raise UnknownProjection(id, collection)
     return Effect(None, counts=False)
+
+
+def _projection_or_none(row: sqlite3.Row) -> StoredProjection | None:
+    try:
+        return _projection(row)
+    except RecordDamaged as error:
+        _log.warning("left out of an answer: %s", error)
+        return None
 
 
 def _projection(row: sqlite3.Row) -> StoredProjection:
@@ -117,7 +143,7 @@ def _projection(row: sqlite3.Row) -> StoredProjection:
     return StoredProjection(
         id=row["id"],
         collection=row["collection_name"],
-        parameters=json.loads(row["parameters"]),
+        parameters=_parameters(row),
         status=row["status"],
         reason=row["reason"],
         count=row["count"],
@@ -125,3 +151,11 @@ def _projection(row: sqlite3.Row) -> StoredProjection:
         created_at=to_time(row["created_at"]),
         ended_at=None if ended is None else to_time(ended),
     )
+
+
+def _parameters(row: sqlite3.Row) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(row["parameters"])
+    except ValueError as error:
+        raise RecordDamaged("projection", row["id"], str(error)) from error
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import InvalidValue
+from core.errors import InvalidValue, RecordDamaged
 from core.gallery.distances import PIXEL_DIM, PIXEL_SIDE
 from core.gallery.records import (
     Collection,
@@ -17,6 +17,8 @@ from core.gallery.records import (
     Space,
     StoredPrediction,
 )
+from core.gallery.sqlite import sums
+from core.gallery.transaction import StoredItem
 from core.types import FloatArray, Pixels
 
 COLLECTION_COLUMNS = (
@@ -24,10 +26,16 @@ COLLECTION_COLUMNS = (
     "count, seq, created_at"
 )
 
-ITEM_COLUMNS = (
-    "ordinal, id, items.number AS number, label, sha256, width, height, class_index, class_label, "
-    "probability, created_at, updated_at, version, metadata"
+ITEM_COLUMNS = f"ordinal, items.sum AS sum, {', '.join(f'items.{each}' for each in sums.SUMMED)}"
+
+BLOB_COLUMNS = "features, pixels, thumbnail, original, bits"
+BLOBS_JOINED = (
+    "items LEFT JOIN vectors ON vectors.number = items.number "
+    "LEFT JOIN pixels ON pixels.number = items.number LEFT JOIN pictures USING (ordinal)"
 )
+
+_TEXTS = ("id", "sha256", "class_label", "metadata")
+_INTEGERS = ("number", "width", "height", "class_index", "created_at", "updated_at", "version")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -57,13 +65,98 @@ def collection_of(row: sqlite3.Row) -> Collection:
     )
 
 
+class Unreadable(str):
+    """Text of the database that is not UTF-8, as far as it can be read."""
+
+
+def to_text(content: bytes) -> str:
+    """Text of the database; a connection's own way fails where it is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return Unreadable(content.decode(errors="replace"))
+
+
 def item_of(row: sqlite3.Row) -> Item:
-    """From `ITEM_COLUMNS`, other columns beside them or not."""
+    """From `ITEM_COLUMNS`, other columns beside them or not; its sum is not worked out.
+
+    Raises:
+        RecordDamaged: it cannot be read, or was found damaged before.
+    """
+    return _read(_named(row))
+
+
+def stored_of(row: sqlite3.Row) -> StoredItem:
+    """From `ITEM_COLUMNS`: the item whose sum is right, or what is left of it."""
+    values = _named(row)
+    try:
+        item = _read(values)
+        if values["sum"] not in (None, sums.of_row(values)):
+            raise RecordDamaged("item", item.id, "its checksum is wrong")
+    except RecordDamaged as error:
+        return StoredItem(values["ordinal"], _left_of(values), error.wrong)
+    return StoredItem(values["ordinal"], item)
+
+
+def _named(row: sqlite3.Row) -> Mapping[str, Any]:
+    """The row as a mapping: it looks each name up by going through all of them."""
+    return dict(zip(row.keys(), row, strict=True))
+
+
+def _read(values: Mapping[str, Any]) -> Item:
+    try:
+        _require_readable(values)
+        return _item(values, _object(values["metadata"]))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RecordDamaged("item", values["id"], str(error)) from error
+
+
+def blob_sums(row: sqlite3.Row) -> Sequence[tuple[str, int | None, int | None]]:
+    """Each blob's name, the sum that is stored, and the one it has; None = there is none.
+
+    Args:
+        row: of `ITEM_COLUMNS` and `BLOB_COLUMNS`.
+    """
+    key = row["collection"]
+    blobs = (
+        ("vector", row["features"], (key,)),
+        ("pixels", row["pixels"], (key,)),
+        ("thumbnail", row["thumbnail"], ()),
+        ("original", row["original"], (row["bits"],)),
+    )
+    return tuple(
+        (part, row[f"{part}_sum"], None if blob is None else sums.of_bytes(blob, *beside))
+        for part, blob, beside in blobs
+    )
+
+
+def _require_readable(row: Mapping[str, Any]) -> None:
+    if row["sum"] == sums.BAD:
+        raise ValueError("its checksum is wrong")
+    texts = [row[name] for name in _TEXTS]
+    if row["label"] is not None:
+        texts.append(row["label"])
+    if {*map(type, texts)} != {str}:
+        unreadable = any(isinstance(text, Unreadable) for text in texts)
+        raise ValueError("it is not UTF-8" if unreadable else "it is no text")
+    numbers = {*map(type, [row[name] for name in _INTEGERS])}
+    if numbers != {int} or type(row["probability"]) is not float:
+        raise ValueError("a value in it is no number")
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("its metadata is no JSON object")
+    return found
+
+
+def _item(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Item:
     return Item(
         id=row["id"],
         number=row["number"],
         label=row["label"],
-        metadata=json.loads(row["metadata"]),
+        metadata=metadata,
         sha256=row["sha256"],
         width=row["width"],
         height=row["height"],
@@ -72,6 +165,13 @@ def item_of(row: sqlite3.Row) -> Item:
         updated_at=to_time(row["updated_at"]),
         version=row["version"],
     )
+
+
+def _left_of(row: Mapping[str, Any]) -> Item:
+    """Enough to remove a damaged item, or to put another in its place."""
+    left: dict[str, Any] = {name: str(row[name]) for name in (*_TEXTS, "label")}
+    left |= {name: row[name] if type(row[name]) is int else 0 for name in _INTEGERS}
+    return _item(left | {"probability": 0.0, "created_at": 0, "updated_at": 0}, {})
 
 
 def from_time(time: datetime) -> int:

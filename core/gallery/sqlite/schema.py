@@ -155,12 +155,28 @@ _NAMED_ANSWERS = (
     """,
 )
 
+# Checksums, see `sums`; NULL = not known yet. They stand in `items`: behind a long blob each would
+# cost reading it. What is in `damaged` is kept, but found by no search.
+_SUMS = (
+    *(
+        f"ALTER TABLE items ADD COLUMN {name} INTEGER"
+        for name in ("vector_sum", "pixels_sum", "thumbnail_sum", "original_sum", "sum")
+    ),
+    "ALTER TABLE projections ADD COLUMN sum INTEGER",
+    """
+    CREATE TABLE damaged (
+        number INTEGER PRIMARY KEY REFERENCES vectors (number) ON DELETE CASCADE
+    ) STRICT
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _BASE,
     _IDEMPOTENCY,
     _PROJECTIONS,
     _BITS,
     _NAMED_ANSWERS,
+    _SUMS,
 )
 """What makes version n + 1 of version n, from an empty file on; never changed once released."""
 

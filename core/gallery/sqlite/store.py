@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,14 @@ from core.gallery.records import (
     Write,
     Written,
 )
+from core.gallery.sqlite import blobs, listing, matrices, projections, soundness
 from core.gallery.sqlite import collections as binding
-from core.gallery.sqlite import listing, matrices, projections
 from core.gallery.sqlite.backup import back_up
 from core.gallery.sqlite.database import BUSY_S, open_gallery
 from core.gallery.sqlite.presence import Presence
 from core.gallery.sqlite.readers import Readers
-from core.gallery.sqlite.rows import to_pixels, to_vector
 from core.gallery.sqlite.writer import OnCommit, WriteLimits, Writer
+from core.gallery.transaction import T
 from core.types import FloatArray, ImageFile, Pixels
 
 
@@ -119,22 +119,23 @@ class Store:
 
     def thumbnail(self, collection: str, id: str) -> bytes:
         """An item's thumbnail, a JPEG file."""
-        thumbnail: bytes = self._blob("thumbnail", "pictures USING (ordinal)", collection, id)
-        return thumbnail
+        with self._readers.snapshot() as connection:
+            return blobs.thumbnail(connection, collection, id)
 
     def original(self, collection: str, id: str) -> ImageFile | None:
         """An item's picture as it was sent; None where originals are not kept."""
-        content, bits = self._columns("original, bits", "pictures USING (ordinal)", collection, id)
-        return None if content is None else ImageFile(content, bits)
+        with self._readers.snapshot() as connection:
+            return blobs.original(connection, collection, id)
 
     def vector(self, collection: str, id: str) -> FloatArray:
         """(D,) float32, an item's vector."""
-        return to_vector(self._blob("features", "vectors USING (number)", collection, id))
+        with self._readers.snapshot() as connection:
+            return blobs.vector(connection, collection, id)
 
     def pixels(self, collection: str, id: str) -> Pixels | None:
         """(32, 32, 3) uint8, an item's pixels; None where the collection has no pixel space."""
-        blob = self._blob("pixels", "pixels USING (number)", collection, id)
-        return None if blob is None else to_pixels(blob)
+        with self._readers.snapshot() as connection:
+            return blobs.pixels(connection, collection, id)
 
     def live(self, key: int) -> tuple[NDArray[np.int64], list[str | None]]:
         """Every vector's number in a collection, ascending, and its item's label."""
@@ -261,32 +262,32 @@ class Store:
     def check(self) -> list[str]:
         """What SQLite itself finds wrong with the file, in words."""
         try:
-            with self._readers.snapshot() as connection:
-                found = [text for (text,) in connection.execute("PRAGMA integrity_check")]
-                loose = [str(row[0]) for row in connection.execute("PRAGMA foreign_key_check")]
+            return self.read(soundness.structure)
         except GalleryUnusable as error:
             return [str(error)]
-        lines = [line for text in found for line in text.splitlines()]
-        wrong = [line for line in lines if line != "ok" and not line.startswith("***")]
-        return [f"the database is damaged: {line}" for line in wrong] + [
-            f"a row of {table} belongs to nothing" for table in loose
-        ]
+
+    def examine(self, after: int, least_bytes: int) -> soundness.Examined:
+        """Compare some items with their checksums, and mark what is damaged.
+
+        Args:
+            after: ordinal of the last item examined.
+            least_bytes: examine items until so much has been read.
+        """
+        with self._readers.snapshot() as connection:
+            found = soundness.examine(connection, after, least_bytes)
+        if found.damages or found.unsummed:
+            self._writer.submit(lambda tx: soundness.mark(tx, found)).result()
+        return found
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """What a function of `soundness` answers."""
+        with self._readers.snapshot() as connection:
+            return work(connection)
 
     def close(self) -> None:
         """Finish the writes that wait, let go of the file; every later call raises `Draining`."""
         self._writer.close()
         self._readers.close()
-
-    def _blob(self, column: str, joined: str, collection: str, id: str) -> Any:
-        """One column of what hangs on an item; None where nothing does."""
-        return self._columns(column, joined, collection, id)[0]
-
-    def _columns(self, columns: str, joined: str, collection: str, id: str) -> Any:
-        """Columns of what hangs on an item; each None where nothing does."""
-        with self._readers.snapshot() as connection:
-            ordinal = listing.item(connection, collection, id).ordinal
-            query = f"SELECT {columns} FROM items LEFT JOIN {joined} WHERE ordinal = ?"
-            return connection.execute(query, (ordinal,)).fetchone()
 
 
 def _size_bytes(write: Write) -> int:

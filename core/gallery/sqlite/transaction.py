@@ -1,13 +1,13 @@
 """One write's view of a SQLite gallery, as the rules ask for it."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from core.gallery.records import Collection, NewItem
-from core.gallery.sqlite import listing, rows
+from core.gallery.sqlite import listing, rows, sums
 from core.gallery.transaction import Remembered, StoredItem
 from core.types import FloatArray
 
@@ -53,23 +53,32 @@ class SqliteTransaction:
         self._add_pixels(collection, number, new)
         values = {
             **self._values(id, number, new),
+            **_sums_of(collection, new),
             "collection": collection.key,
             "created_at": rows.from_time(new.created_at or self.now),
         }
         ordinal = self._insert("items", values)
         self._insert("pictures", {"ordinal": ordinal, **_files(new)})
         self.count(collection, +1)
-        return self._read_back(ordinal)
+        return self.sealed(ordinal)
 
     def replace(self, collection: Collection, stored: StoredItem, new: NewItem) -> StoredItem:
         """See `Transaction.replace`."""
         number = self.add_vector(collection, new.vector)
         self._add_pixels(collection, number, new)
-        self._update("items", stored.ordinal, self._values(stored.item.id, number, new))
+        values = {
+            **self._values(new.id or stored.item.id, number, new),
+            **_sums_of(collection, new),
+            "collection": collection.key,
+            "sum": None,
+        }
+        if stored.damage:
+            values["created_at"] = rows.from_time(new.created_at or self.now)
+        self._update("items", stored.ordinal, values)
         self._update("pictures", stored.ordinal, _files(new))
         self.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
         self.count(collection, 0)
-        return self._read_back(stored.ordinal)
+        return self.sealed(stored.ordinal)
 
     def change(
         self,
@@ -88,11 +97,11 @@ class SqliteTransaction:
         }
         self._update("items", stored.ordinal, values)
         self.count(collection, 0)
-        return self._read_back(stored.ordinal)
+        return self.sealed(stored.ordinal)
 
     def delete(self, collection: Collection, stored: StoredItem) -> None:
         """See `Transaction.delete`."""
-        self.connection.execute("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
+        self._change_row("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
         self.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
         self.count(collection, -1)
 
@@ -136,6 +145,25 @@ class SqliteTransaction:
             (more, self.seq, collection.key),
         )
 
+    def sealed(self, ordinal: int) -> StoredItem:
+        """The item as it was just written, with the sum of its row."""
+        query = f"SELECT {rows.ITEM_COLUMNS} FROM items WHERE ordinal = ?"
+        row = self.connection.execute(query, (ordinal,)).fetchone()
+        self._update("items", ordinal, {"sum": sums.of_row(row)})
+        return StoredItem(ordinal, rows.item_of(row))
+
+    def sum_up(self, ordinal: int, version: int) -> None:
+        """Give sums to an item of an older version, unless it has changed since."""
+        query = (
+            f"SELECT {rows.ITEM_COLUMNS}, {rows.BLOB_COLUMNS} FROM {rows.BLOBS_JOINED} "
+            "WHERE ordinal = ? AND version = ? AND items.sum IS NULL"
+        )
+        row = self.connection.execute(query, (ordinal, version)).fetchone()
+        if row is not None:
+            known = {f"{part}_sum": actual for part, _, actual in rows.blob_sums(row)}
+            self._update("items", ordinal, known)
+            self.sealed(ordinal)
+
     def _add_pixels(self, collection: Collection, number: int, new: NewItem) -> None:
         if new.pixels is not None:
             values = {"number": number, "collection": collection.key, "pixels": new.pixels.data}
@@ -169,14 +197,32 @@ class SqliteTransaction:
 
     def _update(self, table: str, ordinal: int, values: Mapping[str, Any]) -> None:
         names = ", ".join(f"{name} = ?" for name in values)
-        query = f"UPDATE {table} SET {names} WHERE ordinal = ?"
-        self.connection.execute(query, (*values.values(), ordinal))
+        self._change_row(
+            f"UPDATE {table} SET {names} WHERE ordinal = ?", (*values.values(), ordinal)
+        )
 
-    def _read_back(self, ordinal: int) -> StoredItem:
-        stored = self.at(ordinal)
-        if stored is None:
-            raise RuntimeError("the item that was just written is not there")
-        return stored
+    def _change_row(self, statement: str, values: Sequence[object]) -> None:
+        """Run a statement; indexes that have other keys than a damaged row are mended first."""
+        try:
+            self.connection.execute(statement, values)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_INDEX:
+                raise
+            self.connection.execute("REINDEX items")
+            self.connection.execute(statement, values)
+
+
+def _sums_of(collection: Collection, new: NewItem) -> dict[str, int | None]:
+    """Columns of `items` that say what its blobs are."""
+    key, original = collection.key, new.original
+    return {
+        "vector_sum": sums.of_bytes(new.vector.data, key),
+        "pixels_sum": None if new.pixels is None else sums.of_bytes(new.pixels.data, key),
+        "thumbnail_sum": sums.of_bytes(new.thumbnail),
+        "original_sum": None
+        if original is None
+        else sums.of_bytes(original.content, original.bits),
+    }
 
 
 def _files(new: NewItem) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Check that store, index and brute force agree; repairs nothing."""
+"""Check that store, checksums, index and brute force agree; repairs nothing, marks what is bad."""
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -9,12 +10,28 @@ from core.gallery.distances import distances
 from core.gallery.index.index import VectorIndex
 from core.gallery.index.nearest import NOTHING, NearRows
 from core.gallery.records import Collection, Fault, Space
+from core.gallery.sqlite import soundness
 from core.gallery.sqlite.store import Store
 
 _K: Final = 10
 _SEED: Final = 0
+_PIECE_BYTES: Final = 16 * 2**20
 # An approximate answer may miss neighbors, but not this share of them.
 _LEAST_RECALL: Final = 0.9
+
+
+def damages(store: Store) -> list[Fault]:
+    """What is not what was written; from then on no read shows it as sound, no search finds it."""
+    names = {each.key: each.spec.name for each in store.collections()}
+    faults = []
+    after: int | None = 0
+    while after is not None:
+        found = store.examine(after, _PIECE_BYTES)
+        after = found.last
+        faults += [Fault(names.get(each.key, ""), each.space, str(each)) for each in found.damages]
+    projections = store.read(soundness.damaged_projections)
+    faults += [Fault(names.get(key, ""), None, text) for key, text in projections]
+    return faults
 
 
 def verify(
@@ -31,7 +48,8 @@ def verify(
     """
     name = collection.spec.name
     live, _ = store.live(collection.key)
-    faults = _compare_numbers(live, index.numbers(), collection)
+    damaged = store.read(partial(soundness.count_damaged, key=collection.key))
+    faults = _compare_numbers(live, index.numbers(), collection.count - damaged)
     missing = [Fault(name, space, text) for text in faults]
     if missing or not len(live):
         return missing
@@ -42,12 +60,10 @@ def verify(
     ]
 
 
-def _compare_numbers(
-    live: NDArray[np.int64], indexed: NDArray[np.int64], collection: Collection
-) -> list[str]:
+def _compare_numbers(live: NDArray[np.int64], indexed: NDArray[np.int64], count: int) -> list[str]:
     found = []
-    if collection.count != len(live):
-        found.append(f"the collection counts {collection.count} items and holds {len(live)}")
+    if count != len(live):
+        found.append(f"the collection counts {count} items and holds {len(live)}")
     if lost := np.setdiff1d(live, indexed).tolist():
         found.append(f"{len(lost)} stored vectors are not in the index, such as {lost[:5]}")
     if extra := np.setdiff1d(indexed, live).tolist():

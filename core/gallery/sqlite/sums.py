@@ -1,0 +1,36 @@
+"""Checksums of what is stored: of blobs, and of an item's row by its columns' names."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+BAD: Final = -1
+"""Stands for the sum of a row that was found damaged; no sum is negative."""
+
+SUMMED: Final = (
+    "collection", "id", "number", "label", "folded", "sha256", "width", "height", "class_index",
+    "class_label", "probability", "created_at", "updated_at", "version", "metadata",
+    "vector_sum", "pixels_sum", "thumbnail_sum", "original_sum",
+)  # fmt: skip
+"""Columns of `items` that `sum` is of; whoever changes them sets the old sums to NULL."""
+
+
+def of_bytes(content: Any, *context: object) -> int:
+    """Of a blob, and of what stands beside it; any one byte that changes changes it.
+
+    Args:
+        content: bytes, or an array's memory.
+        context: values that are not stored in the blob but belong to it.
+    """
+    return zlib.crc32(content, zlib.crc32(repr(context).encode()))
+
+
+def of_row(row: Any) -> int:
+    """Of an item's row, as the database answers it."""
+    return zlib.crc32(repr([row[name] for name in SUMMED]).encode(errors="surrogatepass"))
+
+
+def of_values(values: Mapping[str, Any]) -> int:
+    """Of a row about to be written, `sum` not among its values; None is like no value."""
+    given = sorted((name, value) for name, value in values.items() if value is not None)
+    return zlib.crc32(repr(given).encode(errors="surrogatepass"))
