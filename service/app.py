@@ -103,6 +103,7 @@ def create_app(
         Edge,
         metrics=engine.metrics,
         hosts=Hosts(settings.host, settings.allowed_hosts),
+        stall_timeout_s=settings.stall_timeout_s,
         origins=settings.cors_origins,
     )
     app.add_middleware(

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.compute.call import Call
 from core.compute.metrics import Metrics
+from service.errors import BodyTooSlow, respond
 from service.failures import Failures, HeadAnswered
 from service.hosts import Hosts
 from service.logs import request_id
@@ -33,20 +34,27 @@ class Edge:
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, hosts: Hosts, origins: Sequence[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        hosts: Hosts,
+        stall_timeout_s: float,
+        origins: Sequence[str] = (),
     ) -> None:
         answering: ASGIApp = Failures(app)
         if origins:
             answering = CrossOrigin(answering, origins)
         self._app = Admission(answering, hosts, origins)
         self._metrics = metrics
+        self._stall_timeout_s = stall_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self._stall_timeout_s)
         token = request_id.set(exchange.id)
         self._metrics.accepted.inc()
         try:
@@ -76,7 +84,7 @@ class Edge:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, stall_timeout_s: float) -> None:
         self.started = time.perf_counter()
         self.id = _request_id(scope)
         self.method: str = scope["method"]
@@ -89,6 +97,7 @@ class _Exchange:
         self._scope = scope if self.method != "HEAD" else {**scope, "method": "GET"}
         self._receive = receive
         self._send = send
+        self._stall_timeout_s = stall_timeout_s
         self._gone = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._scope.setdefault("state", {})["call"] = self.call
@@ -99,7 +108,7 @@ class _Exchange:
         return getattr(self._scope.get("route"), "path", "unmatched")
 
     async def run(self, app: ASGIApp) -> None:
-        """Serve; a vanished client, or one that only wants the head, makes an early end."""
+        """Serve; a client that is gone, stops sending or only wants the head makes an early end."""
         try:
             await app(self._scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -117,12 +126,25 @@ class _Exchange:
         if self._watcher is not None:
             await self._gone.wait()
             return {"type": "http.disconnect"}
-        message = await self._receive()
+        message = await self._next()
         if message["type"] == "http.disconnect":
             self._gone.set()
         elif not message.get("more_body", False):
             self._watcher = asyncio.create_task(self._watch(asyncio.current_task()))
         return message
+
+    async def _next(self) -> Message:
+        """More of the body; a client that stops sending it is answered, whoever waits here."""
+        if self.status != _CLIENT_GONE:  # an answer has begun
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._stall_timeout_s):
+                return await self._receive()
+        except TimeoutError:
+            error = BodyTooSlow(f"nothing of the body came for {self._stall_timeout_s:g} s")
+            await respond(error)(self._scope, self._receive, self.send)
+            self._gone.set()
+            raise asyncio.CancelledError from error
 
     async def _watch(self, task: asyncio.Task[object] | None) -> None:
         while (await self._receive())["type"] != "http.disconnect":

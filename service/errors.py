@@ -53,6 +53,18 @@ class HostRefused(SeethroughError):
     """The request addresses another host."""
 
 
+class HeadTooLarge(SeethroughError):
+    """The request's line and headers are longer than they may be."""
+
+
+class HeadTooSlow(SeethroughError):
+    """The request's line and headers took longer to arrive than they may."""
+
+
+class TooManyConnections(Unavailable):
+    """As many connections are open as may be."""
+
+
 class ClientGone(SeethroughError):
     """The client hung up before its request was complete; nobody will read the answer."""
 
@@ -105,6 +117,9 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     KeyRefused: Answer(403, "key_refused"),
     OriginRefused: Answer(403, "origin_refused"),
     HostRefused: Answer(421, "host_refused"),
+    HeadTooLarge: Answer(431, "head_too_large"),
+    HeadTooSlow: Answer(408, "head_too_slow"),
+    TooManyConnections: Answer(503, "too_many_connections"),
     ClientGone: Answer(499, "client_gone"),
     SeethroughError: Answer(500, "internal_error"),
 }

@@ -17,6 +17,7 @@ _log = logging.getLogger("seethrough")
 # Once new connections are refused: how long handshakes under way, and requests of connections that
 # have not sent them yet, are waited for.
 _LAST_REQUESTS_S = 0.25
+_TICKS_A_SECOND = 10
 _SO_BINDTOIFINDEX = 62  # Linux 5.0; Python names it from 3.14 on
 _NO_SUCH_INTERFACE = 2**31 - 1  # the kernel numbers them from 1 on
 
@@ -54,6 +55,7 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn's.
         drain: called once, when the first signal arrives.
         drain_delay_s: how long new requests are still answered after it.
+        each_second: called with the loop's time.
         refuse: has a listener, given by its descriptor, take no new connections.
     """
 
@@ -63,11 +65,13 @@ class DrainingServer(uvicorn.Server):
         *,
         drain: Callable[[], None],
         drain_delay_s: float,
+        each_second: Callable[[float], None] = lambda _now: None,
         refuse: Callable[[int], None] = refuse_new_connections,
     ) -> None:
         super().__init__(config)
         self._refuse = refuse
         self._drain = drain
+        self._each_second = each_second
         self._drain_delay_s = drain_delay_s
         self._draining = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,6 +92,12 @@ class DrainingServer(uvicorn.Server):
         # The handler interrupts the loop's own thread, but not at a point of its choosing.
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_delay_s, self._close)
 
+    async def on_tick(self, counter: int) -> bool:
+        """What uvicorn does ten times a second."""
+        if self._loop is not None and counter % _TICKS_A_SECOND == 0:
+            self._each_second(self._loop.time())
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connection, answer what the accepted ones still send, then close."""
         for server in self.servers:
@@ -100,6 +110,30 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+def connections_that_fit(wanted: int) -> int:
+    """How many connections may be open, with the files that the process needs besides.
+
+    The system's usual limit of 1024 files is raised as far as it may be.
+    """
+    if sys.platform == "win32":
+        return wanted
+    import resource  # which Windows lacks
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _log.warning(
+            "at most %d open files are allowed here: %d connections instead of %d",
+            *(allowed, max(1, allowed - _OTHER_FILES), wanted),
+        )
+    return max(1, allowed - _OTHER_FILES)
+
+
+_OTHER_FILES = 256  # models, database, pipes, connections on their way out
 _BACKLOG = 2048  # as uvicorn's own
 
 

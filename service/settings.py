@@ -142,6 +142,43 @@ class Settings(BaseSettings):
         "vision.example, *.example for all below it, * for every one. localhost and the address "
         "it listens on always may; so may every address (not name) if that is 0.0.0.0 or ::.",
     )
+    max_connections: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Connections open at once; one more takes the place of the longest idle one, "
+        "or is answered 503. Fewer where the system allows fewer open files.",
+    )
+    max_connections_per_address: int = Field(
+        500,
+        ge=1,
+        le=1_000_000,
+        description="Of one client (of IPv6 the first 64 bits); trusted proxies may have all.",
+    )
+    max_header_bytes: int = Field(
+        65_536,
+        ge=1024,
+        le=2**20,
+        description="Longest head of a request: its line and headers, each counted with 32 bytes "
+        "more.",
+    )
+    header_timeout_s: float = Field(
+        10.0, gt=0, le=3600, description="Longest time a request's head may take to arrive."
+    )
+    stall_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="Longest time that nothing of a body may come, or nothing of an answer be "
+        "read.",
+    )
+    keep_alive_s: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="How long a connection may stay idle between requests; longer than a proxy "
+        "keeps its own.",
+    )
     api_keys: Secrets = Field(
         (),
         description="Keys that may call /v1, separated by commas; none means no key is needed.",

@@ -6,8 +6,9 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from pydantic import ValidationError
@@ -33,8 +34,10 @@ from service.cli.explain import add_explain
 from service.cli.gallery import add_index, add_neighbors
 from service.cli.inside import add_filters, add_layers
 from service.cli.project import add_project
+from service.connections import ConnectionLimits, Connections
 from service.logs import configure
-from service.server import DrainingServer, sockets_for, url_of
+from service.protocol import BoundedProtocol
+from service.server import DrainingServer, connections_that_fit, sockets_for, url_of
 from service.settings import PREFIX, Settings
 
 
@@ -151,21 +154,41 @@ def _serve(options: argparse.Namespace) -> int:
         server.should_exit = True
 
     app = create_app(settings, engine, on_failure=give_up)
+    connections = _connections(settings, engine)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=cast(type[asyncio.Protocol], partial(BoundedProtocol, connections)),
+        ws="none",
+        timeout_keep_alive=settings.keep_alive_s,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `service.addressing` reads them
         timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
     )
-    server = DrainingServer(config, drain=engine.drain, drain_delay_s=settings.drain_delay_s)
+    server = DrainingServer(
+        config,
+        drain=engine.drain,
+        drain_delay_s=settings.drain_delay_s,
+        each_second=connections.expire,
+    )
     sockets = sockets_for(settings.host, settings.port)
     print(_welcome(settings), file=sys.stderr, flush=True)
     server.run(sockets)
     return 1 if failures or not server.started else 0
+
+
+def _connections(settings: Settings, engine: Engine) -> Connections:
+    limits = ConnectionLimits(
+        head_bytes=settings.max_header_bytes,
+        head_s=settings.header_timeout_s,
+        stall_s=settings.stall_timeout_s,
+        connections=connections_that_fit(settings.max_connections),
+        connections_per_address=settings.max_connections_per_address,
+    )
+    return Connections(limits, settings.trusted_proxies, engine.metrics.registry)
 
 
 def _welcome(settings: Settings) -> str:

@@ -52,6 +52,15 @@ def test_it_is_published_on_this_machine_only() -> None:
     assert service()["ports"] == ["127.0.0.1:8000:8000"]
 
 
+def test_other_containers_may_call_it_by_its_name() -> None:
+    assert service()["environment"]["SEETHROUGH_ALLOWED_HOSTS"].endswith(":-seethrough}")
+
+
+def test_the_health_check_asks_whether_it_lives() -> None:
+    assert "/health/live" in HEALTHCHECK[-1]
+    assert "/health/live" in COMPOSE_CHECK[-1]
+
+
 def test_a_stop_waits_for_the_drain() -> None:
     drain_s = sum(Settings.model_fields[f"drain_{each}_s"].default for each in ("delay", "timeout"))
     assert int(service()["stop_grace_period"].removesuffix("s")) > drain_s

@@ -1,6 +1,7 @@
 """What only a real process on a real socket can show."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.service.live import (
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     with (
         (tmp_path_factory.mktemp("live") / "log").open("w") as log,
-        running(log, body_timeout_s="0.5", log_format="json") as server,
+        running(log, body_timeout_s="0.5", stall_timeout_s="1", log_format="json") as server,
     ):
         yield server
 
@@ -43,6 +44,26 @@ def test_a_slow_body_with_a_deadline_is_504(server: LiveServer) -> None:
         assert read_answer(connection)[0] == 504
 
 
+@pytest.mark.parametrize("path", ["/v1/collections", "/v1/collections/default/projections"])
+def test_a_body_that_stands_still_is_408_wherever_it_goes(server: LiveServer, path: str) -> None:
+    request = raw_request(b'{"name"', length=100, path=path)
+    with server.connect() as connection:
+        connection.sendall(request.replace(b"image/jpeg", b"application/json"))
+        status, headers, body = read_answer(connection)
+        assert (status, json.loads(body)["code"]) == (408, "body_too_slow")
+        assert headers["connection"] == "close"
+        assert headers["x-request-id"] == json.loads(body)["request_id"]
+
+
+def test_a_client_that_ended_its_side_is_answered(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.sendall(raw_request(jpeg()))
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"HTTP/1.1 200 OK" in answer  # behind 100 Continue, where it took long
+    assert b"predictions" in answer
+
+
 def test_a_client_that_hangs_up_in_its_body_is_counted_as_cancelled(server: LiveServer) -> None:
     before = server.metric("seethrough_requests_cancelled_total")
     with server.connect() as connection:
@@ -53,11 +74,11 @@ def test_a_client_that_hangs_up_in_its_body_is_counted_as_cancelled(server: Live
 def test_clients_that_hang_up_while_waiting_leave_the_queue(server: LiveServer) -> None:
     before = server.metric("seethrough_requests_cancelled_total")
     connections = [server.connect() for _ in range(32)]
-    for connection in connections:
-        connection.sendall(raw_request(jpeg()))
+    for connection in connections:  # of seconds each: it takes a moment to see that they are gone
+        connection.sendall(raw_request(jpeg(), path="/v1/explain/occlusion?mode=exact"))
     for connection in connections:
         connection.close()
-    until(lambda: server.metric('seethrough_queue_tickets{lane="interactive"}') == 0)
+    until(lambda: server.metric('seethrough_queue_tickets{lane="bulk"}') == 0)
     until(lambda: _in_flight(server) == 1)  # the request for /metrics itself
     assert server.metric("seethrough_requests_cancelled_total") > before
     assert server.get("/health/ready")[0] == 200

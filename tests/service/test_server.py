@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from service.server import DrainingServer, refuse_new_connections
+from service.server import DrainingServer, connections_that_fit, refuse_new_connections
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
 
@@ -62,3 +62,25 @@ def test_a_drain_ends_in_order_where_the_kernel_cannot_refuse_connections(
         asyncio.run(serve())
     assert drained == [True]
     assert "connections of the last milliseconds may be reset" in caplog.text
+
+
+@linux
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "fit", "raised"),
+    [
+        (4096, 4096, 1000, 1000, None),
+        (1024, 4096, 1000, 1000, 1256),
+        (1024, 1024, 1000, 768, 1024),
+        (1024, -1, 5000, 5000, 5256),
+        (-1, -1, 5000, 5000, None),
+        (64, 64, 1000, 1, 64),
+    ],
+)
+def test_no_more_connections_are_taken_than_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int, fit: int, raised: int | None
+) -> None:
+    set_to: list[tuple[int, int]] = []
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (soft, hard))
+    monkeypatch.setattr("resource.setrlimit", lambda _which, limits: set_to.append(limits))
+    assert connections_that_fit(wanted) == fit
+    assert set_to == ([] if raised is None else [(raised, hard)])

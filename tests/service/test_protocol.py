@@ -1,0 +1,286 @@
+"""Connections that end late, badly or never, on real sockets, under both event loops.
+
+The limits are fractions of a second here; what is asserted is that an end comes, and which.
+"""
+
+import asyncio
+import json
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, cast
+
+import pytest
+import uvicorn
+import uvloop
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from service.connections import ConnectionLimits, Connections
+from service.protocol import BoundedProtocol
+from service.server import DrainingServer
+
+LIMITS = ConnectionLimits(head_bytes=4096, head_s=1, stall_s=0.3, connections=8)
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Served:
+    """A small application behind the protocol, in a thread of its own."""
+
+    def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self.registry = CollectorRegistry()
+        self.hung_up = threading.Event()
+        self.released = threading.Event()
+        self.waiting = threading.Semaphore(0)
+        self._connections: list[socket.socket] = []
+        of = Connections(LIMITS, ("127.0.0.1",), self.registry)
+        routes = [
+            Route("/", self._hello),
+            Route("/unread", self._hello, methods=["POST"]),
+            Route("/read", self._read, methods=["POST"]),
+            Route("/wait", self._wait),
+            Route("/long", self._long),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            port=0,
+            http=cast(type[asyncio.Protocol], partial(BoundedProtocol, of)),
+            ws="none",
+            log_config=None,
+            timeout_keep_alive=1,
+        )
+        self.server = DrainingServer(
+            config, drain=lambda: None, drain_delay_s=0, each_second=of.expire
+        )
+        self._runner = asyncio.Runner(loop_factory=new_loop)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        while not self.server.started:
+            self._thread.join(0.01)
+
+    def _run(self) -> None:
+        with self._runner:
+            self._runner.run(self.server.serve())
+
+    async def _hello(self, _request: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    async def _read(self, request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    async def _wait(self, request: Request) -> Response:
+        self.waiting.release()
+        while not self.released.is_set():
+            if await request.is_disconnected():
+                self.hung_up.set()
+                break
+            await asyncio.sleep(0.01)
+        return PlainTextResponse("waited")
+
+    async def _long(self, _request: Request) -> Response:
+        return Response(bytes(64 * 2**20))
+
+    def connect(self) -> socket.socket:
+        address = self.server.servers[0].sockets[0].getsockname()
+        connection = socket.create_connection(address[:2], timeout=30)
+        self._connections.append(connection)
+        return connection
+
+    def ended(self, reason: str) -> float:
+        labels = {"reason": reason}
+        return self.registry.get_sample_value("seethrough_connections_ended_total", labels) or 0
+
+    def close(self) -> None:
+        self.released.set()
+        for each in self._connections:
+            each.close()
+        self.server.should_exit = True
+        self._thread.join(30)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    served = Served(request.param)
+    yield served
+    served.close()
+
+
+def everything(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def until(end: bytes, connection: socket.socket) -> bytes:
+    """What comes until these bytes have."""
+    answer = b""
+    while not answer.endswith(end):
+        more = connection.recv(65536)
+        assert more, answer
+        answer += more
+    return answer
+
+
+def problem(answer: bytes) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, body and headers of an answer that is one problem and nothing else."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert int(headers["content-length"]) == len(body)
+    said = json.loads(body)
+    assert said["request_id"] == headers["x-request-id"] != "-"
+    return int(status.split()[1]), said, headers
+
+
+def test_a_connection_that_sends_nothing_is_closed(served: Served) -> None:
+    assert everything(served.connect()) == b""
+    assert served.ended("idle") == 1
+
+
+@pytest.mark.parametrize("sent", [b"G", b"GET / HTTP/1.1\r\nHost: loc", b"\r\n"])
+def test_headers_that_never_end_in_time_are_408(served: Served, sent: bytes) -> None:
+    connection = served.connect()
+    connection.sendall(sent)
+    status, said, _ = problem(everything(connection))
+    assert (status, said["code"]) == (408, "head_too_slow")
+
+
+CHUNKED = b"POST /read HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"GET /", b"a"),
+        (b"GET / HTTP/1.1\r\nX: ", b"a"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 5000 + b"\r\nHost: localhost\r\n\r\n", b""),
+        (b"GET / HTTP/1.1\r\n", b"a: b\r\n"),
+        (CHUNKED + b"1\r\nx\r\n0\r\nX: ", b"a"),
+        (CHUNKED + b"1;", b"a"),
+        (b"\r\n", b"\r\n"),
+    ],
+    ids=["url", "header", "whole header", "many headers", "trailer", "chunk", "empty lines"],
+)
+def test_a_head_longer_than_may_be_is_431(served: Served, begin: bytes, more: bytes) -> None:
+    connection = served.connect()
+    connection.sendall(begin)
+    while more and not select.select([connection], [], [], 0.001)[0]:
+        connection.sendall(more * 200)
+    status, said, _ = problem(everything(connection))
+    assert (status, said["code"]) == (431, "head_too_large")
+    assert "4096 bytes" in said["detail"]
+    assert served.ended("head_too_large") == 1
+
+
+def test_a_head_just_short_enough_is_taken(served: Served) -> None:
+    fields = b"".join(b"a%02d: %s\r\n" % (i, b"b" * 100) for i in range(25))
+    connection = served.connect()
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n" % fields)
+    assert everything(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_not_http_is_a_problem(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+    status, said, _ = problem(everything(connection))
+    assert (status, said["code"]) == (400, "request_unreadable")
+
+
+def test_a_body_cut_into_wrong_chunks_is_a_problem(served: Served) -> None:
+    connection = served.connect()
+    head = b"POST /read HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head + b"zz\r\n")
+    assert problem(everything(connection))[0] == 400
+
+
+def test_rubbish_behind_a_request_does_not_come_before_its_answer(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(GET.replace(b"/ ", b"/wait ") + b"\x00rubbish\r\n\r\n")
+    served.released.set()
+    answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"waited")
+
+
+def test_one_connection_too_many_is_503_and_says_when_to_come_back(served: Served) -> None:
+    busy = [served.connect() for _ in range(LIMITS.connections)]
+    for each in busy:
+        each.sendall(GET.replace(b"/ ", b"/wait "))
+        assert served.waiting.acquire(timeout=30)
+    refused = served.connect()
+    refused.sendall(GET)
+    status, said, headers = problem(everything(refused))
+    assert (status, said["code"], headers["retry-after"]) == (503, "too_many_connections", "1")
+    served.released.set()
+    for each in busy:
+        each.shutdown(socket.SHUT_WR)
+        assert b"200 OK" in everything(each)
+
+
+def test_an_idle_connection_makes_room_for_one_with_a_request(served: Served) -> None:
+    idle = [served.connect() for _ in range(LIMITS.connections)]
+    for each in idle:
+        each.sendall(GET)
+        until(b"hello", each)
+    connection = served.connect()
+    connection.sendall(GET)
+    assert until(b"hello", connection).startswith(b"HTTP/1.1 200")
+    assert everything(idle[0]) == b""
+    assert served.ended("made_room") == 1
+
+
+@pytest.mark.parametrize("path", [b"/", b"/wait"])
+def test_a_client_that_ended_its_side_is_answered(served: Served, path: bytes) -> None:
+    connection = served.connect()
+    connection.sendall(GET.replace(b"/ ", path + b" "))
+    connection.shutdown(socket.SHUT_WR)
+    if path == b"/wait":
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert not served.hung_up.is_set()
+        served.released.set()
+    answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"hello" if path == b"/" else b"waited")
+
+
+def test_requests_in_a_row_before_an_end_are_all_answered(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(GET * 3)
+    connection.shutdown(socket.SHUT_WR)
+    assert everything(connection).count(b"hello") == 3
+
+
+def test_a_client_that_is_gone_is_noticed_while_its_answer_is_made(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(GET.replace(b"/ ", b"/wait "))
+    connection.close()
+    assert served.hung_up.wait(30)
+
+
+def test_the_body_of_an_answered_request_does_not_go_on_for_ever(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx")
+    assert everything(connection).endswith(b"hello")
+    assert served.ended("body_unread") == 1
+
+
+def test_the_next_request_behind_a_body_that_nobody_read_is_answered(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nx")
+    until(b"hello", connection)
+    connection.sendall(b"xyz" + GET)
+    assert everything(connection).endswith(b"hello")
+
+
+def test_an_answer_that_nobody_reads_is_not_kept(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(GET.replace(b"/ ", b"/long "))
+    while not served.ended("answer_unread"):
+        served.hung_up.wait(0.05)
