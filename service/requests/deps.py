@@ -3,20 +3,22 @@
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPBearer
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from core.compute.call import Call
 from core.engine import Engine
 from core.types import LEAST_BITS, MOST_BITS, ImageFile
 from service.errors import KeyMissing, KeyRefused
-from service.requests.body import read_image, read_images
+from service.requests.body import MAX_OBJECT_BYTES, read_image, read_images, read_object
 from service.requests.grammar import whole_number
 from service.requests.negotiation import MEDIA_TYPES, choose
 from service.settings import Settings
+
+S = TypeVar("S", bound=BaseModel)
 
 
 # Dependencies read the application's state themselves: FastAPI resolves each one anew for every
@@ -122,6 +124,17 @@ async def get_images(
         request, call, settings.max_body_bytes, settings.body_timeout_s, settings.max_files
     )
     return [(name, ImageFile(content, bits)) for name, content in files]
+
+
+def body_of(schema: type[S]) -> Callable[..., Awaitable[S]]:
+    """A dependency that reads a small body of JSON, once the key has been checked."""
+
+    async def read(request: Request, call: CallDep) -> S:
+        settings = _settings(request)
+        limit_bytes = min(MAX_OBJECT_BYTES, settings.max_body_bytes)
+        return await read_object(request, call, schema, limit_bytes, settings.body_timeout_s)
+
+    return read
 
 
 ImageDep = Annotated[ImageFile, Depends(get_image)]
