@@ -20,6 +20,7 @@ class EngineConfig:
         device: auto, cpu, cuda or cuda:N.
         limits: what pictures are taken.
         queue_size: requests that may be under way at once.
+        body_bytes: of all bodies that requests under way may hold together.
         decode_threads: threads that decode pictures; 0 = one per core.
         threads: CPU threads of a forward; 0 = all.
         limit_forwards: the most forwards one occlusion may take.
@@ -33,6 +34,7 @@ class EngineConfig:
     device: str = "auto"
     limits: ImageLimits = field(default_factory=ImageLimits)
     queue_size: int = 256
+    body_bytes: int = 2**28
     decode_threads: int = 0
     threads: int = 0
     limit_forwards: int = 5000

@@ -25,6 +25,7 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     ├── Unavailable                  not now; says when to come back
     │   ├── NotReady                 models are still loading
     │   ├── QueueFull                as much work waits as is allowed to wait
+    │   ├── MemoryFull               requests under way hold as many bytes as they may
     │   ├── Draining                 the process is shutting down
     │   └── NotYetApplied            the change asked for has not been seen yet
     ├── DeadlinePassed               the caller's deadline came first
@@ -234,6 +235,10 @@ class NotReady(Unavailable):
 
 class QueueFull(Unavailable):
     """As much work is waiting as is allowed to wait."""
+
+
+class MemoryFull(Unavailable):
+    """Requests under way hold as many bytes as they may."""
 
 
 class Draining(Unavailable):

@@ -86,6 +86,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.Unavailable: Answer(503, "unavailable"),
     core_errors.NotReady: Answer(503, "not_ready"),
     core_errors.QueueFull: Answer(503, "queue_full"),
+    core_errors.MemoryFull: Answer(503, "memory_full"),
     core_errors.Draining: Answer(503, "draining"),
     core_errors.DeadlinePassed: Answer(504, "deadline_passed"),
     core_errors.OutputNotFinite: Answer(422, "output_not_finite"),

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.config import EngineConfig
@@ -18,6 +18,9 @@ from service.env_file import ENCODING, require_readable
 PREFIX = "SEETHROUGH_"
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s@]+")
+
+_BODIES = 4  # the share of the memory budget that is for bodies
+_BODIES_OF_A_LARGE_ONE = 6  # the largest body must fit into three quarters of that
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
@@ -93,6 +96,16 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(
         20.0, gt=0, le=3600, description="Longest time a request's body may take to arrive."
     )
+    body_silence_s: float = Field(
+        10.0, gt=0, le=3600, description="Longest silence within a request's body, in seconds."
+    )
+    memory_budget: int = Field(
+        2**30,
+        ge=2**20,
+        le=2**44,
+        description="Bytes of memory for what requests under way bring; a quarter of it is for "
+        "their bodies, of which large ones get three quarters.",
+    )
     drain_delay_s: float = Field(
         1.0,
         ge=0,
@@ -134,6 +147,14 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(each.strip() for each in value.split(",") if each.strip())
+        return value
+
+    @field_validator("memory_budget")
+    @classmethod
+    def _roomy(cls, value: int, others: ValidationInfo) -> int:
+        longest = others.data.get("max_body_bytes", 0)
+        if value < _BODIES_OF_A_LARGE_ONE * longest:
+            raise ValueError(f"at least {_BODIES_OF_A_LARGE_ONE} times the largest body, {longest}")
         return value
 
     @field_validator("root_path")
@@ -185,6 +206,7 @@ class Settings(BaseSettings):
                 max_aspect=self.max_aspect,
             ),
             queue_size=self.queue_size,
+            body_bytes=self.memory_budget // _BODIES,
             decode_threads=self.decode_threads,
             threads=self.threads,
             limit_forwards=self.max_forwards,
