@@ -54,6 +54,11 @@ class EngineConfig:
         """What decoding may take of the memory budget."""
         return (self.memory_budget or usual_memory_budget()) // 2
 
+    @property
+    def body_bytes(self) -> int:
+        """What bodies may take of the memory budget; the largest one always fits."""
+        return max((self.memory_budget or usual_memory_budget()) // 4, 2 * self.limits.max_bytes)
+
 
 def usual_memory_budget(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """A quarter of the memory that this process may have, at most a gibibyte.

@@ -10,6 +10,7 @@ from core.collections.curator import Curator
 from core.collections.finder import Finder
 from core.collections.projector import Projector
 from core.compute.bridge import Bridge
+from core.compute.budget import Budget
 from core.compute.call import Call
 from core.compute.classifier import Classifier
 from core.compute.decoders import Decoders
@@ -40,6 +41,7 @@ class Engine:
         metrics: where to count; None = new ones.
 
     Attributes:
+        bodies: how many bytes of requests may be held at once.
         models: those served.
         classifier: classes and feature vectors of a picture.
         explainer: why a network answers as it does.
@@ -61,6 +63,7 @@ class Engine:
         config, limits = self.config, self.config.limits
         decoders = Decoders(config.decode_threads, config.decode_bytes, self.metrics)
         self.bridge = Bridge(config.queue_size, decoders, self.metrics)
+        self.bodies = Budget(config.body_bytes, self.metrics.body_bytes)
         self.models = Served(self.bridge, config.default_model or config.models[0])
         pictures = Pictures(self.bridge, limits)
         self.classifier = Classifier(self.bridge, self.models, pictures)

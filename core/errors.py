@@ -26,6 +26,7 @@ A request walks decode -> preprocess -> ticket -> forward -> result, and each st
     ├── Unavailable                  not now; says when to come back
     │   ├── NotReady                 models are still loading
     │   ├── QueueFull                as much work waits as is allowed to wait
+    │   ├── MemoryFull               requests under way hold as many bytes as they may
     │   ├── Draining                 the process is shutting down
     │   ├── NotYetApplied            the change asked for has not been seen yet
     │   └── StorageUnusable          the data folder was taken away, replaced or made read-only
@@ -253,6 +254,10 @@ class NotReady(Unavailable):
 
 class QueueFull(Unavailable):
     """As much work is waiting as is allowed to wait."""
+
+
+class MemoryFull(Unavailable):
+    """Requests under way hold as many bytes as they may."""
 
 
 class Draining(Unavailable):

@@ -103,6 +103,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.Unavailable: Answer(503, "unavailable"),
     core_errors.NotReady: Answer(503, "not_ready"),
     core_errors.QueueFull: Answer(503, "queue_full"),
+    core_errors.MemoryFull: Answer(503, "memory_full"),
     core_errors.Draining: Answer(503, "draining"),
     core_errors.StorageUnusable: Answer(503, "storage_unusable"),
     core_errors.DeadlinePassed: Answer(504, "deadline_passed"),

@@ -20,6 +20,7 @@ PREFIX = "SEETHROUGH_"
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s@]+")
 
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
@@ -86,8 +87,9 @@ class Settings(BaseSettings):
     memory_budget: int = Field(
         0,
         ge=0,
-        description="Bytes that requests may take at once, as they come and as pixels; 0 takes a "
-        "quarter of the machine's or the container's memory, at most 1 GiB.",
+        le=2**44,
+        description="Bytes that requests may take at once, a quarter as they come and half as "
+        "pixels; 0 takes a quarter of the machine's or the container's memory, at most 1 GiB.",
     )
     max_body_bytes: int = Field(
         20 * 2**20, ge=1024, le=2**30, description="Largest request body, in bytes."
@@ -110,6 +112,9 @@ class Settings(BaseSettings):
     )
     body_timeout_s: float = Field(
         20.0, gt=0, le=3600, description="Longest time a request's body may take to arrive."
+    )
+    body_silence_s: float = Field(
+        10.0, gt=0, le=3600, description="Longest silence within a request's body, in seconds."
     )
     drain_delay_s: float = Field(
         1.0,

@@ -70,6 +70,9 @@ class Metrics:
             registry=registry,
         )
 
+        self.body_bytes = Gauge(
+            "seethrough_body_bytes", "Bytes of bodies, held or about to be read.", registry=registry
+        )
         self.loop_held_s = Histogram(
             "seethrough_loop_held_seconds",
             "How late a timer of the event loop came: for so long nobody was answered.",

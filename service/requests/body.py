@@ -7,22 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from core.collections.finder import ImageSeed, Seed
-from core.compute.call import Call
-from core.errors import DeadlinePassed, InvalidValue, RequestUnreadable, shown
+from core.errors import InvalidValue, shown
 from core.types import ImageFile
-from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, MediaTypeUnsupported
+from service.errors import MediaTypeUnsupported
 from service.requests.forms import FORM, Part, read_form
-from service.requests.grammar import MAX_NUMBERS, read_json
+from service.requests.grammar import read_json
+from service.requests.intake import Intake
 from service.schemas.uploads import FILE_FIELD, ImageUpload, SeedUpload
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BaseModel)
 
-MAX_OBJECT_BYTES: Final = 262_144
-"""Of JSON that is no picture: metadata may be 16 KB, and each of its letters an escape of 6."""
+# Of JSON that is no picture: metadata may be 16 KB, and each of its letters an escape of 6.
+_MAX_OBJECT_BYTES: Final = 262_144
 
 # Files and other fields of a form that should hold one file: enough to say what is wrong.
 _MAX_PARTS = 64
@@ -30,10 +30,6 @@ _MAX_PARTS = 64
 # shares Python's lock with the event loop, and several would each take their turn before it.
 _AT_ONCE_BYTES: Final = 65_536
 _PARSER: Final = ThreadPoolExecutor(1, "seethrough-parse")
-# JSON without a picture: 25 characters and a comma are the longest that a number is written in.
-_MAX_BARE_BYTES: Final = 26 * MAX_NUMBERS
-_PICTURE: Final = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"image"\s*:')
-_HEAD_BYTES: Final = 1024
 _RAW = "application/octet-stream"
 _JSON = "application/json"
 _JSON_SUFFIX = re.compile(r"application/[^/]+\+json")
@@ -41,18 +37,19 @@ _LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines"
 _TAKEN = f"image/* or {_RAW} (the picture itself), {FORM} (field {FILE_FIELD!r}), {_JSON}"
 
 
-async def read_image(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
+async def read_image(intake: Intake) -> bytes:
     """The file of the one picture in a request, in whichever of the three ways it was sent.
 
     Raises:
         MediaTypeUnsupported: the body is none of the three, or compressed.
         BodyTooLarge: it is longer than the limit, by its header or by count.
         BodyTooSlow, DeadlinePassed: it did not arrive in time.
+        Unavailable: there is no room for it, or for the work it asks for.
         RequestUnreadable: it is not what its header says.
         InvalidValue: it holds no picture, or more than one.
     """
-    media_type, header = _media_type(request)
-    body = await _read(request, call, limit_bytes, timeout_s)
+    media_type, header = _media_type(intake.request)
+    body = await intake.whole(is_json=media_type == _JSON)
     if media_type == FORM:
         return await parsed(lambda: _only_image(body, header), len(body))
     if media_type == _JSON:
@@ -67,18 +64,16 @@ async def parsed(work: Callable[[], T], length: int) -> T:
     return await asyncio.get_running_loop().run_in_executor(_PARSER, work)
 
 
-async def read_images(
-    request: Request, call: Call, limit_bytes: int, timeout_s: float, limit_files: int
-) -> list[tuple[str, bytes]]:
+async def read_images(intake: Intake, limit_files: int) -> list[tuple[str, bytes]]:
     """File name and bytes of every picture in a multipart request.
 
     Raises:
         As read_image, and InvalidValue: there are none, or too many.
     """
-    media_type, header = _media_type(request)
+    media_type, header = _media_type(intake.request)
     if media_type != FORM:
         raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken here: {FORM}")
-    body = await _read(request, call, limit_bytes, timeout_s)
+    body = await intake.whole()
     parts = await parsed(lambda: read_form(body, header, limit_files), len(body))
     _require_files(parts)
     if not parts:
@@ -86,19 +81,17 @@ async def read_images(
     return [(part.file_name or "", part.content) for part in parts]
 
 
-async def read_object(
-    request: Request, call: Call, schema: type[S], limit_bytes: int, timeout_s: float
-) -> S:
+async def read_object(intake: Intake, schema: type[S]) -> S:
     """A JSON object that is no picture.
 
     Raises:
         As read_image, and InvalidValue: it is not what the schema says.
     """
-    media_type = _essence(request.headers.get("content-type", ""))
-    _require_plain(request)
+    media_type = _essence(intake.request.headers.get("content-type", ""))
+    _require_plain(intake.request)
     if media_type != _JSON and not _JSON_SUFFIX.fullmatch(media_type):
         raise MediaTypeUnsupported(f"Content-Type {shown(media_type)} is not taken here: {_JSON}")
-    body = await _read(request, call, limit_bytes, timeout_s)
+    body = await intake.at_most(_MAX_OBJECT_BYTES).whole()
     return await parsed(lambda: read_json(schema, body, "body"), len(body))
 
 
@@ -107,23 +100,18 @@ def is_lines(request: Request) -> bool:
     return _essence(request.headers.get("content-type", "")) in _LINES
 
 
-async def read_seed(
-    request: Request, call: Call, limit_bytes: int, timeout_s: float, bits: int | None
-) -> Seed:
+async def read_seed(intake: Intake, bits: int | None) -> Seed:
     """What to find neighbors of: a picture as in read_image, or JSON with a vector or an item.
 
     Args:
-        request: the one that asks.
-        call: its deadline and stopwatch.
-        limit_bytes: of its body.
-        timeout_s: for the body to arrive.
+        intake: of the request that asks.
         bits: said of the picture; see `ImageFile`.
 
     Raises:
         As read_image, and InvalidValue: bits without a picture.
     """
-    media_type, header = _media_type(request)
-    body = await _read(request, call, limit_bytes, timeout_s)
+    media_type, header = _media_type(intake.request)
+    body = await intake.whole(is_json=media_type == _JSON)
     if media_type == FORM:
         content = await parsed(lambda: _only_image(body, header), len(body))
         return ImageSeed(ImageFile(content, bits))
@@ -157,49 +145,6 @@ def _require_plain(request: Request) -> None:
 def _essence(content_type: str) -> str:
     """The media type without its parameters."""
     return content_type.partition(";")[0].strip().lower()
-
-
-async def _read(request: Request, call: Call, limit_bytes: int, timeout_s: float) -> bytes:
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit_bytes:
-        raise _too_large(int(announced), limit_bytes)
-    left_s = call.remaining_s
-    with call.measure("body"):
-        try:
-            async with asyncio.timeout(min(timeout_s, left_s)):
-                return await _collect(request, limit_bytes, _is_json(request))
-        except TimeoutError as error:
-            if left_s < timeout_s:
-                raise DeadlinePassed("the deadline passed before the body was here") from error
-            raise BodyTooSlow(f"the body took longer than {timeout_s:g} s to arrive") from error
-        except ClientDisconnect as error:
-            raise ClientGone("the client hung up before its body was here") from error
-
-
-async def _collect(request: Request, limit_bytes: int, is_json: bool) -> bytes:
-    chunks: list[bytes] = []
-    length = 0
-    limit_unseen = min(_MAX_BARE_BYTES, limit_bytes) if is_json else limit_bytes
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        length += len(chunk)
-        if length > limit_unseen:
-            if length > limit_bytes or not _PICTURE.match(b"".join(chunks)[:_HEAD_BYTES]):
-                raise _too_large(length, limit_unseen)
-            limit_unseen = limit_bytes
-    if not length:
-        raise RequestUnreadable(
-            "the body is empty; send the bytes of a picture, or JSON where that is asked for"
-        )
-    return b"".join(chunks)
-
-
-def _is_json(request: Request) -> bool:
-    return _essence(request.headers.get("content-type", "")) == _JSON
-
-
-def _too_large(length: int, limit_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"a body of {length} bytes or more; at most {limit_bytes} are taken")
 
 
 def _only_image(body: bytes, content_type: str) -> bytes:

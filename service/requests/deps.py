@@ -2,21 +2,25 @@
 
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPBearer
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from core.compute.call import Call
 from core.engine import Engine
 from core.types import LEAST_BITS, MOST_BITS, ImageFile
 from service.errors import KeyMissing, KeyRefused
-from service.requests.body import read_image, read_images
+from service.requests.body import read_image, read_images, read_object
 from service.requests.grammar import whole_number
+from service.requests.intake import BodyLimits, Intake
 from service.requests.negotiation import MEDIA_TYPES, choose
 from service.settings import Settings
+
+S = TypeVar("S", bound=BaseModel)
 
 
 # Dependencies read the application's state themselves: FastAPI resolves each one anew for every
@@ -104,28 +108,58 @@ BitsQuery = Annotated[
 ]
 
 
-async def get_image(request: Request, call: CallDep, bits: BitsQuery = None) -> ImageFile:
-    """The request's picture; a body that could not be served is not even read."""
-    _engine(request).bridge.check_admission()
+@contextmanager
+def taking_in(request: Request, call: Call, admit: Callable[[], None]) -> Iterator[Intake]:
+    """What reads a request's body; the memory it takes is given back at the end.
+
+    Args:
+        request: whose key has been checked.
+        call: its deadline and stopwatch.
+        admit: raises where the request could not be served now, whatever its body is.
+    """
     settings = _settings(request)
-    content = await read_image(request, call, settings.max_body_bytes, settings.body_timeout_s)
-    return ImageFile(content, bits)
+    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s, settings.body_silence_s)
+    with _engine(request).bodies.hold() as hold:
+        yield Intake(request, call, hold, limits, admit)
+
+
+@contextmanager
+def taking_in_picture(request: Request, call: Call) -> Iterator[Intake]:
+    """The same, of a request that asks a network; one that it could not be asked is not read."""
+    with taking_in(request, call, _engine(request).bridge.check_admission) as intake:
+        yield intake
+
+
+async def get_image(
+    request: Request, call: CallDep, bits: BitsQuery = None
+) -> AsyncIterator[ImageFile]:
+    """The request's picture."""
+    with taking_in_picture(request, call) as intake:
+        yield ImageFile(await read_image(intake), bits)
 
 
 async def get_images(
     request: Request, call: CallDep, bits: BitsQuery = None
-) -> list[tuple[str, ImageFile]]:
+) -> AsyncIterator[list[tuple[str, ImageFile]]]:
     """File name and picture of each of the request's files."""
-    _engine(request).bridge.check_admission()
-    settings = _settings(request)
-    files = await read_images(
-        request, call, settings.max_body_bytes, settings.body_timeout_s, settings.max_files
-    )
-    return [(name, ImageFile(content, bits)) for name, content in files]
+    with taking_in_picture(request, call) as intake:
+        files = await read_images(intake, _settings(request).max_files)
+        yield [(name, ImageFile(content, bits)) for name, content in files]
 
 
-ImageDep = Annotated[ImageFile, Depends(get_image)]
-ImagesDep = Annotated[list[tuple[str, ImageFile]], Depends(get_images)]
+def body_of(schema: type[S]) -> Callable[..., Awaitable[S]]:
+    """A dependency that reads a small body of JSON."""
+
+    async def read(request: Request, call: CallDep) -> S:
+        with taking_in(request, call, lambda: None) as intake:
+            return await read_object(intake, schema)
+
+    return read
+
+
+# Given back once the endpoint has its answer: whoever reads that slowly holds nothing.
+ImageDep = Annotated[ImageFile, Depends(get_image, scope="function")]
+ImagesDep = Annotated[list[tuple[str, ImageFile]], Depends(get_images, scope="function")]
 
 
 def offers(*forms: str) -> Callable[..., Awaitable[str]]:

@@ -1,11 +1,10 @@
-"""Query parameters and bodies that follow from a dataclass of described fields."""
+"""Query parameters that follow from a dataclass of described fields."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel
 
 from core.fields import Described, described
 
@@ -31,19 +30,6 @@ def query_of(kind: type) -> Callable[..., Any]:
             for name, each in known.items()
         ],
         return_annotation=kind,
-    )
-    return read
-
-
-def body_of(schema: type[BaseModel]) -> Callable[..., Any]:
-    """A dependency that reads a body of a schema that was made, not written: what it says."""
-
-    async def read(body: Any) -> Mapping[str, Any]:
-        said: Mapping[str, Any] = body.model_dump(exclude_none=True)
-        return said
-
-    read.__signature__ = Signature(  # type: ignore[attr-defined]
-        [Parameter("body", Parameter.KEYWORD_ONLY, annotation=schema)]
     )
     return read
 

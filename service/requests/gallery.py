@@ -12,7 +12,7 @@ from core.gallery.limits import parse_metadata
 from core.gallery.records import IfMatch, OnDuplicate, Space
 from service.requests import grammar
 from service.requests.body import is_lines, read_images, read_seed
-from service.requests.deps import BitsQuery, CallDep, EngineDep, SettingsDep, get_engine
+from service.requests.deps import BitsQuery, CallDep, SettingsDep, get_engine, taking_in_picture
 from service.requests.lines import Line, entries_of_form, entries_of_lines
 
 LabelQuery = Annotated[
@@ -144,12 +144,10 @@ async def search(
     )
 
 
-async def seed(request: Request, call: CallDep, bits: BitsQuery = None) -> Seed:
-    """What to find neighbors of; a body that could not be served is not even read."""
-    engine = await get_engine(request)
-    engine.bridge.check_admission()
-    settings = request.app.state.settings
-    return await read_seed(request, call, settings.max_body_bytes, settings.body_timeout_s, bits)
+async def seed(request: Request, call: CallDep, bits: BitsQuery = None) -> AsyncIterator[Seed]:
+    """What to find neighbors of."""
+    with taking_in_picture(request, call) as intake:
+        yield await read_seed(intake, bits)
 
 
 SharedDraftDep = Annotated[Draft, Depends(shared_draft)]
@@ -157,23 +155,22 @@ SharedDraftDep = Annotated[Draft, Depends(shared_draft)]
 
 async def entries(
     request: Request,
-    engine: EngineDep,
     settings: SettingsDep,
     call: CallDep,
     shared: SharedDraftDep,
     bits: BitsQuery = None,
-) -> AsyncIterator[Line | SeethroughError]:
+) -> AsyncIterator[AsyncIterator[Line | SeethroughError]]:
     """The pictures of a batch, sent as lines or as a form."""
-    engine.bridge.check_admission()
-    limit_bytes, timeout_s = settings.max_body_bytes, settings.body_timeout_s
-    if is_lines(request):
-        return entries_of_lines(request, shared, limit_bytes, timeout_s, bits)
-    files = await read_images(request, call, limit_bytes, timeout_s, settings.max_files)
-    return entries_of_form(files, shared, bits)
+    with taking_in_picture(request, call) as intake:
+        if is_lines(request):
+            yield entries_of_lines(intake, shared, bits)
+        else:
+            files = await read_images(intake, settings.max_files)
+            yield entries_of_form(files, shared, bits)
 
 
 DraftDep = Annotated[Draft, Depends(draft)]
 DraftOfDep = Annotated[Draft, Depends(draft_of)]
 SearchDep = Annotated[Search, Depends(search)]
 EntriesDep = Annotated[AsyncIterator[Line | SeethroughError], Depends(entries)]
-SeedDep = Annotated[Seed, Depends(seed)]
+SeedDep = Annotated[Seed, Depends(seed, scope="function")]

@@ -1,21 +1,20 @@
 """Many pictures in one request: JSON lines in, each stored on its own, lines out in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
-
-from starlette.requests import ClientDisconnect, Request
 
 from core.collections.curator import Curator
 from core.collections.drafts import Draft, Stored
 from core.compute.call import Call
 from core.compute.worker import Lane
-from core.errors import QueueFull, SeethroughError
+from core.errors import MemoryFull, QueueFull, SeethroughError
 from core.types import ImageFile
-from service.errors import BodyTooLarge, BodyTooSlow, ClientGone
+from service.errors import BodyTooLarge
 from service.requests.body import parsed
 from service.requests.grammar import read_json
+from service.requests.intake import Intake
 from service.schemas.gallery import BatchLine
 from service.schemas.uploads import BatchItem
 
@@ -26,11 +25,16 @@ _MAX_WAIT_S: Final = 1.0
 
 
 class Line(NamedTuple):
-    """One picture of many: its file's name, what is said of it, the picture."""
+    """One picture of many: its file's name, what is said of it, the picture.
+
+    Attributes:
+        done: to be called when nobody needs the picture any more.
+    """
 
     name: str | None
     draft: Draft
     file: ImageFile
+    done: Callable[[], None] = lambda: None
 
 
 class Order:
@@ -73,34 +77,35 @@ async def entries_of_form(
 
 
 async def entries_of_lines(
-    request: Request, shared: Draft, limit_bytes: int, timeout_s: float, bits: int | None
+    intake: Intake, shared: Draft, bits: int | None
 ) -> AsyncIterator[Line | SeethroughError]:
     """The pictures of a body of JSON lines, read as they are needed.
 
     Args:
-        request: its body may be as long as it likes; a line may not.
+        intake: of a body that may be as long as it likes; a picture may not.
         shared: what is said of a picture whose line does not say it.
-        limit_bytes: of one picture.
-        timeout_s: how long the client may stay silent.
         bits: said of all pictures; see `ImageFile`.
 
     Raises:
         BodyTooSlow, ClientGone: no more lines will come.
     """
     # Base64 makes 4 bytes of 3; the rest of a line is small.
-    longest = limit_bytes * 4 // 3 + 65_536
+    longest = intake.limits.bytes * 4 // 3 + 65_536
     count = 0
-    async for line in _lines(request, longest, timeout_s):
+    intake.admit()
+    async for line in _lines(intake, longest):
         if isinstance(line, SeethroughError):
             yield line
             return
+        done = partial(intake.hold.give, len(line))
         if not line.strip():
+            done()
             continue
         count += 1
         if count > _MAX_LINES:
             yield BodyTooLarge(f"more than {_MAX_LINES} lines in one request; the rest is unread")
             return
-        yield await parsed(partial(_entry, line, shared, bits), len(line))
+        yield await parsed(partial(_entry, line, shared, bits, done), len(line))
 
 
 async def store_all(
@@ -133,6 +138,8 @@ async def store_all(
         try:
             return await _store(curator, collection, entry, order, deadline_s)
         finally:
+            if isinstance(entry, Line):
+                entry.done()
             async with order:  # also of those that were never written
                 slots.release()
 
@@ -175,7 +182,7 @@ async def _store(
 ) -> LineResult:
     if isinstance(entry, SeethroughError):
         return LineResult(None, entry)
-    name, draft, file = entry
+    name, draft, file, _ = entry
     call = Call.within(deadline_s)
     while True:
         try:
@@ -190,32 +197,30 @@ async def _store(
             return LineResult(name, error)
 
 
-def _entry(line: bytes, shared: Draft, bits: int | None) -> Line | SeethroughError:
+def _entry(
+    line: bytes, shared: Draft, bits: int | None, done: Callable[[], None]
+) -> Line | SeethroughError:
     try:
         item = read_json(BatchItem, line, "line")
-        return Line(None, item.draft(shared), ImageFile(item.content(), bits))
+        return Line(None, item.draft(shared), ImageFile(item.content(), bits), done)
     except SeethroughError as error:
         return error
 
 
-async def _lines(
-    request: Request, longest: int, timeout_s: float
-) -> AsyncIterator[bytes | SeethroughError]:
+async def _lines(intake: Intake, longest: int) -> AsyncIterator[bytes | SeethroughError]:
+    """Lines whose bytes are held until they are given back."""
     rest = bytearray()
-    chunks = request.stream()
-    while True:
+    async for chunk in intake.chunks():
         try:
-            chunk = await asyncio.wait_for(anext(chunks), timeout_s)
-        except StopAsyncIteration:
-            break
-        except TimeoutError as error:
-            raise BodyTooSlow(f"nothing came for {timeout_s:g} s") from error
-        except ClientDisconnect as error:
-            raise ClientGone("the client hung up before its body was here") from error
+            intake.hold.take(len(chunk))
+        except MemoryFull as error:
+            yield error
+            return
         searched = len(rest)
         rest += chunk
         while (end := rest.find(b"\n", searched)) >= 0:
             yield bytes(rest[:end])
+            intake.hold.give(1)
             del rest[: end + 1]
             searched = 0
         if len(rest) > longest:

@@ -1,13 +1,16 @@
 """Endpoints of collections: create, list, get, delete."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from service.answers import APPLIED, json_answer
-from service.requests.deps import CallDep, EngineDep
+from service.requests.deps import CallDep, EngineDep, body_of
 from service.requests.gallery import AppliedDep
 from service.schemas.gallery import CollectionCreate, CollectionPublic, CollectionsPublic
-from service.schemas.problems import KEYED, problems
+from service.schemas.problems import KEYED, OBJECT, problems
+from service.schemas.uploads import object_body
 
 router = APIRouter(prefix="/v1/collections", tags=["Collections"])
 
@@ -17,9 +20,14 @@ router = APIRouter(prefix="/v1/collections", tags=["Collections"])
     summary="Make a collection",
     status_code=201,
     response_model=CollectionPublic,
-    responses=problems(*KEYED, 404, 409, 503, 504, 507),
+    responses=problems(*KEYED, *OBJECT, 404, 409, 503, 504, 507),
+    openapi_extra=object_body(CollectionCreate),
 )
-async def create_collection(engine: EngineDep, call: CallDep, wanted: CollectionCreate) -> Response:
+async def create_collection(
+    engine: EngineDep,
+    call: CallDep,
+    wanted: Annotated[CollectionCreate, Depends(body_of(CollectionCreate))],
+) -> Response:
     """An empty collection, bound for good to a model's weights, a layer and a metric."""
     made = await engine.curator.create(**wanted.model_dump(), call=call)
     headers = {"Location": f"/v1/collections/{made.spec.name}", APPLIED: str(made.seq)}

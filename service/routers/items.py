@@ -17,7 +17,7 @@ from service.answers import (
     unchanged,
     vector_answer,
 )
-from service.requests.deps import CallDep, EngineDep, ImageDep, offers
+from service.requests.deps import CallDep, EngineDep, ImageDep, body_of, offers
 from service.requests.gallery import (
     AppliedDep,
     DraftDep,
@@ -33,8 +33,8 @@ from service.schemas.gallery import (
     VectorPublic,
     status_of,
 )
-from service.schemas.problems import IMAGE, KEYED, problems
-from service.schemas.uploads import image_body
+from service.schemas.problems import IMAGE, KEYED, OBJECT, problems
+from service.schemas.uploads import image_body, object_body
 
 router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["Items"])
 
@@ -185,10 +185,18 @@ async def put_item(
 
 
 @router.patch(
-    "/{id:path}", summary="Change label or metadata", response_model=ItemPublic, responses=_WRITE
+    "/{id:path}",
+    summary="Change label or metadata",
+    response_model=ItemPublic,
+    responses=_WRITE | problems(*OBJECT),
+    openapi_extra=object_body(ItemPatch),
 )
 async def patch_item(
-    engine: EngineDep, collection: str, id: str, change: ItemPatch, if_match: IfMatchDep
+    engine: EngineDep,
+    collection: str,
+    id: str,
+    change: Annotated[ItemPatch, Depends(body_of(ItemPatch))],
+    if_match: IfMatchDep,
 ) -> Response:
     """Changes what is said of a picture; the picture and what is left out stay."""
     written = await engine.curator.patch(change.patch(collection, id, if_match))

@@ -1,19 +1,19 @@
 """Endpoints of projections: start, list, follow, place a picture, delete."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from core.collections.layout import ColorBy, Plot
 from core.projection.methods import PROJECTION_METHODS
 from service.answers import array_answer, json_answer, png_answer
-from service.requests.deps import CallDep, EngineDep, offers
-from service.requests.described import body_of
+from service.requests.deps import CallDep, EngineDep, body_of, offers
 from service.requests.gallery import SeedDep
 from service.requests.grammar import whole_number
-from service.schemas.problems import IMAGE, KEYED, problems
+from service.schemas.problems import IMAGE, KEYED, OBJECT, problems
 from service.schemas.projecting import (
     PlacedPublic,
     ProjectionCreate,
@@ -25,7 +25,7 @@ from service.schemas.projecting import (
     event,
     result_body,
 )
-from service.schemas.uploads import seed_body
+from service.schemas.uploads import object_body, seed_body
 
 router = APIRouter(tags=["Projections"])
 of_collection = APIRouter(prefix="/v1/collections/{collection}/projections")
@@ -76,7 +76,7 @@ async def plot(
 
 WaitDep = Annotated[int, Depends(wait_s)]
 PlotDep = Annotated[Plot, Depends(plot)]
-WantedDep = Annotated[Mapping[str, Any], Depends(body_of(ProjectionCreate))]
+WantedDep = Annotated[BaseModel, Depends(body_of(ProjectionCreate))]
 
 
 @router.get("/v1/projections", summary="List the projection methods", responses=problems(*KEYED))
@@ -91,7 +91,8 @@ async def list_projection_methods() -> ProjectionMethodsPublic:
     summary="Lay a collection out",
     status_code=202,
     response_model=ProjectionPublic,
-    responses=problems(*KEYED, 404, 503, 507)
+    openapi_extra=object_body(ProjectionCreate),
+    responses=problems(*KEYED, *OBJECT, 404, 503, 507)
     | {200: {"model": ProjectionPublic, "description": "It was asked for before, or is done."}},
 )
 async def create_projection(
@@ -103,7 +104,7 @@ async def create_projection(
     for a small one.
     """
     projector = engine.projector
-    now, new = await projector.start(collection, wanted)
+    now, new = await projector.start(collection, wanted.model_dump(exclude_none=True))
     headers = {"Location": f"/v1/collections/{collection}/projections/{now.stored.id}"}
     if wait_s:
         headers["Preference-Applied"] = f"wait={wait_s}"

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Any, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.fields import Described, described
+
+AS_SENT: Final = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+"""JSON of exactly these fields and types: no number in quotes, no unknown name."""
 
 
 class Schema(BaseModel):

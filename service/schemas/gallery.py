@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from core.collections.drafts import Stored
 from core.errors import SeethroughError
@@ -21,7 +21,7 @@ from core.gallery.records import (
 from core.models.structure.axes import Pool
 from core.models.structure.ports import At
 from service.errors import answer_of, problem_of
-from service.schemas.base import Schema
+from service.schemas.base import AS_SENT, Schema
 from service.schemas.problems import Problem
 from service.schemas.seeing import ImagePublic
 
@@ -31,7 +31,7 @@ _STAMP = "2026-01-31T12:00:00.123456Z"
 class CollectionCreate(BaseModel):
     """A collection to make."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = AS_SENT
 
     name: str = Field(examples=["cats"])
     model: str | None = Field(
@@ -191,7 +191,7 @@ class ItemStored(ItemPublic):
 class ItemPatch(BaseModel):
     """What to change of an item; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = AS_SENT
 
     label: str | None = Field(None, description="null takes the label away.", examples=["dog"])
     metadata: dict[str, Any] = Field({}, description="Replaces all of it.", examples=[{"x": 1}])

@@ -48,6 +48,7 @@ _MEANING = {
 
 KEYED = (401, 403)
 IMAGE = (400, 406, 408, 413, 415, 503, 504)
+OBJECT = (400, 408, 413, 415, 503, 504)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

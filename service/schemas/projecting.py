@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import orjson
-from pydantic import ConfigDict, Field, create_model
+from pydantic import Field, create_model
 
 from core.collections.projector import Placed, Progress
 from core.projection.method import ProjectionMethod
 from core.projection.methods import PROJECTION_METHODS, USUAL, every_answer, every_parameter
 from core.projection.result import Result
-from service.schemas.base import ParameterPublic, Schema, optional_fields, parameters_of
+from service.schemas.base import AS_SENT, ParameterPublic, Schema, optional_fields, parameters_of
 from service.schemas.neighbors import NeighborPublic
 from service.schemas.seeing import ImagePublic
 
@@ -22,7 +22,7 @@ _Name: Any = Literal[tuple(PROJECTION_METHODS)]
 
 ProjectionCreate: Final = create_model(
     "ProjectionCreate",
-    __config__=ConfigDict(extra="forbid"),
+    __config__=AS_SENT,
     __doc__="How to lay a collection out. A method's own parameters are refused for the others.",
     method=(_Name, Field(examples=[USUAL])),
     sample=(

@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, RootModel, Tag
+from pydantic import BaseModel, Discriminator, FailFast, Field, RootModel, Tag
 from pydantic.json_schema import models_json_schema
 
 from core.collections.drafts import Draft
 from core.collections.finder import ImageSeed, ItemSeed, Seed, VectorSeed
 from core.errors import InvalidValue
 from core.types import ImageFile
+from service.schemas.base import AS_SENT
+from service.schemas.gallery import CollectionCreate, ItemPatch
 from service.schemas.problems import Problem
+from service.schemas.projecting import ProjectionCreate
 
 FILE_FIELD: Final = "image"
 """The only field of a form; it holds a file."""
@@ -29,11 +32,13 @@ _SPACE = b" \t\r\n"
 _AS_STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
 _PIECE_CHARS = 2**20  # decoded in 5 ms, during which nothing else runs
 
+_OBJECTS: tuple[type[BaseModel], ...] = (CollectionCreate, ItemPatch, ProjectionCreate)
+
 
 class _Upload(BaseModel):
-    """JSON of exactly these fields and types: no number in quotes, no unknown name."""
+    """JSON in a body that may also be a picture."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = AS_SENT
 
 
 class ImageUpload(_Upload):
@@ -128,6 +133,7 @@ def components() -> dict[str, Any]:
     _, found = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF)
     return {
         **found["$defs"],
+        **{each.__name__: _without_nulls(each) for each in _OBJECTS},
         "ImageForm": _form("ImageForm", _BINARY),
         "ImagesForm": _form("ImagesForm", {"type": "array", "items": _BINARY}),
     }
@@ -141,6 +147,11 @@ def image_body() -> dict[str, Any]:
 def seed_body() -> dict[str, Any]:
     """OpenAPI's `requestBody` of a search: a picture, a vector or an item."""
     return _one_picture({"oneOf": SeedUpload.model_json_schema(ref_template=_REF)["oneOf"]})
+
+
+def object_body(schema: type[BaseModel]) -> dict[str, Any]:
+    """OpenAPI's `requestBody` of an operation that takes JSON of one schema."""
+    return _body({"application/json": {"schema": _reference(schema.__name__)}})
 
 
 def batch_body() -> dict[str, Any]:
@@ -161,6 +172,15 @@ def lines_of(name: str, text: str) -> dict[str, Any]:
 def images_body() -> dict[str, Any]:
     """OpenAPI's `requestBody` of an operation that takes many pictures."""
     return _body({"multipart/form-data": {"schema": _reference("ImagesForm")}})
+
+
+def _without_nulls(schema: type[BaseModel]) -> dict[str, Any]:
+    """A schema whose clients leave out what they do not mean: null may mean something else."""
+    found = schema.model_json_schema(ref_template=_REF)
+    for each in found["properties"].values():
+        if each.get("default", each) is None:
+            del each["default"]
+    return found
 
 
 def _from_base64(text: str) -> bytes:
