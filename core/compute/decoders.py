@@ -158,7 +158,8 @@ class Decoders:
 
     @property
     def _used_bytes(self) -> int:
-        return sum(cost.bytes for cost in self._running.values())
+        with self._changed:
+            return sum(cost.bytes for cost in self._running.values())
 
     def _loop(self) -> None:
         while self._work_once():
@@ -228,6 +229,7 @@ class Decoders:
             job.cost = Cost(cost.pixels, max(cost.bytes, held.bytes))
             is_first = not self._large or job < self._large[0]
             if held.bytes < cost.bytes and not (is_first and self._fits(job.cost)):
+                self._changed.notify_all()  # there is more room if it held some
                 self._require_time(job)
                 heapq.heappush(self._large, job)
                 raise _Postponed
