@@ -30,7 +30,11 @@ class ServerProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._wait(ready_path)
+        try:
+            self._wait(ready_path)
+        except BaseException:  # or it would go on, on the port of the next
+            self.__exit__(None, None, None)
+            raise
 
     def __enter__(self) -> "ServerProcess":
         return self
@@ -92,7 +96,7 @@ class ServerProcess:
             os.killpg(self._process.pid, number)
 
     def _wait(self, path: str) -> None:
-        for _ in range(1200):
+        for _ in range(3000):
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self._name} ended with {self._process.returncode}")
             try:

@@ -24,6 +24,7 @@ class EngineConfig:
         device: auto, cpu, cuda or cuda:N.
         limits: what pictures are taken.
         queue_size: requests that may be under way at once.
+        max_wait_s: how long those may hold up one that is let in.
         decode_threads: threads that decode large pictures; 0 = one per core.
         memory_budget: bytes that what is sent may take at once beside the models, as it comes and
             as pixels; 0 = a quarter of the machine's memory, at most a gibibyte.
@@ -40,6 +41,7 @@ class EngineConfig:
     device: str = "auto"
     limits: ImageLimits = field(default_factory=ImageLimits)
     queue_size: int = 256
+    max_wait_s: float = 2.0
     decode_threads: int = 0
     memory_budget: int = 0
     threads: int = 0

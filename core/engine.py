@@ -62,7 +62,7 @@ class Engine:
         self._registry = registry or standard_registry(self.config.models_dir)
         config, limits = self.config, self.config.limits
         decoders = Decoders(config.decode_threads, config.decode_bytes, self.metrics)
-        self.bridge = Bridge(config.queue_size, decoders, self.metrics)
+        self.bridge = Bridge(config.queue_size, decoders, config.max_wait_s, self.metrics)
         self.bodies = Budget(config.body_bytes, self.metrics.body_bytes)
         self.models = Served(self.bridge, config.default_model or config.models[0])
         pictures = Pictures(self.bridge, limits)
@@ -123,16 +123,17 @@ class Engine:
         return ended
 
     async def probe(self, call: Call) -> None:
-        """Send a tiny picture through decoding, queue and forward of every model.
+        """Send a tiny picture through decoding, queue and forward of every model, before others.
 
         Raises:
             NotReady: models are still loading.
             Draining: the process is shutting down.
             StorageUnusable: nothing can be stored.
         """
-        self.bridge.check_admission()
+        self.bridge.require_working()
         if self.config.data_dir is not None:
             await self.curator.read(self.curator.gallery.require_writable)
+        call.urgent = True
         for card in self.models.cards():
             await self.classifier.classify(
                 ImageFile(_PROBE_GIF), model=card.name, top_k=1, call=call

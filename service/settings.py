@@ -107,6 +107,13 @@ class Settings(BaseSettings):
     queue_size: int = Field(
         256, ge=1, le=100_000, description="Requests under way at once; one more is answered 503."
     )
+    max_wait_s: float = Field(
+        2.0,
+        gt=0,
+        le=3600,
+        description="Longest time that others may hold a request up, as measured when it comes; "
+        "where it would be more it is answered 503 at once.",
+    )
     deadline_s: float = Field(
         60.0, gt=0, le=3600, description="Longest time a request may take, in seconds."
     )
@@ -259,6 +266,7 @@ class Settings(BaseSettings):
                 max_aspect=self.max_aspect,
             ),
             queue_size=self.queue_size,
+            max_wait_s=self.max_wait_s,
             decode_threads=self.decode_threads,
             memory_budget=self.memory_budget,
             threads=self.threads,

@@ -14,11 +14,15 @@ class Call:
     """One request's deadline (monotonic seconds) and the time it spent in each stage.
 
     Attributes:
+        urgent: goes before all others, and is let in where they are not: a probe of health.
+        admitted: of its pictures, how many are under way.
         due: when its next picture is to be decoded, if all get what they are due; monotonic too.
     """
 
     deadline: float = math.inf
     durations_s: dict[str, float] = field(default_factory=dict)
+    urgent: bool = False
+    admitted: int = 0
     due: float = -math.inf
 
     @classmethod

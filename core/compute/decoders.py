@@ -1,6 +1,7 @@
 """`Decoders`: threads for pixels; small pictures first, large ones within a budget of memory."""
 
 import heapq
+import math
 import os
 import sys
 import threading
@@ -14,6 +15,8 @@ from typing import Any, Final, TypeVar
 
 from core.compute.call import Call
 from core.compute.metrics import Metrics
+from core.compute.pace import Pace
+from core.errors import QueueFull
 from core.images.cost import Cost, Reserve
 
 T = TypeVar("T")
@@ -27,6 +30,10 @@ _GUESS_S: Final = 0.01
 """Of work whose cost is not known yet: how much later the next of the same request is due."""
 _S_PER_PIXEL: Final = 2e-7
 """How much later a large picture is due than a small one: ten seconds at 50 megapixels."""
+
+_LIGHT_S: Final = 0.002
+_LARGE_S_PER_PIXEL: Final = 1e-8
+"""What decoding is thought to take before any has been done."""
 
 _NOTHING: Final = Cost(0, 0)
 
@@ -46,6 +53,7 @@ class _Job:
     Attributes:
         due: seconds on the clock.
         number: of those due at once the first that came goes first.
+        came: seconds on the clock.
         cost: what is reserved, or waited for; nothing as long as it is not known to be large.
     """
 
@@ -54,6 +62,7 @@ class _Job:
     work: Callable[[Reserve], Any] = field(compare=False)
     future: "Future[Any]" = field(compare=False)
     call: Call = field(compare=False)
+    came: float = field(compare=False)
     cost: Cost = field(default=_NOTHING, compare=False)
 
 
@@ -90,6 +99,8 @@ class Decoders:
         self._running: dict[int, Cost] = {}  # large ones, by their number
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._light_pace = Pace(_LIGHT_S)
+        self._large_pace = Pace(_LARGE_S_PER_PIXEL, count=1e6)
         metrics.decoding.labels("light").set_function(self._light.__len__)
         metrics.decoding.labels("large").set_function(self._large.__len__)
         metrics.decoding_bytes.set_function(lambda: self._used_bytes)
@@ -108,13 +119,25 @@ class Decoders:
                 future.cancel()
                 return future
             self._start()
-            call.due = max(self._clock(), call.due)
+            now = self._clock()
+            call.due = max(now, call.due)
             self._numbers += 1
-            heapq.heappush(self._light, _Job(call.due, self._numbers, work, future, call))
+            due = -math.inf if call.urgent else call.due
+            heapq.heappush(self._light, _Job(due, self._numbers, work, future, call, now))
             call.due += _GUESS_S
             self._changed.notify()
         future.add_done_callback(self._forget)
         return future
+
+    @property
+    def large(self) -> int:
+        """Large pictures that are here."""
+        return len(self._large) + len(self._running)
+
+    @property
+    def light_s(self) -> float:
+        """Seconds from one small picture that is done to the next, as long as some wait."""
+        return self._light_pace.each_s
 
     def close(self) -> None:
         """Cancel what waits; threads end when they have done what they are at."""
@@ -135,7 +158,8 @@ class Decoders:
 
     @property
     def _used_bytes(self) -> int:
-        return sum(cost.bytes for cost in self._running.values())
+        with self._changed:
+            return sum(cost.bytes for cost in self._running.values())
 
     def _loop(self) -> None:
         while self._work_once():
@@ -179,8 +203,16 @@ class Decoders:
         else:
             if future.set_running_or_notify_cancel():
                 future.set_result(result)
+        now = self._clock()
         if job.number in self._running:
-            self._give_back(job)
+            give_memory_back()
+            with self._changed:
+                del self._running[job.number]
+                self._large_pace.left(job.cost.pixels, job.came, now)
+                self._changed.notify_all()
+        else:
+            with self._changed:
+                self._light_pace.left(1, job.came, now)
 
     def _reserve(self, job: _Job, cost: Cost) -> None:
         """Room for a picture that has been opened; where there is none now, it waits."""
@@ -197,15 +229,21 @@ class Decoders:
             job.cost = Cost(cost.pixels, max(cost.bytes, held.bytes))
             is_first = not self._large or job < self._large[0]
             if held.bytes < cost.bytes and not (is_first and self._fits(job.cost)):
+                self._changed.notify_all()  # there is more room if it held some
+                self._require_time(job)
                 heapq.heappush(self._large, job)
                 raise _Postponed
             self._running[job.number] = job.cost
 
-    def _give_back(self, job: _Job) -> None:
-        give_memory_back()
-        with self._changed:
-            del self._running[job.number]
-            self._changed.notify_all()
+    def _require_time(self, job: _Job) -> None:
+        """Refuse what would not be begun before its deadline."""
+        before = [*self._running.values(), *(each.cost for each in self._large if each < job)]
+        wait_s = sum(cost.pixels for cost in before) * self._large_pace.each_s
+        if wait_s > job.call.deadline - self._clock():
+            raise QueueFull(
+                f"large pictures before this one take {wait_s:.0f} s: its deadline comes first",
+                retry_after_s=max(1.0, wait_s / 2),
+            )
 
     def _forget(self, future: "Future[Any]") -> None:
         """Let go of work that nobody waits for any more, and of the file that it holds."""

@@ -1,19 +1,21 @@
-"""`BatchWorker`: one thread, two bounded lanes, tickets. Knows no models: it runs any function."""
+"""`BatchWorker`: one thread, bounded lanes, tickets. Knows no models: it runs any function."""
 
-import enum
 import logging
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 from core.compute.metrics import Metrics
-from core.errors import ANY_FAILURE, DeadlinePassed, Draining, QueueFull, told
+from core.compute.pace import Pace
+from core.compute.tickets import Lane, Ticket, fail, ordinary
+from core.errors import ANY_FAILURE, DeadlinePassed, Draining, QueueFull
 from core.types import BatchFunction
+
+__all__ = ["BatchWorker", "Lane", "Solo"]
 
 _log = logging.getLogger(__name__)
 
@@ -21,17 +23,8 @@ Clock = Callable[[], float]
 
 # Bulk work gets one batch after this many interactive ones in a row, so that it ends too.
 _INTERACTIVE_RUN = 8
-# Weight of the newest batch in the running mean of seconds per ticket.
-_SMOOTHING = 0.2
 _FIRST_GUESS_S = 0.01
 _MAX_RETRY_AFTER_S = 120.0
-
-
-class Lane(enum.Enum):
-    """Who waits for whom: interactive tickets go before bulk ones."""
-
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
 
 
 class Solo:
@@ -47,32 +40,6 @@ class Solo:
         return [self._function()]
 
 
-class Ticket:
-    """One payload on its way; its `future` ends with a result, an error, or cancelled.
-
-    Attributes:
-        queue_s: seconds it waited for the worker.
-        run_s: seconds its batch took.
-        rows: size of the batch it ran in.
-    """
-
-    __slots__ = (
-        "deadline", "function", "future", "lane", "payload", "queue_s", "rows", "run_s", "submitted"
-    )  # fmt: skip
-
-    def __init__(
-        self, function: BatchFunction, payload: Any, lane: Lane, deadline: float, submitted: float
-    ) -> None:
-        self.function = function
-        self.payload = payload
-        self.lane = lane
-        self.deadline = deadline
-        self.submitted = submitted
-        self.future: Future[Any] = Future()
-        self.queue_s = 0.0
-        self.run_s = 0.0
-
-
 class BatchWorker:
     """Runs tickets in batches on one thread.
 
@@ -81,7 +48,7 @@ class BatchWorker:
     error (a failing batch is split until only the culprit fails), or cancelled.
 
     Args:
-        queue_size: tickets that may wait, both lanes together.
+        queue_size: tickets that may wait, all lanes together; urgent ones always may.
         metrics: where it counts.
         clock: monotonic seconds; deadlines are read on it.
     """
@@ -94,7 +61,7 @@ class BatchWorker:
         self._changed = threading.Condition()
         self._closing = False
         self._interactive_run = 0
-        self._ticket_s = _FIRST_GUESS_S
+        self._pace = Pace(_FIRST_GUESS_S)
         for lane in Lane:
             metrics.queued.labels(lane.value).set_function(self._lanes[lane].__len__)
         # A daemon, so that a forward that never returns cannot keep the process from ending.
@@ -127,7 +94,7 @@ class BatchWorker:
         Args:
             function: what to run it with; equal functions share a batch.
             payload: one item of the batch.
-            lane: interactive or bulk.
+            lane: who waits for whom.
             deadline: monotonic seconds after which it must not start.
 
         Raises:
@@ -137,16 +104,26 @@ class BatchWorker:
         with self._changed:
             if self._closing:
                 raise Draining("the service is shutting down", retry_after_s=1.0)
-            self._make_room()
+            if lane is not Lane.URGENT:
+                self._make_room()
             ticket = Ticket(function, payload, lane, deadline, self._clock())
             self._metrics.tickets.labels("accepted").inc()
             self._lanes[lane].append(ticket)
             self._changed.notify()
         return ticket
 
+    @property
+    def ticket_s(self) -> float:
+        """Seconds from one interactive ticket that is done to the next, as long as some wait."""
+        return self._pace.each_s
+
+    def forget_pace(self) -> None:
+        """What was done so far, loading models, says nothing of what comes."""
+        self._pace = Pace(_FIRST_GUESS_S)
+
     def retry_after_s(self, waiting: int) -> float:
         """Seconds until that many tickets are done, by the measured time per ticket; at least 1."""
-        return min(max(1.0, waiting * self._ticket_s), _MAX_RETRY_AFTER_S)
+        return min(max(1.0, waiting * self.ticket_s), _MAX_RETRY_AFTER_S)
 
     def close(self, timeout_s: float | None = None) -> bool:
         """Refuse new tickets, finish those that wait, stop the thread.
@@ -198,7 +175,9 @@ class BatchWorker:
             return self._take(self._choose_lane()) if self.waiting else []
 
     def _choose_lane(self) -> deque[Ticket]:
-        interactive, bulk = self._lanes[Lane.INTERACTIVE], self._lanes[Lane.BULK]
+        urgent, interactive, bulk = (self._lanes[lane] for lane in Lane)
+        if urgent:
+            return urgent
         if not bulk:
             self._interactive_run = 0
             return interactive
@@ -231,11 +210,12 @@ class BatchWorker:
         try:
             yield started
         except BaseException:  # it ends this thread, but not in silence
-            _fail([ticket for ticket in tickets if not ticket.future.done()])
+            fail([ticket for ticket in tickets if not ticket.future.done()])
             raise
-        elapsed = self._clock() - started
-        self._metrics.forward_s.labels(tickets[0].lane.value).observe(elapsed)
-        self._ticket_s += _SMOOTHING * (elapsed / len(tickets) - self._ticket_s)
+        lane, now = tickets[0].lane, self._clock()
+        self._metrics.forward_s.labels(lane.value).observe(now - started)
+        if lane is Lane.INTERACTIVE:
+            self._pace.left(len(tickets), tickets[0].submitted, now)
 
     def _starts(self, ticket: Ticket) -> bool:
         """Whether the ticket is still wanted; one that is not ends here and never runs."""
@@ -261,7 +241,7 @@ class BatchWorker:
                 self._run(tickets[middle:], started)
                 return
             self._end(tickets[0], started)
-            tickets[0].future.set_exception(_ordinary(error))
+            tickets[0].future.set_exception(ordinary(error))
             self._count("failed")
             return
         for ticket, result in zip(tickets, results, strict=True):
@@ -280,20 +260,6 @@ class BatchWorker:
         with self._changed:
             self._closing = True
             for queue in self._lanes.values():
-                _fail([each for each in queue if each.future.set_running_or_notify_cancel()])
+                fail([each for each in queue if each.future.set_running_or_notify_cancel()])
                 self._metrics.tickets.labels("cancelled").inc(len(queue))
                 queue.clear()
-
-
-def _ordinary(error: BaseException) -> Exception:
-    """The error; an exit as one that does not end the event loop that waits for it."""
-    if isinstance(error, Exception):
-        return error
-    ordinary = RuntimeError(told(error))
-    ordinary.__cause__ = error
-    return ordinary
-
-
-def _fail(tickets: list[Ticket]) -> None:
-    for ticket in tickets:
-        ticket.future.set_exception(Draining("the worker stopped", retry_after_s=1.0))

@@ -23,7 +23,7 @@ async def live(engine: EngineDep) -> HealthPublic:
 async def ready(engine: EngineDep, call: CallDep) -> HealthPublic:
     """200 once a tiny picture went through decoding, queue and forward of every model.
 
-    It does so on each call. 503 while models load, when full, and while shutting down.
+    It does so on each call, before all others. 503 while models load, and while shutting down.
     """
     await engine.probe(call)
     return HealthPublic(status="ready", version=__version__, models=list(engine.config.models))

@@ -8,7 +8,7 @@ from core.compute import decoders
 from core.compute.call import Call
 from core.compute.decoders import Decoders
 from core.compute.metrics import Metrics
-from core.errors import ImageCorrupt
+from core.errors import ImageCorrupt, QueueFull
 from core.images.cost import Cost, Reserve
 
 MEGA = 10**6
@@ -208,6 +208,38 @@ def test_a_cost_that_grows_is_waited_for_anew() -> None:
     studio.until(lambda: studio.waits(1))
     gate.open()
     assert grown.result(10) == "grown"
+    studio.decoders.close()
+
+
+def test_a_large_picture_that_would_be_late_is_refused_at_once(studio: Studio) -> None:
+    gate = Gate()
+    studio.decoders.submit(studio.picture("first", 50 * MEGA, then=gate), Call())
+    assert gate.entered.wait(10)
+    for _ in range(10):
+        studio.decoders.submit(studio.picture("large", 50 * MEGA), Call())
+    studio.until(lambda: studio.waits(10))
+    late = studio.decoders.submit(studio.picture("late", 50 * MEGA), Call(deadline=2.0))
+    with pytest.raises(QueueFull) as refused:  # eleven are thought to take half a second each
+        late.result(10)
+    assert refused.value.retry_after_s >= 1
+    phone = studio.decoders.submit(studio.picture("phone", 12 * MEGA), Call(deadline=2.0))
+    studio.until(lambda: studio.waits(11))
+    gate.open()
+    assert phone.result(10) == "phone"
+
+
+def test_a_probe_of_health_goes_before_small_pictures_that_wait() -> None:
+    studio = Studio()
+    gates = [Gate(), Gate()]
+    for gate in gates:
+        studio.decoders.submit(studio.picture("busy", 1000, then=gate), Call())
+        assert gate.entered.wait(10)
+    small = studio.decoders.submit(studio.picture("small", 1000), Call())
+    probe = studio.decoders.submit(studio.picture("probe", 1), Call(urgent=True))
+    gates[0].open()
+    assert (probe.result(10), small.result(10)) == ("probe", "small")
+    assert studio.opened == ["busy", "busy", "probe", "small"]
+    gates[1].open()
     studio.decoders.close()
 
 

@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import Any
 
 import pytest
@@ -136,6 +137,22 @@ def test_interactive_tickets_go_before_bulk_ones(worker: BatchWorker) -> None:
     bulk.future.result(10)
     quick.future.result(10)
     assert order == ["interactive", "bulk"]
+
+
+def test_probes_of_health_go_first_and_are_let_in_where_the_queue_is_full(
+    metrics: Metrics,
+) -> None:
+    worker = BatchWorker(queue_size=2, metrics=metrics)
+    order: list[str] = []
+    for name in ("one", "two"):
+        worker.submit(Solo(partial(order.append, name)), None)
+    probe = worker.submit(Solo(partial(order.append, "probe")), None, lane=Lane.URGENT)
+    with pytest.raises(QueueFull):
+        worker.submit(Solo(partial(order.append, "three")), None)
+    worker.start()
+    probe.future.result(10)
+    assert worker.close(10)
+    assert order == ["probe", "one", "two"]
 
 
 def test_bulk_work_is_not_starved_by_a_stream_of_interactive_work(worker: BatchWorker) -> None:
