@@ -38,8 +38,7 @@ _BITS: Final = "bits"
 GROUP_ROWS: Final = 1024
 GROUP_BYTES: Final = 32 * 2**20
 """Of files in one row group: it is held in memory, by whoever writes and by whoever reads."""
-AT_ONCE: Final = 64
-"""Writes on their way to the disk while a file is read."""
+AT_ONCE: Final = 64  # writes on their way to the disk while a file is read
 # Only data pages have a checksum, dictionaries have none; and few values but these come twice.
 _WRITTEN: Final = {
     "compression": "zstd", "write_page_checksum": True, "use_dictionary": ["label", "class_label"],
@@ -62,7 +61,6 @@ def export_collection(
     probability, created_at, vector (a list of D float32), pixels (32 x 32 x 3 bytes, or null),
     thumbnail (a JPEG file), original (the file as it was received, or null), bits (what was said of
     its samples, or null). What the collection is bound to is in the schema's metadata, as JSON.
-
     What is damaged is left out, and the log names it.
 
     Args:
@@ -133,8 +131,7 @@ def _groups(
     gallery: Gallery, collection: str, group_rows: int, group_bytes: int
 ) -> Iterator[list[Row]]:
     """Every sound item's row, as many at a time as may be held in memory."""
-    rows: list[Row] = []
-    size_bytes = 0
+    rows, size_bytes = list[Row](), 0
     for items, vectors in gallery.vectors(collection):
         for item, vector in zip(items, vectors, strict=True):
             try:
@@ -297,8 +294,7 @@ def _made(gallery: Gallery, spec: CollectionSpec, file: Path) -> CollectionSpec:
                 f"{getattr(there, name)}, as the collection {spec.name!r} has it; {file} can go "
                 "into a collection of another name",
             )
-    if there.pixel_space and not spec.pixel_space:
-        raise InvalidValue("pixel_space", False, f"True, as the collection {spec.name!r} has it")
-    if there.keep_originals and not spec.keep_originals:
-        raise InvalidValue("keep_originals", False, f"True, as the collection {spec.name!r} has it")
+    for name in ("pixel_space", "keep_originals"):
+        if getattr(there, name) and not getattr(spec, name):
+            raise InvalidValue(name, False, f"True, as the collection {spec.name!r} has it")
     return there
