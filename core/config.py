@@ -29,7 +29,7 @@ class EngineConfig:
         memory_budget: bytes that what is sent may take at once beside the models, as it comes and
             as pixels; 0 = a quarter of the machine's memory, at most a gibibyte.
         threads: CPU threads of a forward; 0 = all.
-        limit_forwards: the most forwards one occlusion may take.
+        limit_forwards: the most forwards one explanation may take.
         models_dir: holds folders of networks of one's own; see `core.models.folder`.
         data_dir: where pictures are stored; None = none are.
         sweep_bytes_s: of what is stored, compared with checksums in a second; 0 = none.

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     )
     max_files: int = Field(64, ge=1, le=4096, description="Most pictures in one multipart request.")
     max_forwards: int = Field(
-        5000, ge=2, le=1_000_000, description="Most forwards one occlusion may take."
+        5000, ge=2, le=1_000_000, description="Most forwards one explanation may take."
     )
     queue_size: int = Field(
         256, ge=1, le=100_000, description="Requests under way at once; one more is answered 503."

@@ -35,7 +35,7 @@ class Explainer:
         bridge: to the threads.
         models: those served.
         pictures: the way from files to inputs.
-        limit_forwards: the most forwards one occlusion may take.
+        limit_forwards: the most forwards one explanation may take.
     """
 
     def __init__(
