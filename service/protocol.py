@@ -47,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._dropped_bytes = 0
         self._unread_since: float | None = None
         self._unread_bytes = 0
+        self._closing_since: float | None = None
         self._half_closed = False
         self._probed = False
 
@@ -176,6 +177,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._of.ended("answer_unread", self.address)
                 self.transport.abort()
             self._unread_since, self._unread_bytes = now, left
+        elif self.transport.is_closing():
+            self._closing_since = self._closing_since or now
+            if now - self._closing_since > limits.stall_s:  # what is written is never read
+                self._of.ended("answer_unread", self.address)
+                self.transport.abort()
+        elif self._refused:
+            return  # answered, or about to be: its end is on its way
         elif self._head_since is not None and now - self._head_since > limits.head_s:
             if self._heard:
                 self._refuse(HeadTooSlow(f"the headers took longer than {limits.head_s:g} s"))

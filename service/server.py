@@ -95,7 +95,8 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """What uvicorn does ten times a second."""
         if self._loop is not None and counter % _TICKS_A_SECOND == 0:
-            self._each_second(self._loop.time())
+            # A callback of its own: should it fail, the server goes on.
+            self._loop.call_soon(self._each_second, self._loop.time())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

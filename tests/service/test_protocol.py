@@ -8,6 +8,7 @@ import json
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
@@ -115,6 +116,12 @@ def everything(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+def send_for_ever(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"a")
+        time.sleep(0.01)
+
+
 def until(end: bytes, connection: socket.socket) -> bytes:
     """What comes until these bytes have."""
     answer = b""
@@ -150,6 +157,18 @@ def test_headers_that_never_end_in_time_are_408(served: Served, sent: bytes) -> 
     connection.sendall(sent)
     status, said, _ = problem(everything(connection))
     assert (status, said["code"]) == (408, "head_too_slow")
+
+
+def test_a_refused_client_that_stays_is_cut_off_and_counted_once(served: Served) -> None:
+    connection = served.connect()
+    connection.sendall(b"GET / HT")
+    assert problem(everything(connection))[0] == 408
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        send_for_ever(connection)
+    assert served.ended("head_too_slow") == 1
+    other = served.connect()
+    other.sendall(GET)
+    until(b"hello", other)
 
 
 CHUNKED = b"POST /read HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
