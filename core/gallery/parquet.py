@@ -32,7 +32,6 @@ from core.scratch import scratch
 from core.types import ImageFile, Pixels
 
 _log = logging.getLogger("seethrough")
-
 _SPEC: Final = b"seethrough.collection"
 _BITS: Final = "bits"
 GROUP_ROWS: Final = 1024
@@ -56,14 +55,12 @@ def export_collection(
     group_rows: int = GROUP_ROWS,
     group_bytes: int = GROUP_BYTES,
 ) -> int:
-    """Write a collection: a row per item, with its vector, and its files where they are kept.
+    """Write a collection: a row per sound item, its vector, its files where they are kept.
 
     Columns: id, label, metadata (JSON text), sha256, width, height, class_index, class_label,
     probability, created_at, vector (a list of D float32), pixels (32 x 32 x 3 bytes, or null),
     thumbnail (a JPEG file), original (the file as it was received, or null), bits (what was said of
     its samples, or null). What the collection is bound to is in the schema's metadata, as JSON.
-
-    What is damaged is left out, and the log names it.
 
     Args:
         gallery: holds it.
@@ -297,8 +294,7 @@ def _made(gallery: Gallery, spec: CollectionSpec, file: Path) -> CollectionSpec:
                 f"{getattr(there, name)}, as the collection {spec.name!r} has it; {file} can go "
                 "into a collection of another name",
             )
-    if there.pixel_space and not spec.pixel_space:
-        raise InvalidValue("pixel_space", False, f"True, as the collection {spec.name!r} has it")
-    if there.keep_originals and not spec.keep_originals:
-        raise InvalidValue("keep_originals", False, f"True, as the collection {spec.name!r} has it")
+    for name in ("pixel_space", "keep_originals"):
+        if getattr(there, name) and not getattr(spec, name):
+            raise InvalidValue(name, False, f"True, as the collection {spec.name!r} has it")
     return there
