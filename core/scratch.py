@@ -54,7 +54,10 @@ def _clear_one(folder: Path) -> None:
 def _made(parent: Path) -> tuple[Path, int]:
     """A folder, and the open file whose lock says that it is owned."""
     for _ in range(_TRIES):
-        folder = Path(mkdtemp(prefix=PREFIX, dir=parent))
+        try:
+            folder = Path(mkdtemp(prefix=PREFIX, dir=parent))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(parent)) from error
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         with suppress(OSError):  # where files cannot be locked, nobody clears either
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -32,7 +32,6 @@ from core.scratch import scratch
 from core.types import ImageFile, Pixels
 
 _log = logging.getLogger("seethrough")
-
 _SPEC: Final = b"seethrough.collection"
 _BITS: Final = "bits"
 GROUP_ROWS: Final = 1024
@@ -55,7 +54,7 @@ def export_collection(
     group_rows: int = GROUP_ROWS,
     group_bytes: int = GROUP_BYTES,
 ) -> int:
-    """Write a collection: a row per item, with its vector, and its files where they are kept.
+    """Write a collection: a row per sound item, its vector, its files where they are kept.
 
     Columns: id, label, metadata (JSON text), sha256, width, height, class_index, class_label,
     probability, created_at, vector (a list of D float32), pixels (32 x 32 x 3 bytes, or null),

@@ -102,6 +102,7 @@ def check_all(client: Client, server: LiveServer, disk: Path) -> None:
     check_rows(disk / "data" / "seethrough.db", len(found))
     check_neighbors(server.port, client.ledger, np.random.default_rng(1))
     assert server.get("/health/ready")[0] == 200
+    client.api.close()  # it was idle for longer than the server keeps it, perhaps
 
 
 def test_a_full_disk_is_507_and_loses_nothing(
@@ -112,12 +113,10 @@ def test_a_full_disk_is_507_and_loses_nothing(
     check_all(client, server, disk)
     assert client.api.send("GET", f"{ITEMS}/i0/thumbnail")[1][:2] == b"\xff\xd8"
     assert client.put(f"i{count}")[0] == 507
-    refused = client.api.send("PATCH", f"{ITEMS}/i1", {"label": "x" * 200}, expected=(200, 507))[0]
-    if refused == 200:
-        client.ledger.told["i1"] = State(client.ledger.told["i1"].sha256, "x" * 200)  # type: ignore[union-attr]
-    deleted = client.api.send("DELETE", f"{ITEMS}/i0", expected=(204, 507))[0]
-    if deleted == 204:
-        client.ledger.told["i0"] = None
+    client.api.send("PATCH", f"{ITEMS}/i1", {"label": "x" * 200}, expected=(200,))
+    client.ledger.told["i1"] = State(client.ledger.told["i1"].sha256, "x" * 200)  # type: ignore[union-attr]
+    client.api.send("DELETE", f"{ITEMS}/i0", expected=(204,))
+    client.ledger.told["i0"] = None
     check_all(client, server, disk)
 
     (disk / "filler").unlink()

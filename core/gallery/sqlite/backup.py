@@ -34,15 +34,32 @@ def back_up(source: Path, target: Path) -> None:
             partial.replace(target)
         _sync(target.absolute().parent)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise translated(error, target) from error
-        raise GalleryUnusable(f"cannot copy {source}: {error}") from error
+        said = translated(error, target) if isinstance(error, sqlite3.OperationalError) else error
+        if said is error:
+            raise GalleryUnusable(f"cannot copy {source}: {error}") from error
+        raise said from error
     except OSError as error:
         raise translated(error, target) from error
 
 
 def _copy(source: Path, partial: Path) -> None:
-    with closing(connect_reader(source)) as live, closing(sqlite3.connect(partial)) as copy:
+    try:
+        _copy_from(connect_reader(source), source, partial)
+    except sqlite3.OperationalError as error:
+        if os.access(source.parent, os.W_OK):
+            raise
+        # A reader makes files beside the database, and cannot here. Where it was closed well there
+        # is no log; then nobody has it open, and it can be read as it is.
+        if _log_of(source).exists():
+            raise GalleryUnusable(
+                f"{source.parent} is read-only, and its log has not been written back: open the "
+                "gallery once where it can be written"
+            ) from error
+        _copy_from(connect_reader(source, immutable=True), source, partial)
+
+
+def _copy_from(reader: sqlite3.Connection, source: Path, partial: Path) -> None:
+    with closing(reader) as live, closing(sqlite3.connect(partial)) as copy:
         schema.check(live)
         if not schema.version_of(live):
             raise GalleryUnusable(f"{source} holds no gallery")

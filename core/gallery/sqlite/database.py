@@ -44,9 +44,14 @@ def connect(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     return _with_pragmas(sqlite3.connect(file, busy_s, **_CONNECTED))
 
 
-def connect_reader(file: Path) -> sqlite3.Connection:
-    """A connection that cannot write, and makes no file where there is none."""
-    uri = f"{file.absolute().as_uri()}?mode=rw"
+def connect_reader(file: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write, and makes no file where there is none.
+
+    Args:
+        file: of the database.
+        immutable: nobody writes meanwhile, so that neither locks nor a log are needed.
+    """
+    uri = f"{file.absolute().as_uri()}?{'immutable=1' if immutable else 'mode=rw'}"
     connection = _with_pragmas(sqlite3.connect(uri, BUSY_S, uri=True, **_CONNECTED))
     connection.execute("PRAGMA query_only = ON")
     return connection

@@ -27,9 +27,11 @@ from core.gallery.sqlite import blobs, listing, matrices, projections, soundness
 from core.gallery.sqlite import collections as binding
 from core.gallery.sqlite.backup import back_up
 from core.gallery.sqlite.database import BUSY_S, open_gallery
+from core.gallery.sqlite.groups import WriteLimits
 from core.gallery.sqlite.presence import Presence
 from core.gallery.sqlite.readers import Readers
-from core.gallery.sqlite.writer import OnCommit, WriteLimits, Writer
+from core.gallery.sqlite.reserve import Reserve
+from core.gallery.sqlite.writer import OnCommit, Writer
 from core.gallery.transaction import T
 from core.types import FloatArray, ImageFile, Pixels
 
@@ -73,6 +75,7 @@ class Store:
             connection,
             file=file,
             presence=self._presence,
+            reserve=Reserve(file.with_name(f"{file.name}-reserve")),
             on_commit=on_commit,
             clock=clock,
             limits=limits or WriteLimits(),
@@ -192,7 +195,11 @@ class Store:
             QueueFull: too many writes wait.
             Draining: the gallery is closed.
         """
-        return self._writer.submit(lambda tx: rules.write(tx, write), size_bytes=_size_bytes(write))
+        return self._writer.submit(
+            lambda tx: rules.write(tx, write),
+            size_bytes=_size_bytes(write),
+            frees=not isinstance(write, Put),
+        )
 
     def create(self, spec: CollectionSpec) -> "Future[Collection]":
         """Make an empty collection; see `Gallery.create`."""
@@ -200,7 +207,7 @@ class Store:
 
     def drop(self, name: str) -> "Future[Collection]":
         """Take a collection away with all that is in it; see `Gallery.drop`."""
-        return self._writer.submit(lambda tx: binding.drop(tx, name))
+        return self._writer.submit(lambda tx: binding.drop(tx, name), frees=True)
 
     def rebind(self, spec: CollectionSpec, anew: Iterable[Reembedded]) -> None:
         """New vectors for all items of a collection, or nothing changes; see `Gallery.rebind`.
@@ -246,7 +253,7 @@ class Store:
 
     def remove_projection(self, collection: str, id: str) -> "Future[None]":
         """Take a projection away; see `Gallery.remove_projection`."""
-        return self._writer.submit(lambda tx: projections.remove(tx, collection, id))
+        return self._writer.submit(lambda tx: projections.remove(tx, collection, id), frees=True)
 
     def backup(self, file: Path) -> None:
         """A copy of all that is committed, while everything goes on; see `back_up`."""
@@ -267,12 +274,7 @@ class Store:
             return [str(error)]
 
     def examine(self, after: int, least_bytes: int) -> soundness.Examined:
-        """Compare some items with their checksums, and mark what is damaged.
-
-        Args:
-            after: ordinal of the last item examined.
-            least_bytes: examine items until so much has been read.
-        """
+        """Compare items with their checksums, and mark what is damaged; see `soundness.examine`."""
         with self._readers.snapshot() as connection:
             found = soundness.examine(connection, after, least_bytes)
         if found.damages or found.unsummed:

@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from core.errors import Draining, InvalidValue, QueueFull
 from core.gallery.changes import Change
 from core.gallery.sqlite.database import is_full, translated
+from core.gallery.sqlite.groups import Group, QueuedWrite, WriteLimits
 from core.gallery.sqlite.presence import Presence
+from core.gallery.sqlite.reserve import Reserve
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect, T
 
@@ -26,56 +26,21 @@ OnCommit = Callable[[Sequence[Change], int], None]
 """What is told of the changes of a commit, and the number of the last of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteLimits:
-    """How many writes share a commit, and how many may wait for theirs.
-
-    Pictures' files are kept whole until they are on disk: the bytes bound the memory they take.
-    """
-
-    group: int = 256
-    group_bytes: int = 64 * 2**20
-    waiting: int = 1024
-    waiting_bytes: int = 512 * 2**20
-
-
 _SMOOTHING = 0.2
 _FIRST_GUESS_S = 0.005
-
-
-@dataclass(eq=False, slots=True)
-class _QueuedWrite:
-    apply: Callable[[SqliteTransaction], Effect[Any]]
-    size_bytes: int
-    alone: bool
-    future: "Future[Any]" = field(default_factory=Future)
-
-
-@dataclass(eq=False, slots=True)
-class _Group:
-    """What became of the writes of one transaction, until it is committed."""
-
-    seq: int
-    answers: list[tuple[_QueuedWrite, Any]] = field(default_factory=list)
-    errors: list[tuple[_QueuedWrite, BaseException]] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-
-    def add(self, job: _QueuedWrite, outcome: Effect[Any]) -> None:
-        self.answers.append((job, outcome.answer))
-        self.changes.extend(outcome.changes)
-        self.seq += outcome.counts
 
 
 class Writer:
     """Takes all writes that wait, applies each at its own savepoint, commits once.
 
-    A write that fails fails alone. Where the disk is full each write is tried in a transaction
-    of its own, as a small removal may still fit.
+    A write that fails fails alone. Where the disk is full each write is tried in a transaction of
+    its own, and those that free space a second time, with the reserve.
 
     Args:
         connection: the writer's own; closed with it.
         file: of the database.
         presence: of that file: what is committed elsewhere is not acknowledged.
+        reserve: beside it; given up for writes that free space.
         on_commit: called after each commit, before the futures of its writes are done.
         clock: the time in UTC.
         limits: how many writes at once.
@@ -87,6 +52,7 @@ class Writer:
         *,
         file: Path,
         presence: Presence,
+        reserve: Reserve,
         on_commit: OnCommit,
         clock: Callable[[], datetime],
         limits: WriteLimits,
@@ -94,10 +60,11 @@ class Writer:
         self._connection = connection
         self._file = file
         self._presence = presence
+        self._reserve = reserve
         self._on_commit = on_commit
         self._clock = clock
         self._limits = limits
-        self._waiting: deque[_QueuedWrite] = deque()
+        self._waiting: deque[QueuedWrite] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
@@ -112,6 +79,7 @@ class Writer:
         *,
         size_bytes: int = 0,
         alone: bool = False,
+        frees: bool = False,
     ) -> "Future[T]":
         """Queue a write.
 
@@ -119,12 +87,13 @@ class Writer:
             apply: writes; whatever it raises undoes what it wrote.
             size_bytes: about the memory it holds.
             alone: shares no transaction, and is never tried twice.
+            frees: gets the reserve where the disk is full.
 
         Raises:
             QueueFull: too many writes wait.
             Draining: the gallery is closed.
         """
-        job = _QueuedWrite(apply, size_bytes, alone)
+        job = QueuedWrite(apply, size_bytes, alone, frees)
         with self._changed:
             if self._closing:
                 raise Draining("the gallery is closed", retry_after_s=1.0)
@@ -172,15 +141,15 @@ class Writer:
         finally:
             self._abandon()
 
-    def _next_jobs(self) -> list[_QueuedWrite]:
+    def _next_jobs(self) -> list[QueuedWrite]:
         """The writes of the next group; empty when the thread is to stop."""
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
             return self._take()
 
-    def _take(self) -> list[_QueuedWrite]:
-        jobs: list[_QueuedWrite] = []
+    def _take(self) -> list[QueuedWrite]:
+        jobs: list[QueuedWrite] = []
         size_bytes = 0
         while self._waiting and len(jobs) < self._limits.group:
             job = self._waiting[0]
@@ -193,7 +162,7 @@ class Writer:
                 break
         return jobs
 
-    def _run(self, jobs: list[_QueuedWrite]) -> None:
+    def _run(self, jobs: list[QueuedWrite], *, again: bool = True) -> None:
         """Commit the writes together; one by one if there is no space for all of them."""
         if not jobs:
             return
@@ -202,20 +171,41 @@ class Writer:
             group = self._commit(jobs)
         except BaseException as error:
             self._roll_back()
-            if len(jobs) > 1 and is_full(error, self._file):
+            full = again and is_full(error, self._file)
+            if full and len(jobs) > 1:
                 for job in jobs:
                     self._run([job])
+                return
+            if full and jobs[0].frees:
+                self._make_space()
+                self._run(jobs, again=False)
                 return
             _fail(jobs, translated(error, self._file))
             if not isinstance(error, Exception):
                 raise
             return
         self._hand_over(group)
+        if self._reserve.is_space_short():
+            self._write_back()
+        self._reserve.restore()
 
-    def _commit(self, jobs: list[_QueuedWrite]) -> _Group:
+    def _make_space(self) -> None:
+        """As much as a small write needs."""
+        self._reserve.give_up()
+        self._write_back()
+
+    def _write_back(self) -> None:
+        """What the log holds goes where it belongs, and the log begins anew in the same space.
+
+        It would be done after 1000 pages; by then there may be no space left to do it.
+        """
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _commit(self, jobs: list[QueuedWrite]) -> Group:
         self._connection.execute("BEGIN IMMEDIATE")
         before = self._stored_seq()
-        group = _Group(before)
+        group = Group(before)
         for job in jobs:
             self._apply(job, group)
         if group.seq != before:
@@ -223,7 +213,7 @@ class Writer:
         self._connection.execute("COMMIT")
         return group
 
-    def _apply(self, job: _QueuedWrite, group: _Group) -> None:
+    def _apply(self, job: QueuedWrite, group: Group) -> None:
         self._connection.execute("SAVEPOINT job")
         try:
             outcome = job.apply(SqliteTransaction(self._connection, group.seq + 1, self._clock()))
@@ -236,7 +226,7 @@ class Writer:
             group.add(job, outcome)
         self._connection.execute("RELEASE job")
 
-    def _hand_over(self, group: _Group) -> None:
+    def _hand_over(self, group: Group) -> None:
         """Tell of what is on disk now: first the index, then whoever waits."""
         if group.seq != self.seq:
             self._tell(group)
@@ -250,7 +240,7 @@ class Writer:
         for job, error in group.errors:
             _fail([job], error)
 
-    def _tell(self, group: _Group) -> None:
+    def _tell(self, group: Group) -> None:
         try:
             self._on_commit(group.changes, group.seq)
         except BaseException as error:  # an index lies behind; what is stored is stored
@@ -285,7 +275,7 @@ def _explained(error: Exception, file: Path) -> BaseException:
     return translated(error, file)
 
 
-def _fail(jobs: Sequence[_QueuedWrite], error: BaseException) -> None:
+def _fail(jobs: Sequence[QueuedWrite], error: BaseException) -> None:
     for job in jobs:
         with suppress(InvalidStateError):
             job.future.set_exception(error)

@@ -4,14 +4,18 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from core.errors import StorageFull
-from core.gallery.records import Put, Remove
+from core.gallery.records import Patch, Put, Remove
 from core.gallery.sqlite import database
+from core.gallery.sqlite.local import DATABASE
+from core.gallery.sqlite.reserve import RESERVE_BYTES, Reserve
 from core.gallery.sqlite.store import Store
+from service.cli.main import main
 from tests.core.gallery.records import new_item
 from tests.core.gallery.sqlite.stores import WAIT_S, Recorder, one_group, opened
 
@@ -95,6 +99,43 @@ def test_a_disk_that_is_really_full_loses_nothing_and_recovers(small_disk: Path)
         assert [*connection.execute("PRAGMA integrity_check").fetchone()] == ["ok"]
 
 
+def test_a_disk_that_is_really_full_can_be_freed_by_removing(small_disk: Path) -> None:
+    """The reserve is for that; other files have all that is left."""
+    (small_disk / "ballast").write_bytes(bytes(3 * 2**20))
+    with opened(small_disk / "g.db") as store:
+        acknowledged: list[str] = []
+        with pytest.raises(StorageFull):
+            fill(store, acknowledged)
+        take_the_rest(small_disk / "others")
+        assert store.write(Patch("c", "0", label="kept")).result(WAIT_S).item.label == "kept"
+        for id in acknowledged[1:]:
+            store.write(Remove("c", id)).result(WAIT_S)
+        assert [item.id for item in store.items("c").items] == ["0"]
+        (small_disk / "ballast").unlink()
+        for id in ("later", "last"):
+            assert store.write(Put("c", new_item(id))).result(WAIT_S).created
+        assert (small_disk / "g.db-reserve").stat().st_size == RESERVE_BYTES
+    with opened(small_disk / "g.db") as store, store._readers.snapshot() as connection:
+        assert [*connection.execute("PRAGMA integrity_check").fetchone()] == ["ok"]
+
+
+def take_the_rest(file: Path) -> None:
+    with file.open("wb", buffering=0) as out, suppress(OSError):
+        while out.write(bytes(4096)):
+            pass
+
+
+def test_a_reserve_is_given_up_and_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "reserve"
+    reserve = Reserve(file)
+    assert file.stat().st_blocks * 512 >= RESERVE_BYTES
+    reserve.give_up()
+    assert not file.exists()
+    reserve.restore()
+    assert file.stat().st_size == RESERVE_BYTES
+    Reserve(tmp_path / "missing" / "reserve").restore()  # none can be made: nothing happens
+
+
 def test_an_io_error_is_a_full_disk_only_where_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,3 +147,36 @@ def test_an_io_error_is_a_full_disk_only_where_the_disk_is_full(
     assert isinstance(database.translated(error, tmp_path / "g.db"), StorageFull)
     free[0] = 2**30
     assert database.translated(error, tmp_path / "g.db") is error
+
+
+def test_a_gallery_on_a_read_only_file_system_is_backed_up(
+    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opened(small_disk / DATABASE) as store:
+        store.write(Put("c", new_item("a"))).result(WAIT_S)
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    subprocess.run(remount, check=True, timeout=WAIT_S)
+    copy = tmp_path / "copy.db"
+    assert main(["backup", "--data-dir", str(small_disk), str(copy)]) == 0
+    with opened(copy) as store:
+        assert store.item("c", "a").id == "a"
+    assert main(["backup", "--data-dir", str(tmp_path), str(small_disk / "copy.db")]) == 1
+    said = capsys.readouterr().err
+    assert f"there is no gallery {tmp_path / DATABASE}" in said
+    (tmp_path / DATABASE).write_bytes(copy.read_bytes())
+    assert main(["backup", "--data-dir", str(tmp_path), str(small_disk / "copy.db")]) == 1
+    assert f"Read-only file system: '{small_disk}'" in capsys.readouterr().err
+
+
+def test_a_read_only_folder_with_a_log_is_named(
+    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opened(tmp_path / "g.db") as store:
+        store.write(Put("c", new_item("a"))).result(WAIT_S)
+        for suffix in ("", "-wal"):
+            content = (tmp_path / f"g.db{suffix}").read_bytes()
+            (small_disk / f"{DATABASE}{suffix}").write_bytes(content)
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    subprocess.run(remount, check=True, timeout=WAIT_S)
+    assert main(["backup", "--data-dir", str(small_disk), str(tmp_path / "copy.db")]) == 1
+    assert "its log has not been written back" in capsys.readouterr().err
