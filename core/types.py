@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ Pixels = NDArray[np.uint8]
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
+JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
+"""How far the work of making a map is."""
 Size = tuple[int, int]
 """Height and width, in pixels or in the cells of a map."""
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import FloatArray, ImageFile, Pixels
+from core.types import FloatArray, ImageFile, JobStatus, Pixels
 
 Numbers = NDArray[np.int64]
 """(n,) numbers of vectors, see `Item.number`."""
@@ -254,9 +254,7 @@ class Page:
     total: int
 
 
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
-
-ENDED: Final[tuple[Status, ...]] = ("done", "failed", "cancelled")
+ENDED: Final[tuple[JobStatus, ...]] = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +271,7 @@ class StoredProjection:
     id: str
     collection: str
     parameters: Mapping[str, Any]
-    status: Status
+    status: JobStatus
     reason: str
     count: int
     seq: int

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from core.errors import Draining, QueueFull, SeethroughError
 from core.projection.child import ASKED, PLACEMENT, RESULT, VECTORS
 from core.projection.request import Request
 from core.projection.vectors import Cancelled
 from core.scratch import clear, scratch
+from core.types import JobStatus
 
 _log = logging.getLogger("seethrough")
 
@@ -26,8 +27,6 @@ _RETRY_AFTER_S: Final = 30.0
 _KILL_AFTER_S: Final = 5.0
 # The packages of this project, wherever they were imported from.
 _HOME: Final = Path(__file__).parent.parent.parent
-
-JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class Job:
     collection: str
     request: Request
     load: Callable[[Path], Loaded]
-    state: JobState = "queued"
+    state: JobStatus = "queued"
     progress: float = 0.0
     text: str = "waiting"
     reason: str = ""
@@ -221,7 +220,7 @@ class Jobs:
         job.stop.set()  # nobody watches any more
         return code == 0
 
-    def _end(self, job: Job, state: JobState, reason: str = "") -> None:
+    def _end(self, job: Job, state: JobStatus, reason: str = "") -> None:
         job.state, job.reason, job.text = state, reason, state
         try:
             self._keep(job)

@@ -10,6 +10,7 @@ from core.collections.projector import Placed, Progress
 from core.projection.method import ProjectionMethod
 from core.projection.methods import PROJECTION_METHODS, USUAL, every_answer, every_parameter
 from core.projection.result import Result
+from core.types import JobStatus
 from service.schemas.base import AS_SENT, ParameterPublic, Schema, optional_fields, parameters_of
 from service.schemas.neighbors import NeighborPublic
 from service.schemas.seeing import ImagePublic
@@ -89,9 +90,7 @@ class ProjectionPublic(Schema):
 
     id: str = Field(examples=["5f0c…"])
     collection: str = Field(examples=["cats"])
-    status: Literal["queued", "running", "done", "failed", "cancelled"] = Field(
-        examples=["running"]
-    )
+    status: JobStatus = Field(examples=["running"])
     progress: float = Field(description="0 to 1.", examples=[0.42])
     step: str = Field(description="What is being done.", examples=["optimization"])
     reason: str = Field(description="Why it failed; empty otherwise.", examples=[""])

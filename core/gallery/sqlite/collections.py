@@ -21,10 +21,7 @@ def create(tx: SqliteTransaction, spec: CollectionSpec) -> Effect[Collection]:
     if listing.collection_or_none(tx.connection, spec.name) is not None:
         raise Conflict(f"there is a collection {shown(spec.name)} already")
     values = {**asdict(spec), "count": 0, "seq": tx.seq, "created_at": rows.from_time(tx.now)}
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    tx.connection.execute(
-        f"INSERT INTO collections ({names}) VALUES ({marks})", tuple(values.values())
-    )
+    rows.insert(tx.connection, "collections", values)
     collection = listing.collection(tx.connection, spec.name)
     return Effect(collection, (Created(collection),))
 

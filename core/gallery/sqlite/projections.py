@@ -9,7 +9,7 @@ from typing import Any
 from core.errors import RecordDamaged, UnknownProjection
 from core.gallery.records import ENDED, Collection, StoredProjection
 from core.gallery.sqlite import listing, sums
-from core.gallery.sqlite.rows import from_time, to_time
+from core.gallery.sqlite.rows import from_time, insert, to_time
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect
 
@@ -101,10 +101,7 @@ def keep(
         "placement": placement,
     }
     values["sum"] = sums.of_values(values)
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    tx.connection.execute(
-        f"INSERT OR REPLACE INTO projections ({names}) VALUES ({marks})", tuple(values.values())
-    )
+    insert(tx.connection, "projections", values, replace=True)
     return Effect(None, counts=False)
 
 

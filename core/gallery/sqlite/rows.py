@@ -174,6 +174,23 @@ def _left_of(row: Mapping[str, Any]) -> Item:
     return _item(left | {"probability": 0.0, "created_at": 0, "updated_at": 0}, {})
 
 
+def insert(
+    connection: sqlite3.Connection, table: str, values: Mapping[str, Any], *, replace: bool = False
+) -> int:
+    """Add a row by its columns' names; answers its id.
+
+    Args:
+        connection: that may write.
+        table: its name, a constant.
+        values: by column.
+        replace: a row of the same primary key goes first.
+    """
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
+    verb = "INSERT OR REPLACE" if replace else "INSERT"
+    query = f"{verb} INTO {table} ({names}) VALUES ({marks})"
+    return int(connection.execute(query, tuple(values.values())).lastrowid or 0)
+
+
 def from_time(time: datetime) -> int:
     """Microseconds since 1970."""
     return (time - _EPOCH) // _MICROSECOND

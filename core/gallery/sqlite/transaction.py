@@ -191,9 +191,7 @@ class SqliteTransaction:
         return {"updated_at": rows.from_time(self.now), "version": self.seq}
 
     def _insert(self, table: str, values: Mapping[str, Any]) -> int:
-        names, marks = ", ".join(values), ", ".join("?" * len(values))
-        query = f"INSERT INTO {table} ({names}) VALUES ({marks})"
-        return int(self.connection.execute(query, tuple(values.values())).lastrowid or 0)
+        return rows.insert(self.connection, table, values)
 
     def _update(self, table: str, ordinal: int, values: Mapping[str, Any]) -> None:
         names = ", ".join(f"{name} = ?" for name in values)
