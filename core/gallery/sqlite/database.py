@@ -29,11 +29,11 @@ def open_gallery(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """
     try:
         connection = connect(file, busy_s)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # which is of SQLite's own message
         raise GalleryUnusable(f"cannot open {file}: {error}") from error
     try:
         _prepare(connection)
-    except (sqlite3.Error, GalleryUnusable) as error:
+    except (sqlite3.Error, UnicodeDecodeError, GalleryUnusable) as error:
         connection.close()
         raise GalleryUnusable(f"cannot open {file}: {error}") from error
     return connection

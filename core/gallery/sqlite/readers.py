@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import Draining, StorageUnusable
+from core.errors import Draining, GalleryUnusable, StorageUnusable
 from core.gallery.sqlite.database import connect_reader, translated
 from core.gallery.sqlite.presence import Presence
 
@@ -43,6 +43,8 @@ class Readers:
             yield connection
         except sqlite3.DatabaseError as error:
             raise translated(error, self._file) from error
+        except UnicodeDecodeError as error:  # of SQLite's own message about a damaged schema
+            raise GalleryUnusable(f"{self._file} is damaged: bring back a backup") from error
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

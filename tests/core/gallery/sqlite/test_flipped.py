@@ -209,6 +209,16 @@ def test_the_sweep_finds_damage_by_itself_and_says_so(
         pass  # it ends at once
 
 
+def test_a_schema_that_is_no_utf_8_is_named(folder: Path) -> None:
+    """SQLite's message quotes it."""
+    content = (folder / DATABASE).read_bytes()
+    assert content.count(b"ended_at INTEGER") == 1
+    damaged = content.replace(b"ended_at INTEGER", b"ended_at INTE\xf0ER")
+    (folder / DATABASE).write_bytes(damaged)
+    with pytest.raises(GalleryUnusable, match="cannot open"):
+        LocalGallery(folder)
+
+
 def test_an_export_leaves_out_what_is_damaged(folder: Path, tmp_path: Path) -> None:
     change(folder, "UPDATE vectors SET features = zeroblob(256) WHERE number = 5")
     change(folder, "UPDATE pictures SET thumbnail = x'00' WHERE ordinal = 7")
