@@ -23,11 +23,10 @@ class Ticket:
     Attributes:
         queue_s: seconds it waited for the worker.
         run_s: seconds its batch took.
-        rows: size of the batch it ran in.
     """
 
     __slots__ = (
-        "deadline", "function", "future", "lane", "payload", "queue_s", "rows", "run_s", "submitted"
+        "deadline", "function", "future", "lane", "payload", "queue_s", "run_s", "submitted"
     )  # fmt: skip
 
     def __init__(

@@ -13,11 +13,11 @@ from core.types import Pixels
 
 _WHITE: Final = 255
 _EIGHT: Final = 8
-_AT_ONCE: Final = 2**20
+BAND_PIXELS: Final = 2**20
 """Pixels converted at a time: Pillow holds 4 bytes of each, and its conversions hold them again."""
 
 
-def to_rgb(image: Image.Image, bits: int = FULL_BITS) -> Pixels:
+def to_rgb(image: Image.Image, bits: int = FULL_BITS, *, band_pixels: int = BAND_PIXELS) -> Pixels:
     """Opaque 8-bit RGB of a loaded picture.
 
     Alpha is composited on white. Deep gray becomes 8 bits as in `eight_bits`.
@@ -25,6 +25,7 @@ def to_rgb(image: Image.Image, bits: int = FULL_BITS) -> Pixels:
     Args:
         image: of any mode.
         bits: of deep gray, how many mean something.
+        band_pixels: of a larger picture, so many are converted at a time.
 
     Returns:
         (H, W, 3) uint8, contiguous, writable.
@@ -36,17 +37,17 @@ def to_rgb(image: Image.Image, bits: int = FULL_BITS) -> Pixels:
         # A mode such as I;16B names a byte order, and NumPy's view of it keeps that order.
         gray = eight_bits(np.asarray(image)[..., None], bits)
         return _gray_to_rgb(gray[..., 0], _transparent(image))
-    if image.width * image.height <= _AT_ONCE:
+    if image.width * image.height <= band_pixels:
         return _rgb(image)
     pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for rows in _bands(image.height, image.width):
+    for rows in _bands(image.height, image.width, band_pixels):
         pixels[rows] = _rgb(image.crop((0, rows.start, image.width, rows.stop)))
     return pixels
 
 
-def _bands(height: int, width: int) -> Iterator[slice]:
+def _bands(height: int, width: int, pixels: int = BAND_PIXELS) -> Iterator[slice]:
     """Rows, some at a time, for memory's sake."""
-    step = max(_AT_ONCE // width, 1)
+    step = max(pixels // width, 1)
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))
 

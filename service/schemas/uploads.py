@@ -30,7 +30,7 @@ _REF = "#/components/schemas/{model}"
 # Line ends that some encoders write, and the two letters of the alphabet that is safe in URLs.
 _SPACE = b" \t\r\n"
 _AS_STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
-_PIECE_CHARS = 2**20  # decoded in 5 ms, during which nothing else runs
+PIECE_CHARS: Final = 2**20  # decoded in 5 ms, during which nothing else runs
 
 _OBJECTS: tuple[type[BaseModel], ...] = (CollectionCreate, ItemPatch, ProjectionCreate)
 
@@ -52,7 +52,7 @@ class ImageUpload(_Upload):
         Raises:
             InvalidValue: it is not base64.
         """
-        return _from_base64(self.image)
+        return from_base64(self.image)
 
 
 class VectorQuery(_Upload):
@@ -183,27 +183,35 @@ def _without_nulls(schema: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
-def _from_base64(text: str) -> bytes:
-    """The bytes of base64 in either alphabet, with padding or without (RFC 4648, sections 4, 5)."""
+def from_base64(text: str, piece_chars: int = PIECE_CHARS) -> bytes:
+    """The bytes of base64 in either alphabet, with padding or without (RFC 4648, sections 4, 5).
+
+    Args:
+        text: base64, or a data: URI.
+        piece_chars: decoded at a time.
+
+    Raises:
+        InvalidValue: it is not base64.
+    """
     if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
         if not comma or not head.lower().endswith(";base64"):
             raise InvalidValue("image", head, "data:image/...;base64,...")
     try:
-        return b"".join(_decoded(text))
+        return b"".join(_decoded(text, piece_chars))
     except ValueError as error:  # also binascii's, and letters that are not ASCII
         raise InvalidValue("image", text, f"base64 ({error})") from error
 
 
-def _decoded(text: str) -> Iterator[bytes]:
+def _decoded(text: str, piece_chars: int) -> Iterator[bytes]:
     """The bytes of base64, a piece at a time.
 
     Raises:
         ValueError: it is not base64.
     """
     rest = b""
-    for start in range(0, len(text), _PIECE_CHARS):
-        piece = text[start : start + _PIECE_CHARS].encode("ascii")
+    for start in range(0, len(text), piece_chars):
+        piece = text[start : start + piece_chars].encode("ascii")
         letters = rest + piece.translate(_AS_STANDARD_BASE64, _SPACE)
         # The last group waits: only behind the last piece may there be padding.
         whole = (len(letters) - 1) // 4 * 4

@@ -116,12 +116,11 @@ def memory(name: str) -> int:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
 def test_a_large_picture_is_converted_as_a_small_one(
-    mode: str, monkeypatch: pytest.MonkeyPatch
+    mode: str,
 ) -> None:
     image = Image.fromarray(SMALL)
     if mode in ("LA", "RGBA"):
         image.putalpha(Image.fromarray(GRAY))
     image = image.convert(mode)
     whole = to_rgb(image)
-    monkeypatch.setattr("core.images.rgb._AT_ONCE", 7 * SMALL.shape[1])
-    np.testing.assert_array_equal(to_rgb(image), whole)
+    np.testing.assert_array_equal(to_rgb(image, band_pixels=7 * SMALL.shape[1]), whole)

@@ -13,8 +13,7 @@ from httpx2 import Response
 
 from core.errors import InvalidValue
 from service.requests import body
-from service.schemas import uploads
-from service.schemas.uploads import ImageUpload
+from service.schemas.uploads import from_base64
 from tests.pictures import encode, jpeg, photo
 from tests.service.gallery_client import make
 
@@ -90,18 +89,15 @@ def test_base64_of_either_alphabet_is_taken_padded_or_not(
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 64])
-def test_base64_decoded_in_pieces_is_what_it_is_in_one(
-    size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "_PIECE_CHARS", size)
+def test_base64_decoded_in_pieces_is_what_it_is_in_one(size: int) -> None:
     for length in range(1, 20):
         content = bytes(range(length))
         text = base64.b64encode(content).decode()
         for sent in (text, text.rstrip("="), "\r\n".join(text), f" {text}\n"):
-            assert ImageUpload(image=sent).content() == content
+            assert from_base64(sent, size) == content
         for wrong in (f"{text}=", f"{text}A===", f"={text}", f"{text[:1]}=={text}", f"{text}!"):
             with pytest.raises(InvalidValue):
-                ImageUpload(image=wrong).content()
+                from_base64(wrong, size)
 
 
 def test_a_long_body_is_parsed_off_the_event_loop(
