@@ -90,6 +90,7 @@ TABLE: Mapping[type[SeethroughError], Answer] = {
     core_errors.UnknownModel: Answer(404, "unknown_model"),
     core_errors.UnknownLayer: Answer(404, "unknown_layer"),
     core_errors.UnknownCollection: Answer(404, "unknown_collection"),
+    core_errors.UnknownInCollection: Answer(404, "unknown_in_collection"),
     core_errors.UnknownItem: Answer(404, "unknown_item"),
     core_errors.UnknownProjection: Answer(404, "unknown_projection"),
     core_errors.Conflict: Answer(409, "conflict"),
