@@ -120,9 +120,6 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(
         20.0, gt=0, le=3600, description="Longest time a request's body may take to arrive."
     )
-    body_silence_s: float = Field(
-        10.0, gt=0, le=3600, description="Longest silence within a request's body, in seconds."
-    )
     drain_delay_s: float = Field(
         1.0,
         ge=0,

@@ -47,7 +47,7 @@ class _Unwanted(BaseException):
 
 
 @dataclass(slots=True, order=True)
-class _Job:
+class _Piece:
     """Work that waits, the first due first.
 
     Attributes:
@@ -93,8 +93,8 @@ class Decoders:
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._changed = threading.Condition()
-        self._light: list[_Job] = []
-        self._large: list[_Job] = []
+        self._light: list[_Piece] = []
+        self._large: list[_Piece] = []
         self._numbers = 0
         self._running: dict[int, Cost] = {}  # large ones, by their number
         self._threads: list[threading.Thread] = []
@@ -123,7 +123,7 @@ class Decoders:
             call.due = max(now, call.due)
             self._numbers += 1
             due = -math.inf if call.urgent else call.due
-            heapq.heappush(self._light, _Job(due, self._numbers, work, future, call, now))
+            heapq.heappush(self._light, _Piece(due, self._numbers, work, future, call, now))
             call.due += _GUESS_S
             self._changed.notify()
         future.add_done_callback(self._forget)
@@ -175,7 +175,7 @@ class Decoders:
         self._run(job)
         return True
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> _Piece | None:
         """What is due first of what may run now."""
         light, large = self._light, self._large
         may_large = bool(large) and self._fits(large[0].cost)
@@ -191,7 +191,7 @@ class Decoders:
         has_room = self._used_bytes + cost.bytes <= self._budget_bytes
         return has_room and len(self._running) < self._most_large
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job: _Piece) -> None:
         future = job.future
         try:
             result = job.work(partial(self._reserve, job))
@@ -214,7 +214,7 @@ class Decoders:
             with self._changed:
                 self._light_pace.left(1, job.came, now)
 
-    def _reserve(self, job: _Job, cost: Cost) -> None:
+    def _reserve(self, job: _Piece, cost: Cost) -> None:
         """Room for a picture that has been opened; where there is none now, it waits."""
         with self._changed:
             if job.future.cancelled():
@@ -235,7 +235,7 @@ class Decoders:
                 raise _Postponed
             self._running[job.number] = job.cost
 
-    def _require_time(self, job: _Job) -> None:
+    def _require_time(self, job: _Piece) -> None:
         """Refuse what would not be begun before its deadline."""
         before = [*self._running.values(), *(each.cost for each in self._large if each < job)]
         wait_s = sum(cost.pixels for cost in before) * self._large_pace.each_s

@@ -118,7 +118,7 @@ def taking_in(request: Request, call: Call, admit: Callable[[], None]) -> Iterat
         admit: raises where the request could not be served now, whatever its body is.
     """
     settings = _settings(request)
-    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s, settings.body_silence_s)
+    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s, settings.stall_timeout_s)
     with _engine(request).bodies.hold() as hold:
         yield Intake(request, call, hold, limits, admit)
 

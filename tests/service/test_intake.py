@@ -118,7 +118,7 @@ def begun(server: Server, sent: int, announced: int, path: str = "/v1/classify")
 
 
 def test_silence_in_a_body_is_408_long_before_its_time_is_over() -> None:
-    with served(body_timeout_s=600, body_silence_s=0.3) as server:
+    with served(body_timeout_s=600, stall_timeout_s=0.3) as server:
         with begun(server, 1000, 100_000) as connection:
             status, headers, answer = read_answer(connection)
         assert (status, headers["connection"]) == (408, "close")

@@ -26,7 +26,7 @@ from core.gallery.index.nearest import VectorSource
 from core.gallery.index.options import IndexOptions
 from core.gallery.index.search import Hits, Question, SnapshotSearch
 from core.gallery.index.snapshot import Snapshot
-from core.gallery.index.upkeep import Upkeep, Work
+from core.gallery.index.upkeep import Maintenance, Upkeep
 from core.gallery.records import Metric, Numbers
 from core.types import FloatArray
 
@@ -257,7 +257,7 @@ class VectorIndex:
         limit_bytes = share * self._options.flat_limit_bytes
         return count > _LEAST_LISTED and count * self._dim * 4 > limit_bytes
 
-    def _due(self) -> Work | None:
+    def _due(self) -> Maintenance | None:
         now, options = self._snapshot, self._options
         dead = now.numbers.count - now.count
         if dead > max(options.least_dead, options.dead_share * now.numbers.count):

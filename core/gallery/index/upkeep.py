@@ -14,7 +14,7 @@ _log = logging.getLogger("seethrough")
 _NICE = 10
 """Searches come first where cores are short."""
 
-Work = Callable[[], None]
+Maintenance = Callable[[], None]
 
 
 class Stopped(Exception):
@@ -30,7 +30,9 @@ class Upkeep:
         retry_after_s: after a job has failed, none is begun sooner.
     """
 
-    def __init__(self, due: Callable[[], Work | None], threads: int, retry_after_s: float) -> None:
+    def __init__(
+        self, due: Callable[[], Maintenance | None], threads: int, retry_after_s: float
+    ) -> None:
         self._due = due
         self._threads = threads
         self._retry_after_s = retry_after_s
@@ -80,7 +82,7 @@ class Upkeep:
                 _log.exception("a gallery index could not be built; it stays as it was")
                 self._not_before = time.monotonic() + self._retry_after_s
 
-    def _next(self) -> Work | None:
+    def _next(self) -> Maintenance | None:
         with self._idle:
             waits = self._stopped or time.monotonic() < self._not_before
             job = None if waits else self._due()
