@@ -19,6 +19,7 @@ from core.compute.explainer import Explainer
 from core.compute.inspector import Inspector
 from core.compute.metrics import Metrics
 from core.compute.pictures import Pictures
+from core.compute.pulse import Pulse
 from core.compute.served import Served
 from core.compute.worker import Solo
 from core.config import EngineConfig, device_named
@@ -74,6 +75,7 @@ class Engine:
         self.finder = Finder(self.bridge, self.curator)
         self.projector = Projector(self.bridge, self.curator, self.finder, config.threads)
         self._watch: asyncio.Task[NoReturn] | None = None
+        self._pulse = Pulse(self._probe)
 
     async def start(self) -> None:
         """Load every model on the worker thread, which runs each once; then requests are taken.
@@ -117,6 +119,7 @@ class Engine:
         ended = await self.bridge.close(timeout_s)
         if self._watch is not None:
             self._watch.cancel()
+        self._pulse.close()
         self.finder.close()
         await self.projector.close()
         await self.curator.close()
@@ -125,15 +128,19 @@ class Engine:
     async def probe(self, call: Call) -> None:
         """Send a tiny picture through decoding, queue and forward of every model, before others.
 
+        Where that takes long, because all is busy, a probe of the last seconds will do.
+
         Raises:
             NotReady: models are still loading.
             Draining: the process is shutting down.
             StorageUnusable: nothing can be stored.
         """
         self.bridge.require_working()
+        await self._pulse.require(call)
+
+    async def _probe(self, call: Call) -> None:
         if self.config.data_dir is not None:
             await self.curator.read(self.curator.gallery.require_writable)
-        call.urgent = True
         for card in self.models.cards():
             await self.classifier.classify(
                 ImageFile(_PROBE_GIF), model=card.name, top_k=1, call=call

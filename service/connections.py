@@ -30,6 +30,7 @@ class ConnectionLimits:
         head_bytes: of a request's line and headers, each header counted with 32 bytes more.
         head_s: from the first moment, or a later request's first byte, to the end of its head.
         stall_s: how long nothing of an answer is read, or the body of an answered request comes.
+        dropped_bytes: of that body: a client that sends all of it before it reads has its answer.
         connections: open at once.
         connections_per_address: of one client that is no trusted proxy.
     """
@@ -37,6 +38,7 @@ class ConnectionLimits:
     head_bytes: int = 64 * 2**10
     head_s: float = 10.0
     stall_s: float = 10.0
+    dropped_bytes: int = 64 * 2**20
     connections: int = 1000
     connections_per_address: int = 500
 
@@ -93,7 +95,7 @@ class Connections:
         """
         client = _client_of(connection.address)
         most = self.limits.connections_per_address
-        if self._of_address[client] >= most and not self._is_trusted(connection.address):
+        if self._of_address[client] >= most and not self.is_trusted(connection.address):
             self._make_room(client, f"{most} connections of one address are open")
         if len(self._open) >= self.limits.connections:
             self._make_room(None, f"{self.limits.connections} connections are open")
@@ -146,6 +148,14 @@ class Connections:
             count = self._unlogged.pop(reason)
             _log.warning("connections ended: %s, %d, the last of %s", reason, count, address)
 
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is a proxy's, whose connections are of many."""
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return self._everybody
+        return self._everybody or any(found in each for each in self._trusted)
+
     def _make_room(self, client: str | None, full: str) -> None:
         for each in self._waiting:
             if client is None or self._open[each] == client:
@@ -153,13 +163,6 @@ class Connections:
                 each.drop("made_room")
                 return
         raise TooManyConnections(f"{full}; no more are taken", retry_after_s=_RETRY_S)
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return self._everybody
-        return self._everybody or any(found in each for each in self._trusted)
 
 
 def _client_of(address: str) -> str:

@@ -92,7 +92,7 @@ class _Exchange:
         self.path: str = scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200]
         self.status = _CLIENT_GONE
         self.answered = False
-        self.call = Call()
+        self.call = Call(client=scope["client"][0] if scope.get("client") else "")
         # A copy: the server goes by its own, and knows a HEAD by it.
         self._scope = scope if self.method != "HEAD" else {**scope, "method": "GET"}
         self._receive = receive

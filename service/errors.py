@@ -202,7 +202,7 @@ def respond(error: BaseException) -> Response:
     headers = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
-    if isinstance(error, BodyTooSlow | BodyTooLarge | core_errors.Draining):
+    if isinstance(error, BodyTooSlow | core_errors.Draining):
         headers["Connection"] = "close"
     if isinstance(error, KeyMissing):
         headers["WWW-Authenticate"] = "Bearer"

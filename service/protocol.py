@@ -73,6 +73,11 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._dropped_bytes > _LINGER_BYTES:
                 self.transport.abort()
             return
+        if self._end_at is not None:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > self._of.limits.dropped_bytes:
+                self.drop("body_unread")
+                return
         self._of.works(self)
         if self._head_since is None and self._is_between_requests():
             self._head_since = self.loop.time()
@@ -113,8 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is here."""
-        self._handed_on = True
-        self._head_since = None
+        self._take_head()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -129,7 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete and self._end_at is not None:
             self.cycle.more_body = False
             self._end_at = None
-            self._head_since = self.loop.time()
+            self._head_since, self._heard = self.loop.time(), False
             self._of.waits(self)
 
     def on_response_complete(self) -> None:
@@ -142,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         elif self.cycle.more_body:
             self._unset_keepalive_if_required()
-            self._end_at = self.loop.time() + self._of.limits.stall_s
+            self._drop_body()
         elif self._head_since is None:
             self._of.waits(self)
 
@@ -199,6 +203,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_between_requests(self) -> bool:
         return self.cycle is None or (self.cycle.response_complete and not self.cycle.more_body)
 
+    def _take_head(self) -> None:
+        self._handed_on = True
+        self._head_since = None
+
+    def _drop_body(self) -> None:
+        """Read the rest of an answered request for a while, so that its answer is read, too."""
+        self._end_at = self.loop.time() + self._of.limits.stall_s
+        self._dropped_bytes = 0
+
     def _count_head(self, more_bytes: int) -> None:
         self._head_bytes += more_bytes
         if self._head_bytes > self._of.limits.head_bytes:
@@ -229,7 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _end_with(self, error: SeethroughError) -> None:
         """Answer, and read on for a while: closed with bytes unread, the answer would be lost."""
-        self.transport.write(self._answer(error))
+        self.transport.write(self._answer(error, close=True))
         if not self._of.linger(self):
             self.transport.close()
             return
@@ -237,7 +250,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.abort)
 
-    def _answer(self, error: SeethroughError) -> bytes:
+    def _answer(self, error: SeethroughError, *, close: bool) -> bytes:
         token = request_id.set(secrets.token_hex(8))
         answer = respond(error)
         headers = [
@@ -245,8 +258,9 @@ class BoundedProtocol(HttpToolsProtocol):
             *(each for each in answer.raw_headers if each[0] != b"connection"),
             (b"x-request-id", request_id.get().encode()),
             (b"x-content-type-options", b"nosniff"),
-            (b"connection", b"close"),
         ]
+        if close:
+            headers.append((b"connection", b"close"))
         request_id.reset(token)
         lines = (b"%s: %s\r\n" % each for each in headers)
         return b"".join([STATUS_LINE[answer.status_code], *lines, b"\r\n", bytes(answer.body)])

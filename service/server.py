@@ -18,6 +18,7 @@ _log = logging.getLogger("seethrough")
 # have not sent them yet, are waited for.
 _LAST_REQUESTS_S = 0.25
 _TICKS_A_SECOND = 10
+_ACCEPTED_AT_ONCE = 16
 _SO_BINDTOIFINDEX = 62  # Linux 5.0; Python names it from 3.14 on
 _NO_SUCH_INTERFACE = 2**31 - 1  # the kernel numbers them from 1 on
 
@@ -77,9 +78,34 @@ class DrainingServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Remember the loop that signals will have to reach."""
+        """Remember the loop that signals will have to reach, and take connections in good time."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets=sockets)
+        if type(self._loop).__module__ == "uvloop":
+            await self._accept_more_at_once(self._loop)
+
+    async def _accept_more_at_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have several accept from each listener.
+
+        libuv accepts one connection each time that its loop comes around: a newcomer, which may be
+        a probe of health, waits for as many rounds as connections came before it.
+        """
+        for server in list(self.servers):
+            for listener in server.sockets:
+                for _ in range(_ACCEPTED_AT_ONCE - 1):
+                    copy = socket.socket(fileno=os.dup(listener.fileno()))
+                    copy.setblocking(False)
+                    self.servers.append(
+                        await loop.create_server(
+                            self._new_protocol, sock=copy, backlog=self.config.backlog
+                        )
+                    )
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; a second signal closes at once."""

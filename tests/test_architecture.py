@@ -53,10 +53,11 @@ SERVICE: Mapping[str, str] = {
     "service.edge": "errors failures hosts logs origins",
     "service.schemas": "errors",
     "service.requests": "errors settings schemas",
+    "service.gate": "connections errors protocol requests",
     "service.answers": "requests",
     "service.routers": "answers requests schemas",
     "service.app": "addressing edge errors hosts requests routers schemas settings",
-    "service.cli": "app connections logs protocol schemas server settings",
+    "service.cli": "app connections gate logs schemas server settings",
     "service.__main__": "cli",
 }
 ASYNC = ("core.engine", "core.compute", "core.collections")

@@ -17,6 +17,7 @@ class Call:
         urgent: goes before all others, and is let in where they are not: a probe of health.
         admitted: of its pictures, how many are under way.
         due: when its next picture is to be decoded, if all get what they are due; monotonic too.
+        client: whose it is: with others of the same client it shares what the client is due.
     """
 
     deadline: float = math.inf
@@ -24,6 +25,7 @@ class Call:
     urgent: bool = False
     admitted: int = 0
     due: float = -math.inf
+    client: str = ""
 
     @classmethod
     def within(cls, seconds: float) -> "Call":

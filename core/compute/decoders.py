@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from core.compute.call import Call
 from core.compute.metrics import Metrics
 from core.compute.pace import Pace
+from core.compute.shares import Shares
 from core.errors import QueueFull
 from core.images.cost import Cost, Reserve
 
@@ -27,7 +28,8 @@ LIGHT_BYTES: Final = 2**25
 """A picture of no more is decoded by whoever has opened it, and takes nothing of the budget."""
 
 _GUESS_S: Final = 0.01
-"""Of work whose cost is not known yet: how much later the next of the same request is due."""
+"""Of work whose cost is not known yet: how much later the next of the same request, and the next
+request of the same client, is due."""
 _S_PER_PIXEL: Final = 2e-7
 """How much later a large picture is due than a small one: ten seconds at 50 megapixels."""
 
@@ -71,9 +73,11 @@ class Decoders:
 
     What comes is begun at once: until its header is read nobody knows what it costs. A picture that
     turns out to be large goes back, and waits until there is room. Who is due first goes first: the
-    larger a picture, the later it is due, and each picture of a request is due after the one
-    before. So small ones overtake large ones, requests of one picture those of many, and nothing
-    waits for ever. One thread more than may work on large pictures is always there for small ones.
+    larger a picture, the later it is due, and each picture of a request, and each request of a
+    client, is due after the one before. Large ones of the client that has had least of late go
+    before those of others. So small ones overtake large ones, requests of one picture those of
+    many, clients with few those with many, and nothing waits for ever. One thread more than may
+    work on large pictures is always there for small ones.
 
     Args:
         threads: that may work on large pictures at once; 0 = one per core.
@@ -95,6 +99,8 @@ class Decoders:
         self._changed = threading.Condition()
         self._light: list[_Piece] = []
         self._large: list[_Piece] = []
+        self._requests = Shares()
+        self._pixels = Shares()
         self._numbers = 0
         self._running: dict[int, Cost] = {}  # large ones, by their number
         self._threads: list[threading.Thread] = []
@@ -120,7 +126,8 @@ class Decoders:
                 return future
             self._start()
             now = self._clock()
-            call.due = max(now, call.due)
+            if call.due < now:
+                call.due = self._requests.take(call.client, now, _GUESS_S)
             self._numbers += 1
             due = -math.inf if call.urgent else call.due
             heapq.heappush(self._light, _Piece(due, self._numbers, work, future, call, now))
@@ -177,13 +184,23 @@ class Decoders:
 
     def _next(self) -> _Piece | None:
         """What is due first of what may run now."""
-        light, large = self._light, self._large
-        may_large = bool(large) and self._fits(large[0].cost)
-        if may_large and not (light and light[0] < large[0]):
-            job = heapq.heappop(large)
-            self._running[job.number] = job.cost
-            return job
+        light = self._light
+        large = min(self._large, key=self._order, default=None)
+        if large and self._fits(large.cost) and not (light and light[0] < large):
+            self._large.remove(large)
+            self._begin(large)
+            return large
         return heapq.heappop(light) if light else None
+
+    def _order(self, job: _Piece) -> tuple[float, _Piece]:
+        """Large pictures by the one who asks, and then by what they are due."""
+        return self._pixels.due(job.call.client, self._clock()), job
+
+    def _begin(self, job: _Piece) -> None:
+        """A large picture takes its room, and the turn of its client."""
+        cost_s = job.cost.pixels * self._large_pace.each_s
+        self._pixels.take(job.call.client, self._clock(), cost_s)
+        self._running[job.number] = job.cost
 
     def _fits(self, cost: Cost) -> bool:
         if not self._running:
@@ -227,18 +244,26 @@ class Decoders:
                 job.due = job.call.due
                 held = _NOTHING
             job.cost = Cost(cost.pixels, max(cost.bytes, held.bytes))
-            is_first = not self._large or job < self._large[0]
-            if held.bytes < cost.bytes and not (is_first and self._fits(job.cost)):
+            before = self._before(job)
+            if held.bytes < cost.bytes and (before or not self._fits(job.cost)):
                 self._changed.notify_all()  # there is more room if it held some
-                self._require_time(job)
-                heapq.heappush(self._large, job)
+                self._require_time(job, before)
+                self._large.append(job)
                 raise _Postponed
-            self._running[job.number] = job.cost
+            if held is _NOTHING:
+                self._begin(job)
+            else:
+                self._running[job.number] = job.cost
 
-    def _require_time(self, job: _Piece) -> None:
+    def _before(self, job: _Piece) -> list[_Piece]:
+        """The large pictures that go before another one."""
+        own = self._order(job)
+        return [each for each in self._large if self._order(each) < own]
+
+    def _require_time(self, job: _Piece, before: list[_Piece]) -> None:
         """Refuse what would not be begun before its deadline."""
-        before = [*self._running.values(), *(each.cost for each in self._large if each < job)]
-        wait_s = sum(cost.pixels for cost in before) * self._large_pace.each_s
+        costs = [*self._running.values(), *(each.cost for each in before)]
+        wait_s = sum(cost.pixels for cost in costs) * self._large_pace.each_s
         if wait_s > job.call.deadline - self._clock():
             raise QueueFull(
                 f"large pictures before this one take {wait_s:.0f} s: its deadline comes first",
@@ -254,7 +279,7 @@ class Decoders:
                 left = [each for each in waiting if each.future is not future]
                 if len(left) < len(waiting):
                     waiting[:] = left
-                    heapq.heapify(waiting)
+                    heapq.heapify(self._light)
                     self._changed.notify_all()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from core import __version__
@@ -35,8 +36,8 @@ from service.cli.gallery import add_index, add_neighbors
 from service.cli.inside import add_filters, add_layers
 from service.cli.project import add_project
 from service.connections import ConnectionLimits, Connections
+from service.gate import Gate, GatedProtocol
 from service.logs import configure
-from service.protocol import BoundedProtocol
 from service.server import DrainingServer, connections_that_fit, sockets_for, url_of
 from service.settings import PREFIX, Settings
 
@@ -159,7 +160,10 @@ def _serve(options: argparse.Namespace) -> int:
         app,
         host=settings.host,
         port=settings.port,
-        http=cast(type[asyncio.Protocol], partial(BoundedProtocol, connections)),
+        http=cast(
+            type[asyncio.Protocol],
+            partial(GatedProtocol, connections, _gate(app, settings, engine)),
+        ),
         ws="none",
         timeout_keep_alive=settings.keep_alive_s,
         log_config=None,
@@ -178,6 +182,17 @@ def _serve(options: argparse.Namespace) -> int:
     print(_welcome(settings), file=sys.stderr, flush=True)
     server.run(sockets)
     return 1 if failures or not server.started else 0
+
+
+def _gate(app: FastAPI, settings: Settings, engine: Engine) -> Gate:
+    return Gate(
+        engine.bridge.check_admission,
+        lambda: cast(dict[str, Any], app.openapi()["paths"]),
+        metrics=engine.metrics,
+        prefix=settings.root_path,
+        keys=settings.api_keys,
+        origins=settings.cors_origins,
+    )
 
 
 def _connections(settings: Settings, engine: Engine) -> Connections:

@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, TypeVar
 
@@ -63,13 +63,20 @@ class KeyGuard(HTTPBearer):
     async def __call__(self, request: Request) -> None:  # type: ignore[override]
         """Raise KeyMissing or KeyRefused."""
         if keys := _settings(request).api_keys:
-            _check_key(request, keys)
+            # Whoever has a key is one client, from however many addresses.
+            request.state.call.client = f"key {number_of_key(request.headers, keys)}"
 
 
-def _check_key(request: Request, keys: Sequence[SecretStr]) -> None:
-    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+def number_of_key(headers: Mapping[str, str], keys: Sequence[SecretStr]) -> int:
+    """Which of the keys a request carries.
+
+    Raises:
+        KeyMissing: it carries none.
+        KeyRefused: it is none of them.
+    """
+    scheme, _, sent = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        sent = request.headers.get("x-api-key", "")
+        sent = headers.get("x-api-key", "")
     if not sent:
         raise KeyMissing("an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
     # Every key is compared, and each in constant time: the answer's delay tells nothing.
@@ -77,6 +84,7 @@ def _check_key(request: Request, keys: Sequence[SecretStr]) -> None:
     matches = [hmac.compare_digest(sent.encode(), secret) for secret in secrets]
     if not any(matches):
         raise KeyRefused("the API key is not one of those that may call")
+    return matches.index(True)
 
 
 async def get_call(request: Request) -> Call:

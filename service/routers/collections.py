@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/collections", tags=["Collections"])
     summary="Make a collection",
     status_code=201,
     response_model=CollectionPublic,
-    responses=problems(*KEYED, *OBJECT, 404, 409, 503, 504, 507),
+    responses=problems(*KEYED, *OBJECT, 404, 409, 504, 507),
     openapi_extra=object_body(CollectionCreate),
 )
 async def create_collection(
@@ -38,7 +38,7 @@ async def create_collection(
     "",
     summary="List the collections",
     response_model=CollectionsPublic,
-    responses=problems(*KEYED, 503),
+    responses=problems(*KEYED),
 )
 async def list_collections(engine: EngineDep, seq: AppliedDep) -> Response:
     """Every collection, by name. The one named `default` always exists."""
@@ -51,7 +51,7 @@ async def list_collections(engine: EngineDep, seq: AppliedDep) -> Response:
     "/{collection}",
     summary="Show one collection",
     response_model=CollectionPublic,
-    responses=problems(*KEYED, 404, 503),
+    responses=problems(*KEYED, 404),
 )
 async def get_collection(engine: EngineDep, seq: AppliedDep, collection: str) -> Response:
     """What a collection is bound to, how many items it holds, and their labels."""
@@ -63,7 +63,7 @@ async def get_collection(engine: EngineDep, seq: AppliedDep, collection: str) ->
     "/{collection}",
     summary="Delete a collection",
     status_code=204,
-    responses=problems(*KEYED, 404, 503, 507),
+    responses=problems(*KEYED, 404, 507),
 )
 async def delete_collection(engine: EngineDep, collection: str) -> Response:
     """Takes it away with all its items. The one named `default` comes back, empty."""

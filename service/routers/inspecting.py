@@ -44,7 +44,7 @@ def _forms(picture: str, array: str, *statuses: int) -> dict[int | str, dict[str
     "/models/{model}/layers",
     summary="List a model's layers",
     response_model=LayersPublic,
-    responses=problems(*KEYED, 404, 503, 504),
+    responses=problems(*KEYED, 404, 504),
 )
 async def list_layers(engine: EngineDep, call: CallDep, model: str) -> Response:
     """Every layer in the order in which it runs: its shapes, its cost and what it follows.

@@ -41,8 +41,8 @@ router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["Items"])
 _IfNoneMatch = Annotated[
     str | None, Header(description="The ETag you have; 304 if it is still that.")
 ]
-_ONE = problems(*KEYED, 404, 503)
-_WRITE = problems(*KEYED, 404, 412, 503, 507)
+_ONE = problems(*KEYED, 404)
+_WRITE = problems(*KEYED, 404, 412, 507)
 _STORE = problems(*KEYED, *IMAGE, 404, 409, 412, 507)
 
 

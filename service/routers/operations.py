@@ -19,11 +19,12 @@ async def live(engine: EngineDep) -> HealthPublic:
     return HealthPublic(status="live", version=__version__, models=list(engine.config.models))
 
 
-@router.get("/health/ready", summary="Can it take work?", responses=problems(503, 504))
+@router.get("/health/ready", summary="Can it take work?", responses=problems(504))
 async def ready(engine: EngineDep, call: CallDep) -> HealthPublic:
     """200 once a tiny picture went through decoding, queue and forward of every model.
 
-    It does so on each call, before all others. 503 while models load, and while shutting down.
+    It does so on each call, before all others; where all is busy and that takes longer, one of the
+    last five seconds tells. 503 while models load, and while shutting down.
     """
     await engine.probe(call)
     return HealthPublic(status="ready", version=__version__, models=list(engine.config.models))

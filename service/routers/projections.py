@@ -31,7 +31,7 @@ router = APIRouter(tags=["Projections"])
 of_collection = APIRouter(prefix="/v1/collections/{collection}/projections")
 
 _EVENTS = "text/event-stream"
-_ONE = problems(*KEYED, 404, 503)
+_ONE = problems(*KEYED, 404)
 _MAX_WAIT_S = 60
 
 
@@ -92,7 +92,7 @@ async def list_projection_methods() -> ProjectionMethodsPublic:
     status_code=202,
     response_model=ProjectionPublic,
     openapi_extra=object_body(ProjectionCreate),
-    responses=problems(*KEYED, *OBJECT, 404, 503, 507)
+    responses=problems(*KEYED, *OBJECT, 404, 507)
     | {200: {"model": ProjectionPublic, "description": "It was asked for before, or is done."}},
 )
 async def create_projection(
@@ -125,7 +125,7 @@ async def list_projections(engine: EngineDep, collection: str) -> Response:
     "/{id}",
     summary="Show a projection",
     response_model=ProjectionResultPublic,
-    responses=problems(*KEYED, 404, 406, 409, 503, 504)
+    responses=problems(*KEYED, 404, 406, 409, 504)
     | {
         200: {
             "description": "How far it is and, once it is done, its points; `format=png` or "
@@ -202,7 +202,7 @@ async def place_image(
     "/{id}",
     summary="Cancel or delete a projection",
     status_code=204,
-    responses=problems(*KEYED, 404, 503, 507),
+    responses=problems(*KEYED, 404, 507),
 )
 async def delete_projection(engine: EngineDep, collection: str, id: str) -> Response:
     """Ends a projection that is not done; takes one away that is."""

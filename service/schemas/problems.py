@@ -28,34 +28,39 @@ class Problem(BaseModel):
 
 
 _MEANING = {
-    400: "The body is empty, cut off, not what its header says, or a damaged picture.",
+    400: "The request cannot be read: not HTTP, two Host headers, a body that is empty, cut off or "
+    "not what its header says, a damaged picture.",
     401: "An API key is needed.",
     403: "The API key may not call.",
     404: "No such model, class, layer, collection or item.",
     406: "None of the forms asked for can be made.",
     409: "What is stored does not allow it: a name or id that is taken, the same bytes, another "
     "model.",
-    408: "The body took too long to arrive.",
+    408: "The headers or the body took too long to arrive.",
     412: "The item has changed since you saw it.",
     413: "Too many bytes or pixels.",
     415: "Not a picture we take, or not sent in a way we take.",
+    421: "The service does not go by the name in Host; the answer says how it would.",
     422: "A parameter's value is not allowed; the answer names it and what is.",
+    431: "The request's line and headers are too long.",
     500: "Something went wrong on our side; the request id leads to it in the log.",
-    503: "Full, still loading or shutting down; Retry-After says when to come back.",
+    503: "Full, still loading, shutting down, or what is stored is out of reach; Retry-After says "
+    "when to come back.",
     504: "The deadline (X-Deadline-Ms) passed.",
     507: "No space on the disk; nothing was changed.",
 }
 
 KEYED = (401, 403)
-IMAGE = (400, 406, 408, 413, 415, 503, 504)
-OBJECT = (400, 408, 413, 415, 503, 504)
+IMAGE = (406, 413, 415, 504)
+OBJECT = (413, 415, 504)
+_EVERY = (400, 408, 421, 422, 431, 500, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for these statuses and those every operation can have."""
     return {
         status: {"description": _MEANING[status], "content": {PROBLEM_TYPE: {"schema": _SCHEMA}}}
-        for status in sorted({*statuses, 422, 500})
+        for status in sorted({*statuses, *_EVERY})
     }
 
 

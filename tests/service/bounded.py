@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from service.connections import ConnectionLimits, Connections
+from service.gate import Gate, GatedProtocol
 from service.protocol import BoundedProtocol
 from service.server import DrainingServer
 
@@ -27,24 +28,31 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 class Served:
     """A small application behind the protocol, in a thread of its own."""
 
-    def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def __init__(
+        self,
+        new_loop: Callable[[], asyncio.AbstractEventLoop],
+        gate: Gate | None = None,
+        limits: ConnectionLimits = LIMITS,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.hung_up = threading.Event()
         self.released = threading.Event()
         self.waiting = threading.Semaphore(0)
         self._connections: list[socket.socket] = []
-        of = Connections(LIMITS, ("127.0.0.1",), self.registry)
+        of = Connections(limits, ("127.0.0.1",), self.registry)
         routes = [
             Route("/", self._hello),
             Route("/unread", self._hello, methods=["POST"]),
             Route("/read", self._read, methods=["POST"]),
+            Route("/v1/{path:path}", self._read, methods=["POST", "PUT"]),
             Route("/wait", self._wait),
             Route("/long", self._long),
         ]
+        protocol = partial(GatedProtocol, of, gate) if gate else partial(BoundedProtocol, of)
         config = uvicorn.Config(
             Starlette(routes=routes),
             port=0,
-            http=cast(type[asyncio.Protocol], partial(BoundedProtocol, of)),
+            http=cast(type[asyncio.Protocol], protocol),
             ws="none",
             log_config=None,
             timeout_keep_alive=1,
@@ -79,6 +87,10 @@ class Served:
 
     async def _long(self, _request: Request) -> Response:
         return Response(bytes(64 * 2**20))
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Have the event loop do it, between two requests."""
+        self._runner.get_loop().call_soon_threadsafe(work)
 
     def connect(self) -> socket.socket:
         address = self.server.servers[0].sockets[0].getsockname()

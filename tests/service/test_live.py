@@ -94,6 +94,14 @@ def _in_flight(server: LiveServer) -> float:
     return total["accepted"] - total["answered"] - total["cancelled"]
 
 
+def test_a_client_that_sends_all_of_a_body_that_is_too_long_reads_why(server: LiveServer) -> None:
+    with server.connect() as connection:
+        for _ in range(2):
+            connection.sendall(raw_request(bytes(30 * 2**20)))
+            status, _, body = read_answer(connection)
+            assert (status, json.loads(body)["code"]) == (413, "body_too_large")
+
+
 def test_two_requests_on_one_connection_are_both_answered(server: LiveServer) -> None:
     with server.connect() as connection:
         for _ in range(2):

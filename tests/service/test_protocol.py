@@ -7,6 +7,7 @@ import asyncio
 import select
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import uvloop
@@ -171,6 +172,19 @@ def test_the_body_of_an_answered_request_does_not_go_on_for_ever(served: Served)
     connection.sendall(b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx")
     assert everything(connection).endswith(b"hello")
     assert served.ended("body_unread") == 1
+
+
+def test_nor_does_it_take_more_than_so_many_bytes() -> None:
+    limits = replace(LIMITS, dropped_bytes=2**20, stall_s=60)
+    served = Served(uvloop.new_event_loop, limits=limits)
+    connection = served.connect()
+    head = b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n"
+    connection.sendall(head)
+    until(b"hello", connection)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        connection.sendall(bytes(900 * 2**20))
+    assert served.ended("body_unread") == 1
+    served.close()
 
 
 def test_the_next_request_behind_a_body_that_nobody_read_is_answered(served: Served) -> None:
