@@ -1,8 +1,10 @@
 """More than the service can do: `python -m benchmarks.overload [--against FOLDER]`.
 
-Many clients with large pictures beside a polite one that sends a small photo each second; and many
-times more clients than there is capacity for. FOLDER holds another state of this project, which is
-measured in turn. Each row is a new server. Writes benchmarks/results/overload.md.
+Many clients with large pictures beside a polite one that sends a small photo each second; many
+times more requests than can be answered; and connections that are left open. FOLDER holds another
+state of this project, which is measured in turn. Each row of a table is a new server, but for those
+of the first. Polite clients and probes have an address of their own. Writes
+benchmarks/results/overload.md.
 """
 
 import argparse
@@ -10,84 +12,26 @@ import asyncio
 import io
 import itertools
 import os
-import socket
-import statistics
 import time
-import urllib.request
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
+from benchmarks.asking import POLITE, PORT, Seen, ask, post
+from benchmarks.crowd import Crowd, Observed, observe
+from benchmarks.left_open import KINDS, beside, photos_by
 from benchmarks.machine import describe, table
 from benchmarks.memory import large_png
 from benchmarks.photos import photos
 from benchmarks.server_process import ServerProcess
 
 _RESULTS: Final = Path(__file__).parent / "results" / "overload.md"
-_PORT: Final = 8743
 _SIZE: Final = (10_000, 5_000)
-_TIMEOUT_S: Final = 90.0
-_SETTLE_S: Final = 20.0
-
-
-@dataclass
-class Seen:
-    """Answers to one kind of request: status, and milliseconds."""
-
-    statuses: Counter[str] = field(default_factory=Counter)
-    ms: dict[str, list[float]] = field(default_factory=dict)
-
-    async def ask(self, request: bytes) -> None:
-        """Send it on a new connection and note what comes."""
-        start = time.perf_counter()
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                status = await _answer(request)
-        except (OSError, TimeoutError, IndexError) as error:
-            status = type(error).__name__
-        self.statuses[status] += 1
-        self.ms.setdefault(status, []).append((time.perf_counter() - start) * 1000)
-
-    def said(self) -> str:
-        """How many of each status."""
-        return " ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
-
-    def quantiles(self, status: str | None = None) -> str:
-        """p50 and p99 of those of a status, or of all."""
-        found = [ms for name, each in self.ms.items() if status in (None, name) for ms in each]
-        if not found:
-            return ""
-        last = sorted(found)[min(len(found) - 1, int(0.99 * len(found)))]
-        return f"{statistics.median(found):.0f} / {last:.0f}"
-
-
-async def _answer(request: bytes) -> str:
-    loop = asyncio.get_running_loop()
-    with socket.socket() as connection:  # a stream would hold a copy of what it has not sent
-        connection.setblocking(False)
-        await loop.sock_connect(connection, ("127.0.0.1", _PORT))
-        await loop.sock_sendall(connection, request)
-        head = await loop.sock_recv(connection, 2**16)
-        while await loop.sock_recv(connection, 2**20):
-            pass
-    return head.split()[1].decode()
-
-
-def post(body: bytes, kind: str, path: str = "/v1/classify") -> bytes:
-    """The bytes of a request that ends its connection."""
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
-        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
-
-
-def get(path: str) -> bytes:
-    """The same without a body."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+_SETTLE_S: Final = 60.0
+_PEAK: Final = Crowd(clients=16)
 
 
 def large(kind: str) -> bytes:
@@ -107,22 +51,20 @@ def large(kind: str) -> bytes:
     return post(file.getvalue(), "image/*")
 
 
-async def every_second(ask: Callable[[], Awaitable[None]], until: asyncio.Event) -> None:
-    """Ask each second, whether or not the last has been answered."""
-    asked = []
-    while not until.is_set():
-        asked.append(asyncio.ensure_future(ask()))
-        await asyncio.sleep(1)
-    await asyncio.gather(*asked)
-
-
 async def beside_large(request: bytes, clients: int) -> tuple[Seen, Seen]:
     """What the many saw, each with one request, and the polite one."""
     many, polite, done = Seen(), Seen(), asyncio.Event()
-    photo = post(photos()[0], "image/jpeg")
-    watching = asyncio.create_task(every_second(lambda: polite.ask(photo), done))
+
+    async def every_second() -> None:
+        photo = post(photos()[0], "image/jpeg")
+        async with asyncio.TaskGroup() as asking:
+            while not done.is_set():
+                asking.create_task(ask(photo, polite, POLITE))
+                await asyncio.sleep(1)
+
+    watching = asyncio.create_task(every_second())
     await asyncio.sleep(2)
-    await asyncio.gather(*(many.ask(request) for _ in range(clients)))
+    await asyncio.gather(*(ask(request, many) for _ in range(clients)))
     done.set()
     await watching
     return many, polite
@@ -138,65 +80,69 @@ def row_of_large(server: ServerProcess, kind: str, clients: int) -> list[str]:
     return [many.said(), f"{seconds:.0f}", *memory, polite.said(), polite.quantiles()]
 
 
-async def crowd(clients: int, seconds: float) -> tuple[Seen, Seen, Seen]:
-    """So many send photos, each as soon as it has its answer; and two look at its health."""
-    many, live, ready, done = Seen(), Seen(), Seen(), asyncio.Event()
-    bodies = itertools.cycle(post(each, "image/jpeg") for each in photos())
-
-    async def one() -> None:
-        while not done.is_set():
-            await many.ask(next(bodies))
-
-    tasks = [asyncio.create_task(one()) for _ in range(clients)]
-    for path, seen in (("/health/live", live), ("/health/ready", ready)):
-        ask = get(path)
-        tasks.append(
-            asyncio.create_task(every_second(lambda seen=seen, ask=ask: seen.ask(ask), done))  # type: ignore[misc]
-        )
-    await asyncio.sleep(seconds)
-    done.set()
-    await asyncio.gather(*tasks)
-    return many, live, ready
+def rows_of_crowd(server: ServerProcess, crowds: list[Crowd], seconds: float) -> list[list[str]]:
+    """What one server does at its peak, and then with many more."""
+    observe(Crowd(clients=8), 3)
+    found = [(_PEAK, observe(_PEAK, seconds))]
+    peak_per_s = found[0][1].per_s
+    for crowd in (Crowd(per_s=10 * peak_per_s), *crowds):
+        found.append((crowd, observe(crowd, seconds)))
+    return [_row_of_crowd(crowd, each, peak_per_s) for crowd, each in found]
 
 
-def row_of_crowd(server: ServerProcess, clients: int, seconds: float) -> list[str]:
-    """One load of many clients, and how long it takes until all is well again."""
-    asyncio.run(crowd(8, 3))
-    start = time.perf_counter()
-    many, live, ready = asyncio.run(crowd(clients, seconds))
-    per_s = many.statuses["200"] / (time.perf_counter() - start)
-    after = time.perf_counter()
-    asyncio.run(Seen().ask(post(photos()[0], "image/jpeg")))
-    recovery = (time.perf_counter() - after) * 1000
-    urllib.request.urlopen(f"{server.url}/metrics").close()
+def _row_of_crowd(crowd: Crowd, found: Observed, peak_per_s: float) -> list[str]:
+    live, ready, metrics = found.probes.values()
     return [
-        f"{per_s:.0f}",
-        many.quantiles("200"),
-        str(many.statuses["503"]),
-        many.quantiles("503"),
+        crowd.name(),
+        f"{found.per_s:.0f}",
+        f"{found.per_s / peak_per_s:.2f}",
+        found.crowd.quantiles("200"),
+        str(found.crowd.statuses["503"]),
+        found.crowd.quantiles("503"),
         live.quantiles(),
-        ready.said(),
-        ready.quantiles(),
-        f"{recovery:.0f}",
+        f"{ready.said()}, {ready.quantiles()}",
+        metrics.quantiles(),
+        f"{found.again_ms:.0f}",
     ]
 
 
+def row_of_open(server: ServerProcess, kind: str, count: int) -> list[str]:
+    """One kind of connection left open, and the same polite client without and with them."""
+    alone = asyncio.run(_alone(10))
+    before = server.resident_mib()
+    ended, polite = asyncio.run(beside(kind, count))
+    answers = " ".join(f"{number} x {said}" for said, number in sorted(ended.answers.items()))
+    return [
+        kind,
+        str(count),
+        answers,
+        f"{min(ended.seconds):.0f} to {max(ended.seconds):.0f}",
+        f"{before:.0f}",
+        f"{server.peak_mib():.0f}",
+        alone.quantiles(),
+        f"{polite.said()}, {polite.quantiles()}",
+        f"{polite.quantile(0.99) / alone.quantile(0.99):.2f}",
+    ]
+
+
+async def _alone(seconds: float) -> Seen:
+    seen, done = Seen(), asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, done.set)
+    await photos_by(seen, done)
+    return seen
+
+
 _LARGE_HEAD: Final = [
-    *(
-        "pictures",
-        "clients",
-        "code",
-        "answers",
-        "s",
-        "MiB before",
-        "peak",
-        f"{_SETTLE_S:.0f} s later",
-    ),
-    *("polite client", "p50 / p99 ms"),
+    *("pictures", "clients", "code", "answers", "s", "MiB before", "peak"),
+    *(f"{_SETTLE_S:.0f} s later", "polite client", "p50 / p99 ms"),
 ]
 _CROWD_HEAD: Final = [
-    *("clients", "code", "answered per s", "p50 / p99 ms", "refused", "p50 / p99 ms"),
-    *("live, p50 / p99 ms", "ready", "p50 / p99 ms", "first answer after, ms"),
+    *("load", "code", "classified per s", "of the peak", "p50 / p99 ms", "refused"),
+    *("p50 / p99 ms", "live, p50 / p99 ms", "ready", "metrics, p50 / p99 ms", "well after, ms"),
+]
+_OPEN_HEAD: Final = [
+    *("connection", "how many", "code", "ended with", "after s", "MiB before", "peak"),
+    *("photos alone, p50 / p99 ms", "photos beside", "ratio of p99"),
 ]
 
 
@@ -206,39 +152,64 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="another state of this project")
     parser.add_argument("--clients", type=int, default=64, help="with large pictures")
     parser.add_argument("--drawn", type=int, default=24, help="clients whose picture is drawn on")
-    parser.add_argument("--crowd", type=int, nargs="*", default=[16, 400])
+    parser.add_argument("--crowd", type=int, nargs="*", default=[400], help="clients")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each crowd")
+    parser.add_argument("--open", type=int, default=400, help="connections left open")
     parser.add_argument(
         "--kinds", nargs="*", default=["JPEG", "PNG, 16 bits", "PNG, RGBA", "WebP", "AVIF"]
     )
     options = parser.parse_args()
+    codes = {"this": Path.cwd()} | ({"before": options.against} if options.against else {})
+    crowds = [Crowd(clients=each) for each in options.crowd]
     loads = [(kind, options.clients) for kind in options.kinds]
     loads += [("batch of 64 PNGs", 1), ("drawn on, PNG", options.drawn)]
-    codes = {"this": Path.cwd()} | ({"before": options.against} if options.against else {})
-    large_rows, crowd_rows = [], []
-    for (kind, clients), (name, folder) in itertools.product(loads, reversed(codes.items())):
+    tables: dict[str, list[list[str]]] = {"large": [], "crowd": [], "open": []}
+
+    def add(name: str, code: str, column: int, *rows: list[str]) -> None:
+        for row in rows:
+            tables[name].append([*row[:column], code, *row[column:]])
+            print(" | ".join(tables[name][-1]), flush=True)
+        _write(tables)
+
+    for code, folder in reversed(codes.items()):
         with _server(folder) as server:
-            large_rows.append([kind, str(clients), name, *row_of_large(server, kind, clients)])
-        print(" | ".join(large_rows[-1]), flush=True)
-    for clients, (name, folder) in itertools.product(options.crowd, reversed(codes.items())):
+            add("crowd", code, 1, *rows_of_crowd(server, crowds, options.seconds))
+    for kind, (code, folder) in itertools.product(KINDS, reversed(codes.items())):
         with _server(folder) as server:
-            crowd_rows.append([str(clients), name, *row_of_crowd(server, clients, options.seconds)])
-        print(" | ".join(crowd_rows[-1]), flush=True)
+            add("open", code, 2, row_of_open(server, kind, options.open))
+    for (kind, clients), (code, folder) in itertools.product(loads, reversed(codes.items())):
+        with _server(folder) as server:
+            add("large", code, 2, [kind, str(clients), *row_of_large(server, kind, clients)])
+
+
+def _write(tables: dict[str, list[list[str]]]) -> None:
     _RESULTS.write_text(
         "# Overload\n\n"
-        f"`python -m benchmarks.overload` on {describe('torch', 'pillow', 'uvicorn')}.\n\n"
+        f"`python -m benchmarks.overload` on {describe('torch', 'pillow', 'uvicorn')}. The clients "
+        "run on the same cores.\n\n"
+        "## More requests than can be answered\n\n"
+        "Photos of 500 x 375 to /v1/classify, on connections that are kept. Clients send the next "
+        "as soon as they are answered, whatever `Retry-After` says; where a rate is named it is ten "
+        "times the peak. Health and metrics are asked for once a second on new connections.\n\n"
+        f"{table(_CROWD_HEAD, tables['crowd'])}\n"
+        "## Connections left open\n\n"
+        "A photo is sent five times a second, without them and beside them.\n\n"
+        f"{table(_OPEN_HEAD, tables['open'])}\n"
+        "## Large pictures\n\n"
         f"Pictures of {_SIZE[0]} x {_SIZE[1]} pixels, one from each client; the polite one sends a "
-        f"photo of 500 x 375 each second.\n\n{table(_LARGE_HEAD, large_rows)}\n"
-        f"Photos of 500 x 375, each client sends its next as soon as it is answered.\n\n"
-        + table(_CROWD_HEAD, crowd_rows)
+        f"photo of 500 x 375 each second.\n\n{table(_LARGE_HEAD, tables['large'])}"
     )
 
 
-def _server(folder: Path) -> ServerProcess:
-    command = ["-m", "service", "serve", "--port", str(_PORT), "--log-level", "error"]
+@contextmanager
+def _server(folder: Path) -> Iterator[ServerProcess]:
+    command = ["-m", "service", "serve", "--port", str(PORT), "--log-level", "error"]
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     # Safe: without it the folder we stand in comes first.
-    return ServerProcess(command, _PORT, "/health/ready", PYTHONPATH=path, PYTHONSAFEPATH="1")
+    with ServerProcess(
+        command, PORT, "/health/ready", PYTHONPATH=path, PYTHONSAFEPATH="1"
+    ) as server:
+        yield server
 
 
 if __name__ == "__main__":
