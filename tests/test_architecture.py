@@ -163,8 +163,8 @@ def test_what_is_stored_decoded_and_drawn_needs_no_torch(file: Path) -> None:
 
 def test_the_worker_knows_no_models() -> None:
     ours = {each for each in imports(ROOT / "core/compute/worker.py") if each.startswith("core")}
-    beside = {f"core.compute.{name}" for name in ("metrics", "pace", "tickets")}
-    assert ours <= {"core.errors", "core.types"} | beside
+    same_room = {f"core.compute.{name}" for name in ("metrics", "pace", "tickets")}
+    assert ours <= {"core.errors", "core.types"} | same_room
 
 
 @pytest.mark.parametrize("file", modules("core/images/formats"), ids=module_of)

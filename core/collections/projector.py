@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from core.collections.curator import Curator
 from core.collections.finder import Finder, Point, Seed
-from core.collections.layout import Plot, defaults, drawn, load
+from core.collections.plot import Plot, drawn
+from core.collections.samples import defaults, load
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.errors import Conflict, ModelMismatch, NotReady
@@ -19,7 +20,7 @@ from core.gallery.queries import Neighbor, Query
 from core.gallery.records import ENDED, StoredProjection
 from core.projection.jobs import Job, Jobs
 from core.projection.method import Placer
-from core.projection.placing import from_bytes, place
+from core.projection.placement import from_bytes, place
 from core.projection.request import Request, method_named
 from core.projection.result import Result
 from core.types import FloatArray, ImageSource
@@ -288,11 +289,11 @@ class Projector:
             (coordinates,) = place(placer(), point.vector[None])
         except ValueError as error:
             raise ModelMismatch(f"the map is of other vectors: {error}") from error
-        places = {id: index for index, id in enumerate(result.ids)}
+        indices = {id: index for index, id in enumerate(result.ids)}
         query = Query(point.vector, k=_LOOKED_AT, exclude=point.exclude)
         near = [
-            (each, result.coordinates[places[each.item.id]])
+            (each, result.coordinates[indices[each.item.id]])
             for each in self._gallery.nearest(collection, query, tick).found
-            if each.item.id in places
+            if each.item.id in indices
         ]
         return Placed(coordinates, tuple(near[:_NEAREST]), point.image)

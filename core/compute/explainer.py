@@ -53,7 +53,7 @@ class Explainer:
         *,
         model: str | None = None,
         target: str | None = None,
-        part: LayerObjective | None = None,
+        layer_objective: LayerObjective | None = None,
         keep_original: bool = False,
         judge: bool = False,
         call: Call,
@@ -65,7 +65,7 @@ class Explainer:
             parameters: of one of the methods, which they name.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
-            part: what to explain instead of a class, with guided backpropagation.
+            layer_objective: what to explain instead of a class, with guided backpropagation.
             keep_original: also keep the picture's file, to draw on the whole of it.
             judge: also measure how far the map can be trusted; only of a class.
             call: the request's deadline and stopwatch.
@@ -76,13 +76,13 @@ class Explainer:
             ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
         """
         loaded = self._models.model(model)
-        if part is not None and target is not None:
+        if layer_objective is not None and target is not None:
             raise InvalidValue("target", target, "left out, where layer is given")
-        if part is not None and judge:
+        if layer_objective is not None and judge:
             raise InvalidValue("faithfulness", judge, "false, where layer is given")
-        if part is not None:
-            find_layer(loaded.module, part.layer)
-        objective = part or ClassObjective(_class(loaded, target))
+        if layer_objective is not None:
+            find_layer(loaded.module, layer_objective.layer)
+        objective = layer_objective or ClassObjective(_class(loaded, target))
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, whole=keep_original

@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue
-from core.render.placement import Placement, bands
+from core.render.crop import Crop, bands
 from core.types import FloatArray, Pixels
 
 if TYPE_CHECKING:  # the module that owns Frame imports torch, and nothing here needs torch
@@ -130,24 +130,22 @@ def draw(
         raise ValueError("size 'original' needs the frame and the original picture")
     if floats.shape != frame.crop:
         raise ValueError(f"a map of shape {floats.shape} in a frame of shape {frame.crop}")
-    return _draw_on_original(
-        floats, original, Placement(frame, *original.shape[:2]), drawing, scale
-    )
+    return _draw_on_original(floats, original, Crop(frame, *original.shape[:2]), drawing, scale)
 
 
 def _draw_on_original(
-    values: FloatArray, original: Pixels, placement: Placement, drawing: Drawing, scale: Scale
+    values: FloatArray, original: Pixels, crop: Crop, drawing: Drawing, scale: Scale
 ) -> Pixels:
     drawn = np.empty_like(original)
-    for margin in placement.margins:
+    for margin in crop.margins:
         for window in bands(margin):
             drawn[window] = _unseen(original[window], drawing, window, original.shape)
-    seen = placement.seen
+    seen = crop.seen
     if drawing.style in ("mask", "cutout"):  # the most important of all pixels: no bands
-        drawn[seen] = _draw(placement.project(values), original[seen], drawing, scale)
+        drawn[seen] = _draw(crop.project(values), original[seen], drawing, scale)
         return drawn
     for window in bands(seen):
-        band = placement.project(values, window[0])
+        band = crop.project(values, window[0])
         drawn[window] = _draw(band, original[window], drawing, scale)
     return drawn
 

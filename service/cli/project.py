@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from tqdm import tqdm
 
-from core.collections.layout import ColorBy, Plot
+from core.collections.plot import ColorBy, Plot
 from core.compute.call import Call
 from core.engine import Engine
 from core.projection.methods import PROJECTION_METHODS, USUAL, every_parameter

@@ -13,7 +13,7 @@ export class Explanation {
     this.path = `v1/explain/${method.name}`;
     const title = method.title[0].toUpperCase() + method.title.slice(1);
     this.map = null;
-    this.sweep = null;
+    this.occlusion = null;
     this.cell = null;
     this.canvas = h("canvas", { width: 224, height: 224, role: "img", aria: { label: title } });
     this.outline = h("div.outline", { hidden: true });
@@ -33,10 +33,10 @@ export class Explanation {
     const found = await getJson(this.path, { query, body: context.picture.blob, signal: context.signal });
     this.map = { shape: [found.map.length, found.map[0].length], values: Float32Array.from(found.map.flat()), scale: found.scale };
     if (found.grid) {
-      this.sweep = found;
+      this.occlusion = found;
       this.followCells();
     }
-    this.note.textContent = this.sweep ? "Point at the map to see what hiding a part does." : "";
+    this.note.textContent = this.occlusion ? "Point at the map to see what hiding a part does." : "";
     this.showFaithfulness(found.faithfulness);
     this.addButtons();
   }
@@ -75,7 +75,7 @@ export class Explanation {
   // ---- cells of a grid of windows ----
 
   followCells() {
-    const { rows, cols } = this.sweep.grid;
+    const { rows, cols } = this.occlusion.grid;
     this.canvas.tabIndex = 0;
     this.canvas.onpointermove = (event) => {
       const [x, y] = pointed(event, this.canvas);
@@ -96,15 +96,15 @@ export class Explanation {
   nearest(axis, share) {
     const [height, width] = this.map.shape;
     const along = axis === "tops" ? 0 : 1;
-    const place = share * (along ? width : height) - this.sweep.grid.window[along] / 2;
-    const starts = this.sweep.grid[axis];
-    return starts.reduce((best, start, index) =>
-      (Math.abs(start - place) < Math.abs(starts[best] - place) ? index : best), 0);
+    const start = share * (along ? width : height) - this.occlusion.grid.window[along] / 2;
+    const starts = this.occlusion.grid[axis];
+    return starts.reduce((best, each, index) =>
+      (Math.abs(each - start) < Math.abs(starts[best] - start) ? index : best), 0);
   }
 
   showCell(row, col) {
     this.cell = [row, col];
-    const { grid, score_map: scores, class_map: classes, labels, baseline, target } = this.sweep;
+    const { grid, score_map: scores, class_map: classes, labels, baseline, target } = this.occlusion;
     const [height, width] = this.map.shape;
     setShares(this.outline, { top: grid.tops[row] / height, left: grid.lefts[col] / width,
       height: grid.window[0] / height, width: grid.window[1] / width });

@@ -121,7 +121,7 @@ function tile(layer, maps, index, channel, unit, signal) {
   return h("figure", {}, canvas, h("figcaption", { textContent: `${channel.index} · mean ${channel.mean.toFixed(2)}` }));
 }
 
-async function showUnit(place, layer, { channel, row, col }, signal) {
+async function showUnit(section, layer, { channel, row, col }, signal) {
   const { model } = state();
   const { blob: body } = picture();
   const query = { model, layer: layer.name, channel, row, col };
@@ -129,8 +129,8 @@ async function showUnit(place, layer, { channel, row, col }, signal) {
   const stage = h("div.stage", {}, image);
   const note = h("p.hint");
   const unit = h("div.unit");
-  place.replaceChildren(h("h3", { textContent: `Channel ${channel}, row ${row}, column ${col}` }), unit);
-  place.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  section.replaceChildren(h("h3", { textContent: `Channel ${channel}, row ${row}, column ${col}` }), unit);
+  section.scrollIntoView({ block: "nearest", behavior: "smooth" });
   const png = (path, asked) => getBlob(path, "image/png", { query: asked, body, signal });
   const blob = await png("v1/explain/guided-backprop", { ...query, style: "overlay" }).catch((error) => {
     signal.throwIfAborted();

@@ -72,7 +72,7 @@ def _require_layer(layer: str | None, **given: object) -> None:
             raise InvalidValue(name, value, "only together with layer")
 
 
-async def part(
+async def layer_objective(
     layer: Annotated[
         str | None,
         Query(
@@ -97,7 +97,7 @@ async def part(
     return LayerObjective(layer, channel, row, col, at) if layer is not None else None
 
 
-async def no_part() -> None:
+async def no_layer_objective() -> None:
     """For methods that explain classes only."""
 
 

@@ -13,7 +13,13 @@ from core.types import Explanation
 from service.answers import array_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
 from service.requests.described import query_of
-from service.requests.explaining import DrawingDep, MethodsDep, TargetQuery, no_part, part
+from service.requests.explaining import (
+    DrawingDep,
+    MethodsDep,
+    TargetQuery,
+    layer_objective,
+    no_layer_objective,
+)
 from service.schemas.explaining import (
     ComparePublic,
     MethodPublic,
@@ -86,12 +92,12 @@ async def list_methods() -> MethodsPublic:
 def _add(method: Method[Any]) -> None:
     """The endpoint of a method, which follows from its row."""
     parameters = Depends(query_of(method.parameters))
-    objective = Depends(part if method.layers else no_part)
+    objective = Depends(layer_objective if method.layers else no_layer_objective)
 
     async def explain(
         asked: AskedDep,
         method: Annotated[object, parameters],
-        part: Annotated[LayerObjective | None, objective],
+        what: Annotated[LayerObjective | None, objective],
         target: TargetQuery = None,
     ) -> Response:
         found = await asked.engine.explainer.explain(
@@ -99,7 +105,7 @@ def _add(method: Method[Any]) -> None:
             method,
             model=asked.model,
             target=target,
-            part=part,
+            layer_objective=what,
             keep_original=asked.draws_original,
             judge=asked.faithfulness and asked.form == "json",
             call=asked.call,

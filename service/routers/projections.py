@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from core.collections.layout import ColorBy, Plot
+from core.collections.plot import ColorBy, Plot
 from core.projection.methods import PROJECTION_METHODS
 from service.answers import array_answer, json_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, body_of, offers
