@@ -15,7 +15,7 @@ MAY_USE: Mapping[str, str] = {
     "core.errors": "",
     "core.checks": "errors",
     "core.types": "errors",
-    "core.fields": "checks",
+    "core.fields": "errors checks",
     "core.scratch": "",
     "core.images.formats": "errors",
     "core.images": "errors types images.formats",

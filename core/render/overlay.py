@@ -6,7 +6,7 @@ In one picture equal values get the same color of the map, and in an overlay the
 import difflib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,10 +14,6 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidValue
 from core.render.crop import Crop, bands
-from core.types import FloatArray, Pixels
-
-if TYPE_CHECKING:  # the module that owns Frame imports torch, and nothing here needs torch
-    from core.types import Frame
 from core.render.heat import (
     DIVERGING,
     LAST_LEVEL,
@@ -30,19 +26,15 @@ from core.render.heat import (
     levels_of,
     scale_of,
 )
+from core.types import LUMA, FloatArray, Frame, Pixels
 
 Style = Literal["overlay", "heatmap", "mask", "cutout"]
-
-
 DrawingSize = Literal["model", "original"]
 
+BLANK: Final = np.uint8(128)
+"""The gray level of what a cut-out leaves out."""
 
-_LUMA: Final = np.array((0.299, 0.587, 0.114), dtype=np.float32)
-
-
-_BLANK: Final = np.uint8(128)
-
-
+_LUMA: Final = np.array(LUMA, dtype=np.float32)
 _MAX_NAME_CHARS: Final = 40
 
 
@@ -97,7 +89,7 @@ def draw(
     drawing: Drawing,
     *,
     scale: Scale | None = None,
-    frame: "Frame | None" = None,
+    frame: Frame | None = None,
     original: Pixels | None = None,
 ) -> Pixels:
     """Draw a map as `drawing` says.
@@ -157,7 +149,7 @@ def _draw(values: FloatArray, picture: Pixels, drawing: Drawing, scale: Scale) -
     if drawing.style == "heatmap":
         return colorize(values, scale, drawing.colormap)
     chosen = most_important(values, drawing.mask_fraction)[..., None]
-    shown, hidden = (picture, _BLANK) if drawing.style == "cutout" else (np.uint8(255), np.uint8(0))
+    shown, hidden = (picture, BLANK) if drawing.style == "cutout" else (np.uint8(255), np.uint8(0))
     drawn = np.empty_like(picture)
     drawn[:] = np.where(chosen, shown, hidden)
     return drawn
