@@ -143,6 +143,7 @@ class Method(Generic[P]):
         schema: how the API's document calls that.
         forwards: about how many it takes with its defaults, a backward pass for two.
         layers: whether it can explain a part of a layer instead of a class.
+        compared: where it stands among those compared if none are named; 0 = not among them.
     """
 
     name: str
@@ -155,3 +156,4 @@ class Method(Generic[P]):
     schema: str = ""
     forwards: int = 3
     layers: bool = False
+    compared: int = 0

@@ -262,4 +262,5 @@ many forwards is refused with the estimate.""",
     answers=Occluded,
     schema="Occlusion",
     forwards=170,
+    compared=4,
 )

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 
 from core.checks import require_choice
 from core.errors import InvalidValue
-from core.explain.methods import METHODS
+from core.explain.methods import COMPARED, METHODS
 from core.explain.objective import LayerObjective
 from core.inspect.activations import Channels
 from core.inspect.selection import Selection
@@ -109,7 +109,7 @@ async def methods(
             description="Names separated by commas, of " + ", ".join(METHODS) + ".",
             examples=["saliency,grad-cam,occlusion"],
         ),
-    ] = "saliency,integrated-gradients,grad-cam,occlusion",
+    ] = ",".join(COMPARED),
 ) -> list[object]:
     """The methods to compare, each with its defaults."""
     names = [name.strip() for name in methods.split(",")]

@@ -100,9 +100,9 @@ def _add(method: Method[Any]) -> None:
         what: Annotated[LayerObjective | None, objective],
         target: TargetQuery = None,
     ) -> Response:
-        found = await asked.engine.explainer.explain(
+        (found,) = await asked.engine.explainer.explain(
             asked.file,
-            method,
+            [method],
             model=asked.model,
             target=target,
             layer_objective=what,
@@ -149,11 +149,12 @@ async def compare(
     Deletion: the area under the target's probability while the most important pixels go; low is
     good. Insertion: while they come; high is good.
     """
-    found = await engine.explainer.compare(
+    found = await engine.explainer.explain(
         file,
         methods,
         model=model,
         target=target,
+        judge=True,
         keep_original=form == "png" and drawing.size == "original",
         call=call,
     )
