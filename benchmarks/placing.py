@@ -20,9 +20,9 @@ from benchmarks.photos import arrays
 from benchmarks.projection import features
 from core.models.registry import standard_registry
 from core.models.sources import DEFAULT_MODEL
+from core.projection.knn import nearest
 from core.projection.methods import project
-from core.projection.neighbors import nearest
-from core.projection.placing import place
+from core.projection.placement import place
 from core.projection.tsne import Tsne, fitting_perplexity
 from core.types import FloatArray
 

@@ -23,9 +23,9 @@ from sklearn.manifold import TSNE as SKLEARN_TSNE
 
 from benchmarks.machine import describe, table
 from core.models.registry import standard_registry
+from core.projection.knn import nearest
 from core.projection.method import Projection
 from core.projection.methods import project
-from core.projection.neighbors import nearest
 from core.projection.pca import Pca
 from core.projection.quality import measure
 from core.projection.tsne import Tsne

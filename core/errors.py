@@ -81,7 +81,7 @@ def first_line(error: BaseException) -> str:
     return line if len(line) <= _MAX_LINE_CHARS else line[: _MAX_LINE_CHARS - 1] + "…"
 
 
-def told(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """An error of another library: its kind and what it says, on one line."""
     if isinstance(error, SystemExit):
         return f"it ends the program by exit({shown(error.code)}), as only a script may"

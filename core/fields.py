@@ -9,6 +9,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from core.checks import require_choice, require_range
+from core.errors import InvalidValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Meaning:
         text: a sentence; `{within}` in it stands for the range.
         example: a value.
         within: smallest and largest value allowed; None = any.
+        among: the numbers allowed, where they are few; empty = any.
         parse: makes the value of the parameter's name and text, where people write it as text.
         max_length: of such a text, in characters.
     """
@@ -26,6 +28,7 @@ class Meaning:
     text: str = ""
     example: Any = None
     within: tuple[float, float] | None = None
+    among: tuple[int, ...] = ()
     parse: Callable[[str, str], Any] | None = None
     max_length: int | None = None
 
@@ -50,6 +53,11 @@ class Described:
     def choices(self) -> tuple[Any, ...]:
         """The values of a Literal; empty where it is none."""
         return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+
+    @property
+    def listed(self) -> tuple[Any, ...]:
+        """All that is allowed, where that is a list."""
+        return self.choices or self.meaning.among
 
 
 def described(kind: type) -> Mapping[str, Described]:
@@ -76,6 +84,8 @@ def check_fields(parameters: Any) -> None:
         value = getattr(parameters, name)
         if each.choices:
             require_choice(name, value, each.choices)
+        elif each.meaning.among and value not in each.meaning.among:
+            raise InvalidValue(name, value, " or ".join(map(str, each.meaning.among)))
         elif each.meaning.within:
             require_range(name, value, *each.meaning.within)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 """How far the work of making a map is."""
 Size = tuple[int, int]
 """Height and width, in pixels or in the cells of a map."""
+LUMA: Final = (0.299, 0.587, 0.114)
+"""Of red, green and blue in a gray: ITU-R 601-2, the weights Pillow's convert("L") uses."""
 
 
 @dataclass(frozen=True, slots=True)

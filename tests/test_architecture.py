@@ -8,6 +8,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MAX_LINES = 300
+FEW_LINES = 40
+# Files of few lines that serve no other file's noun, and why.
+SHORT: Mapping[str, str] = {
+    "core.checks": "every kind of parameters asks it, and no room of theirs is below them all",
+    "core.images.formats.gif": "a format is a file",
+    "core.images.formats.known": "the one list of what is taken, beside what tells each apart",
+    "core.gallery.sqlite.sums": "what a checksum is, which rows, sweep and migration must agree on",
+    "service.__main__": "python -m service",
+}
 
 # Which room may use which others, from the ground up. A room is a folder, or a file that stands by
 # itself; every arrow points to a line above its own, so there is no circle.
@@ -15,7 +24,7 @@ MAY_USE: Mapping[str, str] = {
     "core.errors": "",
     "core.checks": "errors",
     "core.types": "errors",
-    "core.fields": "checks",
+    "core.fields": "errors checks",
     "core.scratch": "",
     "core.images.formats": "errors",
     "core.images": "errors types images.formats",
@@ -164,8 +173,8 @@ def test_what_is_stored_decoded_and_drawn_needs_no_torch(file: Path) -> None:
 
 def test_the_worker_knows_no_models() -> None:
     ours = {each for each in imports(ROOT / "core/compute/worker.py") if each.startswith("core")}
-    beside = {f"core.compute.{name}" for name in ("metrics", "pace", "tickets")}
-    assert ours <= {"core.errors", "core.types"} | beside
+    same_room = {f"core.compute.{name}" for name in ("metrics", "pace", "tickets")}
+    assert ours <= {"core.errors", "core.types"} | same_room
 
 
 @pytest.mark.parametrize("file", modules("core/images/formats"), ids=module_of)
@@ -188,6 +197,19 @@ def test_every_module_says_what_is_in_it(file: Path) -> None:
 def test_no_file_is_long(package: str) -> None:
     lengths = {module_of(file): len(file.read_text().splitlines()) for file in modules(package)}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_no_file_is_short_without_a_reason() -> None:
+    files = [file for file in [*modules("core"), *modules("service")] if file.stem != "__init__"]
+    short = {module_of(each) for each in files if len(each.read_text().splitlines()) < FEW_LINES}
+    assert short <= set(SHORT)
+
+
+def test_a_file_name_of_core_means_one_thing() -> None:
+    """Else one idea is in two rooms: found out and drawn, in two lists, a seam and a store."""
+    pairs = {"activations", "filters", "unit", "method", "methods", "limits", "transaction"}
+    names = [file.stem for file in modules("core") if file.stem != "__init__"]
+    assert {name for name in names if names.count(name) > 1} <= pairs
 
 
 def test_nothing_is_called_utils() -> None:

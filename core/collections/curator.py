@@ -133,7 +133,7 @@ class Curator(Reader):
         draft: Draft,
         call: Call,
         lane: Lane = Lane.INTERACTIVE,
-        turn: AbstractAsyncContextManager[object] | None = None,
+        order: AbstractAsyncContextManager[object] | None = None,
     ) -> Stored:
         """Store a picture; when this answers, it is on disk and searches see it.
 
@@ -143,7 +143,7 @@ class Curator(Reader):
             draft: what the caller says of it.
             call: the request's deadline and stopwatch.
             lane: bulk work lets single requests go first.
-            turn: held while the write is handed over, where the order of writes matters.
+            order: held while the write is handed over, where the order of writes matters.
 
         Raises:
             ImageRefused, InvalidValue, Unavailable, DeadlinePassed.
@@ -156,7 +156,7 @@ class Curator(Reader):
             found = await self.collection(collection)
             embedding = await self.embed(file, found.spec, call, lane)
             put = draft.put(found.spec, file, embedding)
-            async with turn or nullcontext():
+            async with order or nullcontext():
                 writing = self.gallery.write(put)
             with call.measure("store"):
                 written = await asyncio.wrap_future(writing)

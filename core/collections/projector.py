@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from core.collections.curator import Curator
 from core.collections.finder import Finder, Point, Seed
-from core.collections.layout import Plot, defaults, drawn, load
+from core.collections.plot import Plot, drawn
+from core.collections.samples import defaults, load
 from core.compute.bridge import Bridge
 from core.compute.call import Call
 from core.errors import Conflict, ModelMismatch, NotReady
@@ -19,7 +20,7 @@ from core.gallery.queries import Neighbor, Query
 from core.gallery.records import ENDED, StoredProjection
 from core.projection.jobs import Job, Jobs
 from core.projection.method import Placer
-from core.projection.placing import from_bytes, place
+from core.projection.placement import from_bytes, place
 from core.projection.request import Request, method_named
 from core.projection.result import Result
 from core.types import FloatArray, ImageSource
@@ -98,15 +99,18 @@ class Projector:
 
     # ---- jobs ----
 
-    async def start(self, collection: str, parameters: Mapping[str, Any]) -> tuple[Progress, bool]:
+    async def start(
+        self, collection: str, parameters: Mapping[str, Any], wait_s: float = 0
+    ) -> tuple[Progress, bool]:
         """Lay a collection out, unless that was asked before and nothing has changed since.
 
         Args:
             collection: its name.
             parameters: see `Request.of`.
+            wait_s: how long it may take until it has ended; 0 = it is not waited for.
 
         Returns:
-            The projection, and whether it is a new one.
+            The projection as it stands then, and whether it is a new one.
 
         Raises:
             InvalidValue: the parameters are not allowed, or not for so few items.
@@ -121,12 +125,12 @@ class Projector:
         for known in await self.list(collection):
             same = known.stored.parameters == request.to_json()
             if same and not known.stale and known.stored.status not in ("failed", "cancelled"):
-                return known, False
+                return await self._waited_for(known, wait_s), False
         read = partial(load, self._gallery, collection, request)
         job = Job(uuid.uuid4().hex, collection, request, read, seq=found.seq)
         await self._curator.read(self._keep, job)
         self._jobs.submit(job)
-        return await self.get(collection, job.id), True
+        return await self._waited_for(await self._state(collection, job.id), wait_s), True
 
     async def list(self, collection: str) -> list[Progress]:
         """Every projection of a collection, newest first."""
@@ -134,46 +138,26 @@ class Projector:
         seq = (await self._curator.read(self._gallery.collection, collection)).seq
         return [self._progress(each, seq) for each in stored]
 
-    async def get(self, collection: str, id: str) -> Progress:
-        """A projection as it stands.
+    async def get(self, collection: str, id: str) -> tuple[Progress, Result | None]:
+        """A projection as it stands, and its map; None = it is not done.
 
         Raises:
             UnknownCollection, UnknownProjection: there is none of that name or id.
         """
-        stored = await self._curator.read(self._gallery.projection, collection, id)
-        seq = (await self._curator.read(self._gallery.collection, collection)).seq
-        return self._progress(stored, seq)
+        now = await self._state(collection, id)
+        if now.stored.status != "done":
+            return now, None
+        content, _ = await self._curator.read(self._gallery.projected, collection, id)
+        assert content is not None  # it is done
+        return now, await self._curator.read(Result.from_bytes, content)
 
-    async def follow(
-        self, collection: str, id: str, timeout_s: float | None = None
-    ) -> AsyncIterator[Progress]:
-        """A projection each time that it has changed, until it has ended or time is up.
-
-        Raises:
-            UnknownCollection, UnknownProjection: there is none of that name or id.
-        """
-        loop = asyncio.get_running_loop()
-        until = None if timeout_s is None else loop.time() + timeout_s
-        before: Progress | None = None
-        while True:
-            now = await self.get(collection, id)
-            if now != before:
-                yield now
-            before = now
-            if now.ended or (until is not None and loop.time() >= until):
-                return
-            await asyncio.sleep(_POLL_S)
-
-    async def wait(self, collection: str, id: str, timeout_s: float) -> Progress:
-        """A projection when it has ended, or as it stands when time is up.
+    async def follow(self, collection: str, id: str) -> AsyncIterator[Progress]:
+        """A projection each time that it has changed, until it has ended.
 
         Raises:
             UnknownCollection, UnknownProjection: there is none of that name or id.
         """
-        now = await self.get(collection, id)
-        async for now in self.follow(collection, id, timeout_s):  # noqa: B007  the last one
-            pass
-        return now
+        return self._changes(await self._state(collection, id))
 
     async def remove(self, collection: str, id: str) -> None:
         """End a projection that is not done, or take one away that is.
@@ -181,7 +165,7 @@ class Projector:
         Raises:
             UnknownCollection, UnknownProjection: there is none of that name or id.
         """
-        await self.get(collection, id)
+        await self._state(collection, id)
         job = self._jobs.find(id)
         if job is not None:
             await self._curator.read(self._jobs.cancel, job)
@@ -190,27 +174,16 @@ class Projector:
 
     # ---- results ----
 
-    async def result(self, collection: str, id: str) -> Result:
-        """The map.
-
-        Raises:
-            UnknownCollection, UnknownProjection: there is none of that name or id.
-            Conflict: it is not done.
-        """
-        content, _ = await self._curator.read(self._gallery.projected, collection, id)
-        if content is None:
-            raise await self._not_done(collection, id)
-        return await self._curator.read(Result.from_bytes, content)
-
     async def draw(self, collection: str, id: str, how: Plot, call: Call) -> bytes:
         """The map as a PNG file.
 
         Raises:
             UnknownCollection, UnknownProjection, Conflict: there is no such map, or not yet.
         """
-        result = await self.result(collection, id)
-        stored = (await self.get(collection, id)).stored
-        return await self._bridge.draw(partial(drawn, self._gallery, stored, result, how), call)
+        now, result = await self.get(collection, id)
+        if result is None:
+            raise _not_done(now.stored)
+        return await self._bridge.draw(partial(drawn, self._gallery, now.stored, result, how), call)
 
     async def place(self, collection: str, id: str, seed: Seed, call: Call) -> Placed:
         """Where a picture, a vector or another item falls in a map, the rest staying put.
@@ -222,10 +195,11 @@ class Projector:
             ImageRefused, InvalidValue, Unavailable, DeadlinePassed.
         """
         async with self._bridge.admitted(call):
+            stored = (await self._state(collection, id)).stored
             kept, state = await self._curator.read(self._gallery.projected, collection, id)
             if kept is None:
-                raise await self._not_done(collection, id)
-            method = method_named((await self.get(collection, id)).stored.parameters["method"])
+                raise _not_done(stored)
+            method = method_named(stored.parameters["method"])
             if state is None or method.placer is None:
                 raise Conflict(f"in a map by {method.title} no new points can be placed")
             placer = partial(from_bytes, state, method.placer)
@@ -247,6 +221,30 @@ class Projector:
             raise NotReady("projections are not open yet", retry_after_s=1.0)
         return self._running
 
+    async def _state(self, collection: str, id: str) -> Progress:
+        stored = await self._curator.read(self._gallery.projection, collection, id)
+        seq = (await self._curator.read(self._gallery.collection, collection)).seq
+        return self._progress(stored, seq)
+
+    async def _changes(
+        self, now: Progress, timeout_s: float | None = None
+    ) -> AsyncIterator[Progress]:
+        """This, then each change of it, until it has ended or time is up."""
+        loop = asyncio.get_running_loop()
+        until = None if timeout_s is None else loop.time() + timeout_s
+        yield now
+        while not now.ended and (until is None or loop.time() < until):
+            await asyncio.sleep(_POLL_S)
+            before, now = now, await self._state(now.stored.collection, now.stored.id)
+            if now != before:
+                yield now
+
+    async def _waited_for(self, now: Progress, wait_s: float) -> Progress:
+        latest = now
+        async for latest in self._changes(now, wait_s):  # noqa: B007  the last one
+            pass
+        return latest
+
     def _progress(self, stored: StoredProjection, seq: int) -> Progress:
         job = None if stored.status in ENDED else self._jobs.find(stored.id)
         if job is None:
@@ -254,10 +252,6 @@ class Projector:
             return Progress(stored, float(done), stored.status, stored.seq != seq)
         now = replace(stored, count=job.count)
         return Progress(now, job.progress, job.text, stored.seq != seq)
-
-    async def _not_done(self, collection: str, id: str) -> Conflict:
-        now = await self.get(collection, id)
-        return Conflict(f"the projection {id} is {now.stored.status}, not done")
 
     def _keep(self, job: Job, result: bytes | None = None, placement: bytes | None = None) -> None:
         ended = datetime.now(UTC) if job.state in ENDED else None
@@ -288,11 +282,15 @@ class Projector:
             (coordinates,) = place(placer(), point.vector[None])
         except ValueError as error:
             raise ModelMismatch(f"the map is of other vectors: {error}") from error
-        places = {id: index for index, id in enumerate(result.ids)}
+        indices = {id: index for index, id in enumerate(result.ids)}
         query = Query(point.vector, k=_LOOKED_AT, exclude=point.exclude)
         near = [
-            (each, result.coordinates[places[each.item.id]])
+            (each, result.coordinates[indices[each.item.id]])
             for each in self._gallery.nearest(collection, query, tick).found
-            if each.item.id in places
+            if each.item.id in indices
         ]
         return Placed(coordinates, tuple(near[:_NEAREST]), point.image)
+
+
+def _not_done(stored: StoredProjection) -> Conflict:
+    return Conflict(f"the projection {stored.id} is {stored.status}, not done")

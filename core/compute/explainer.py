@@ -49,90 +49,49 @@ class Explainer:
     async def explain(
         self,
         file: ImageFile,
-        parameters: object,
-        *,
-        model: str | None = None,
-        target: str | None = None,
-        part: LayerObjective | None = None,
-        keep_original: bool = False,
-        judge: bool = False,
-        call: Call,
-    ) -> Explanation:
-        """Why the network answers as it does, by one method.
-
-        Args:
-            file: the picture.
-            parameters: of one of the methods, which they name.
-            model: a served model; None = the default.
-            target: a class's index or exact label; None = the top prediction.
-            part: what to explain instead of a class, with guided backpropagation.
-            keep_original: also keep the picture's file, to draw on the whole of it.
-            judge: also measure how far the map can be trusted; only of a class.
-            call: the request's deadline and stopwatch.
-
-        Raises:
-            InvalidValue: a parameter is outside what is allowed; TargetOutOfRange, CostTooHigh.
-            MethodUnsupported: the method does not apply to this network.
-            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
-        """
-        loaded = self._models.model(model)
-        if part is not None and target is not None:
-            raise InvalidValue("target", target, "left out, where layer is given")
-        if part is not None and judge:
-            raise InvalidValue("faithfulness", judge, "false, where layer is given")
-        if part is not None:
-            find_layer(loaded.module, part.layer)
-        objective = part or ClassObjective(_class(loaded, target))
-        async with self._bridge.admitted(call):
-            picture = await self._pictures.look(
-                file, loaded.spec.preprocess, call, whole=keep_original
-            )
-            original = file if keep_original else None
-            inquiry = Inquiry(loaded, picture.view, objective, self._limit_forwards)
-            planned = plan(parameters, inquiry)
-            finding = planned.finish(await self._bridge.finish(planned.work, call))
-            name = method_of(parameters).name
-            found = _explanation(name, inquiry, picture, finding, original)
-            return await self._judged(loaded, picture, found, call) if judge else found
-
-    async def compare(
-        self,
-        file: ImageFile,
         methods: Sequence[object],
         *,
         model: str | None = None,
         target: str | None = None,
+        layer_objective: LayerObjective | None = None,
         keep_original: bool = False,
+        judge: bool = False,
         call: Call,
     ) -> list[Explanation]:
-        """Several methods on one picture and one class, each with its faithfulness.
+        """Why the network answers as it does, by each of these methods; all of one class.
 
         Args:
             file: the picture.
-            methods: parameters of at least one.
+            methods: parameters, which name their method; at least one.
             model: a served model; None = the default.
             target: a class's index or exact label; None = the top prediction.
+            layer_objective: what to explain instead of a class, with guided backpropagation.
             keep_original: also keep the picture's file, to draw on the whole of it.
+            judge: also measure how far each map can be trusted; only of a class.
             call: the request's deadline and stopwatch.
 
         Raises:
-            As `explain`.
+            InvalidValue: a parameter is outside what is allowed; TargetOutOfRange, CostTooHigh.
+            MethodUnsupported: a method does not apply to this network.
+            ImageRefused, UnknownModel, UnknownLayer, Unavailable, DeadlinePassed.
         """
         loaded = self._models.model(model)
-        objective = ClassObjective(_class(loaded, target))
-        found = []
+        objective = _objective(loaded, target, layer_objective, judge)
+        found: list[Explanation] = []
         async with self._bridge.admitted(call):
             picture = await self._pictures.look(
                 file, loaded.spec.preprocess, call, whole=keep_original
             )
             original = file if keep_original else None
-            for each in methods:
+            for parameters in methods:
                 inquiry = Inquiry(loaded, picture.view, objective, self._limit_forwards)
-                planned = plan(each, inquiry)
+                planned = plan(parameters, inquiry)
                 finding = planned.finish(await self._bridge.finish(planned.work, call))
-                one = _explanation(method_of(each).name, inquiry, picture, finding, original)
-                found.append(await self._judged(loaded, picture, one, call))
-                objective = ClassObjective(_index(one))
+                name = method_of(parameters).name
+                one = _explanation(name, inquiry, picture, finding, original)
+                found.append(await self._judged(loaded, picture, one, call) if judge else one)
+                if isinstance(one.target, Prediction):
+                    objective = ClassObjective(one.target.class_index)
         return found
 
     async def draw(self, found: Explanation, drawing: Drawing, call: Call) -> bytes:
@@ -172,6 +131,19 @@ class Explainer:
         return replace(found, faithfulness=await self._bridge.finish(Task(steps), call))
 
 
+def _objective(
+    model: LoadedModel, target: str | None, layer_objective: LayerObjective | None, judge: bool
+) -> Objective:
+    if layer_objective is None:
+        return ClassObjective(None if target is None else model.spec.class_index(target))
+    if target is not None:
+        raise InvalidValue("target", target, "left out, where layer is given")
+    if judge:
+        raise InvalidValue("faithfulness", judge, "false, where layer is given")
+    find_layer(model.module, layer_objective.layer)
+    return layer_objective
+
+
 def _explanation(
     method: str, inquiry: Inquiry, picture: Picture, found: Finding, original: ImageFile | None
 ) -> Explanation:
@@ -202,10 +174,6 @@ def _caption(found: Explanation) -> str:
 
 def _drawn(found: Explanation, drawing: Drawing, original: Pixels | None) -> Pixels:
     return draw(found.values, found.view, drawing, frame=found.frame, original=original)
-
-
-def _class(model: LoadedModel, target: str | None) -> int | None:
-    return None if target is None else model.spec.class_index(target)
 
 
 def _target(found: Finding, model: LoadedModel, objective: Objective) -> Prediction | UnitValue:

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from enum import Enum
 from typing import Any
 
-from core.errors import Draining, told
+from core.errors import Draining, summary
 from core.types import BatchFunction
 
 
@@ -46,7 +46,7 @@ def ordinary(error: BaseException) -> Exception:
     """The error; an exit as one that does not end the event loop that waits for it."""
     if isinstance(error, Exception):
         return error
-    ordinary = RuntimeError(told(error))
+    ordinary = RuntimeError(summary(error))
     ordinary.__cause__ = error
     return ordinary
 

@@ -212,4 +212,5 @@ GRAD_CAM: Final = Method(
     applies=lambda network: bool(network.model.maps),
     answers=ClassMap,
     schema="GradCam",
+    compared=3,
 )

@@ -1,6 +1,6 @@
 """Gradients with respect to the input: one forward and backward pass for a batch of pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from core.explain.objective import (
     require_class,
 )
 from core.explain.relu import Coverage, GuidedRelu, Rule, coverage
+from core.explain.steps import Steps
 from core.models.loaded import LoadedModel
 from core.models.structure.axes import Axes
 from core.models.structure.ports import Port
@@ -110,6 +111,31 @@ def backward(
         torch.stack(values).detach().tolist(),
         coverages,
     )
+
+
+def summed(
+    model: LoadedModel, points: Callable[[range], Tensor], weights: Tensor, target: int
+) -> Steps[Tensor]:
+    """The weighted sum of a class's gradients at points that are made a piece at a time.
+
+    Args:
+        model: whose torch module is run.
+        points: makes rows (b, C, H, W) float32 of their numbers, in order.
+        weights: (n,) float64, of each point.
+        target: the class.
+
+    Returns:
+        (C, H, W) float64 on the model's device.
+    """
+    weights, count = weights.to(model.device), len(weights)
+    total = torch.zeros(model.spec.input_shape, dtype=torch.float64, device=model.device)
+    for start in range(0, count, model.rows_at_once):
+        yield start / count
+        numbers = range(start, min(start + model.rows_at_once, count))
+        found = backward(model, points(numbers), [ClassObjective(target)] * len(numbers))
+        piece = weights[numbers.start : numbers.stop]
+        total += torch.einsum("b,bchw->chw", piece, found.gradients.double())
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from core.errors import InvalidValue
 from core.explain.fill import Fill, filled
-from core.explain.gradients import backward
+from core.explain.gradients import summed
 from core.explain.method import Finding, Inquiry, Method, Plan
-from core.explain.objective import ClassObjective, require_class
+from core.explain.objective import require_class
 from core.explain.steps import Steps, Task
 from core.fields import Meaning, as_mapping, check_fields
 from core.models.loaded import LoadedModel
@@ -95,15 +95,12 @@ def integrated_gradients(
     require_class(target, logits.shape[1])
     nodes, weights = np.polynomial.legendre.leggauss(parameters.steps)
     along = torch.from_numpy((nodes + 1) / 2).float().to(model.device)  # from -1..1 to 0..1
-    weighted = torch.from_numpy(weights / 2).to(model.device)
     there, way = start_row.to(model.device), (row - start_row).to(model.device)
-    total = torch.zeros(row.shape, dtype=torch.float64, device=model.device)
-    for start in range(0, parameters.steps, model.rows_at_once):
-        yield start / parameters.steps
-        piece = slice(start, start + model.rows_at_once)
-        points = there + along[piece].view(-1, 1, 1, 1) * way
-        found = backward(model, points, [ClassObjective(target)] * len(points))
-        total += torch.einsum("b,bchw->chw", weighted[piece], found.gradients.double())
+
+    def between(numbers: range) -> Tensor:
+        return there + along[numbers.start : numbers.stop].view(-1, 1, 1, 1) * way
+
+    total = yield from summed(model, between, torch.from_numpy(weights / 2), target)
     values = (total * way).sum(0).cpu().numpy()
     difference = float(logits[0, target]) - float(logits[1, target])
     return Integral(
@@ -134,4 +131,5 @@ INTEGRATED_GRADIENTS: Final = Method(
     answers=Integrated,
     schema="Integrated",
     forwards=98,
+    compared=2,
 )

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from core.errors import ANY_FAILURE, CostTooHigh, MethodUnsupported, told
+from core.errors import ANY_FAILURE, CostTooHigh, MethodUnsupported, summary
 from core.explain.gradients import input_gradients
 from core.explain.objective import ClassObjective, Objective
 from core.explain.relu import Rule
@@ -122,7 +122,7 @@ class Possible:
         except MethodUnsupported:
             return False
         except ANY_FAILURE as error:  # the network's own code, which need not run with gradients
-            _log.info("%s cannot be differentiated: %s", self.model.spec.name, told(error))
+            _log.info("%s cannot be differentiated: %s", self.model.spec.name, summary(error))
             return False
         return True
 
@@ -143,6 +143,7 @@ class Method(Generic[P]):
         schema: how the API's document calls that.
         forwards: about how many it takes with its defaults, a backward pass for two.
         layers: whether it can explain a part of a layer instead of a class.
+        compared: where it stands among those compared if none are named; 0 = not among them.
     """
 
     name: str
@@ -155,3 +156,4 @@ class Method(Generic[P]):
     schema: str = ""
     forwards: int = 3
     layers: bool = False
+    compared: int = 0

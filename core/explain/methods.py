@@ -28,6 +28,11 @@ _ROWS: Final[tuple[Method[Any], ...]] = (
 METHODS: Final[Mapping[str, Method[Any]]] = {row.name: row for row in _ROWS}
 """By the name clients know them by, in the order in which they are listed."""
 
+COMPARED: Final = tuple(
+    row.name for row in sorted(_ROWS, key=lambda row: row.compared) if row.compared
+)
+"""The names of those compared where none are named."""
+
 
 def method_of(parameters: object) -> Method[Any]:
     """The method that has parameters of this kind."""

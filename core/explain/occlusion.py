@@ -11,8 +11,8 @@ from torch import Tensor
 from core.errors import InvalidValue, shown
 from core.explain.fill import Fill
 from core.explain.method import Finding, Inquiry, Method, Plan, Possible
+from core.explain.occluded import Check, OccludedForwards
 from core.explain.steps import Steps, Task
-from core.explain.sweep import Check, Sweep
 from core.explain.windows import Surface, Windows, coarse, finer
 from core.fields import Meaning, as_mapping, check_fields
 from core.models.loaded import LoadedModel
@@ -149,28 +149,28 @@ def occlude(
         OutputNotFinite: the network answered NaN or infinity.
     """
     grid = parameters.grid((view.shape[1], view.shape[2]))
-    sweep = Sweep(model, view, parameters.fill, grid, target)
+    occluded = OccludedForwards(model, view, parameters.fill, grid, target)
     surface = Surface(grid.shape)
     numbers = range(math.prod(grid.shape))
     first = list(numbers) if parameters.mode == "exact" else coarse(grid.shape)
     total = parameters.forwards((view.shape[1], view.shape[2])) - 1
-    yield from sweep.verify(first, surface)
-    yield from sweep.run([each for each in first if not surface.known[each]], surface, total)
+    yield from occluded.verify(first, surface)
+    yield from occluded.run([each for each in first if not surface.known[each]], surface, total)
     if parameters.mode == "adaptive":
         rest = surface.most_uncertain(finer(grid.shape))
-        yield from sweep.run(rest, surface, total)
+        yield from occluded.run(rest, surface, total)
     scores, classes = surface.complete()
     return OcclusionMap(
-        values=grid.spread(sweep.baseline - scores),
+        values=grid.spread(occluded.baseline - scores),
         score_map=scores,
         class_map=classes,
         evaluated=surface.known.reshape(grid.shape),
         grid=grid,
-        baseline=sweep.baseline,
-        logits=sweep.logits,
-        target=sweep.target,
+        baseline=occluded.baseline,
+        logits=occluded.logits,
+        target=occluded.target,
         forwards=1 + int(surface.known.sum()),
-        check=sweep.check,
+        check=occluded.check,
     )
 
 
@@ -262,4 +262,5 @@ many forwards is refused with the estimate.""",
     answers=Occluded,
     schema="Occlusion",
     forwards=170,
+    compared=4,
 )

@@ -68,4 +68,5 @@ SALIENCY: Final = Method(
     parameters=Saliency,
     plan=_plan,
     applies=lambda network: network.gradients,
+    compared=1,
 )

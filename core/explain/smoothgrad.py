@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import torch
 from torch import Tensor
 
-from core.explain.gradients import InputGradient, backward, input_gradients
+from core.explain.gradients import InputGradient, input_gradients, summed
 from core.explain.method import Finding, Inquiry, Method, Plan
 from core.explain.objective import ClassObjective
 from core.explain.saliency import Saliency
@@ -58,17 +58,16 @@ def smoothgrad(
     (clean,) = input_gradients(model, row[None], [ClassObjective(target)])
     spread = parameters.noise * float(row.max() - row.min())
     generator = torch.Generator().manual_seed(parameters.seed)
-    total = torch.zeros(row.shape, dtype=torch.float64, device=model.device)
-    for start in range(0, parameters.samples, model.rows_at_once):
-        yield start / parameters.samples
-        count = min(model.rows_at_once, parameters.samples - start)
+
+    def noisy(numbers: range) -> Tensor:
         # Drawn one by one: else it would depend on how many rows run at once.
-        noise = torch.stack([torch.randn(row.shape, generator=generator) for _ in range(count)])
-        objectives = [ClassObjective(clean.target)] * count
-        found = backward(model, row + spread * noise, objectives)
-        total += found.gradients.sum(0, dtype=torch.float64)
-    mean = (total / parameters.samples).float().cpu().numpy()
-    return InputGradient(mean, clean.logits, clean.target, clean.value, None)
+        noise = [torch.randn(row.shape, generator=generator) for _ in numbers]
+        return row + spread * torch.stack(noise)
+
+    assert clean.target is not None  # the objective is a class
+    weights = torch.full((parameters.samples,), 1 / parameters.samples, dtype=torch.float64)
+    mean = yield from summed(model, noisy, weights, clean.target)
+    return InputGradient(mean.float().cpu().numpy(), clean.logits, clean.target, clean.value, None)
 
 
 def _plan(smooth: SmoothGrad, inquiry: Inquiry) -> Plan:

@@ -7,23 +7,23 @@ import struct
 
 from core.errors import InvalidValue
 
-_DIGEST_BYTES = 10  # with the place 18, a multiple of 3: base64 has no spare bits, no padding
-_PLACE = struct.Struct(">q")
+_DIGEST_BYTES = 10  # with the position 18, a multiple of 3: base64 has no spare bits, no padding
+_POSITION = struct.Struct(">q")
 
 
-def encode(place: int, secret: bytes, *listing: object) -> str:
-    """A cursor that stands behind a place of one listing; safe in a URL.
+def encode(position: int, secret: bytes, *listing: object) -> str:
+    """A cursor that stands behind a position of one listing; safe in a URL.
 
     Args:
         secret: of the gallery, so that another gallery's cursor is not taken for one of this.
         listing: what makes the listing: the collection's key and the filters.
     """
-    packed = _PLACE.pack(place)
+    packed = _POSITION.pack(position)
     return base64.urlsafe_b64encode(packed + _digest(packed, secret, listing)).decode()
 
 
 def decode(cursor: str, secret: bytes, *listing: object) -> int:
-    """The place.
+    """The position.
 
     Raises:
         InvalidValue: it is damaged, or of another listing.
@@ -32,11 +32,11 @@ def decode(cursor: str, secret: bytes, *listing: object) -> int:
         given = base64.b64decode(cursor.encode(), b"-_", validate=True)
     except (binascii.Error, ValueError):
         given = b""
-    packed, digest = given[: _PLACE.size], given[_PLACE.size :]
-    if len(packed) < _PLACE.size or digest != _digest(packed, secret, listing):
+    packed, digest = given[: _POSITION.size], given[_POSITION.size :]
+    if len(packed) < _POSITION.size or digest != _digest(packed, secret, listing):
         raise InvalidValue("cursor", cursor, "next_cursor of a page of the same listing")
-    place: int = _PLACE.unpack(packed)[0]
-    return place
+    position: int = _POSITION.unpack(packed)[0]
+    return position
 
 
 def _digest(packed: bytes, secret: bytes, listing: tuple[object, ...]) -> bytes:

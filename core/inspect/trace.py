@@ -55,16 +55,16 @@ def trace(module: nn.Module, example: Tensor) -> list[LayerRun]:
         module: in eval mode; no hook remains on it, also after an error.
         example: (1, C, H, W) float32, where the module is.
     """
-    ledger = _Ledger(example)
+    tracer = _Tracer(example)
     with torch.no_grad(), _attention_taken_apart(), ExitStack() as hooks:
         for name, each in module.named_modules():
-            watcher = _Watcher(name, ledger)
+            watcher = _Watcher(name, tracer)
             enter = each.register_forward_pre_hook(watcher.enters, with_kwargs=True)
             hooks.enter_context(removed(enter))
             hooks.enter_context(removed(each.register_forward_hook(watcher.leaves)))
-        with ledger:
+        with tracer:
             module(example)
-    return ledger.ended
+    return tracer.ended
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _attention_taken_apart() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books every operator: its multiply-adds, and what its outputs come from.
 
     Sources are kept per storage, because views share it and writing in place changes all of them.
@@ -154,20 +154,20 @@ class _Watcher:
     """The two hooks of one module."""
 
     name: str
-    ledger: _Ledger
+    tracer: _Tracer
     versions: list[dict[int, int]] = field(default_factory=list)
 
     def enters(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         inputs = list(tensors_in((args, kwargs)))
-        run = LayerRun(self.name, module, follows=tuple(self.ledger.sources(inputs)))
+        run = LayerRun(self.name, module, follows=tuple(self.tracer.sources(inputs)))
         run.input_shape = _shape(inputs)
-        if self.ledger.running:
-            self.ledger.running[-1].leaf = False
-        self.ledger.running.append(run)
+        if self.tracer.running:
+            self.tracer.running[-1].leaf = False
+        self.tracer.running.append(run)
         self.versions.append({storage_of(each): each._version for each in inputs})
 
     def leaves(self, _module: nn.Module, _args: Any, output: Any) -> Any:
-        run = self.ledger.running.pop()
+        run = self.tracer.running.pop()
         versions = self.versions.pop()
         # A leaf that hands on its input (identity, flatten) gets a copy of its own to put its name
         # on: the input may go another way as well. One that wrote in place does not.
@@ -177,11 +177,11 @@ class _Watcher:
         output = output.clone() if run.leaf and handed_on else output
         outputs = list(tensors_in(output))
         run.output_shape = _shape(outputs)
-        run.reach = self.ledger.reach(outputs[0]) if outputs else None
+        run.reach = self.tracer.reach(outputs[0]) if outputs else None
         if run.leaf and self.name:
             for each in outputs:
-                self.ledger.book(each, {self.name: None})
-        self.ledger.ended.append(run)
+                self.tracer.book(each, {self.name: None})
+        self.tracer.ended.append(run)
         return output
 
 

@@ -19,7 +19,7 @@ from core.errors import (
     UnknownName,
     first_line,
     shown,
-    told,
+    summary,
 )
 from core.models.checkpoint import weights_of
 from core.models.importing import import_file, neighbors, package_name
@@ -226,7 +226,7 @@ def _logits(module: nn.Module, spec: ModelSpec, manifest: Manifest, rows: int) -
 def _failure(error: BaseException, manifest: Manifest) -> str:
     """What the folder's own code raised, and where in it."""
     folder = manifest.file.parent
-    text = told(error).replace(f"{package_name(folder)}.", "")
+    text = summary(error).replace(f"{package_name(folder)}.", "")
     if isinstance(error, ModuleNotFoundError):
         missing = (error.name or "").removeprefix(f"{package_name(folder)}.").partition(".")[0]
         if missing not in neighbors(folder):

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.errors import ANY_FAILURE, MethodUnsupported, ModelUnusable, first_line, told
+from core.errors import ANY_FAILURE, MethodUnsupported, ModelUnusable, first_line, summary
 from core.models.memory import require_no_memory, seen
 from core.models.outputs import make_logits
 from core.models.probing import ONE_AMONG_OTHERS, observe, probes
@@ -181,7 +181,7 @@ class LoadedModel:
         try:
             return next((ports for ports in found if self._counts(ports, row)), ())
         except ANY_FAILURE as error:  # the network's own code, which need not run with gradients
-            _log.info("%s has no maps to explain: %s", self.spec.name, told(error))
+            _log.info("%s has no maps to explain: %s", self.spec.name, summary(error))
             return ()
 
     def _counts(self, ports: Ports, row: Tensor) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import ModelUnusable, first_line, shown, told
+from core.errors import ModelUnusable, first_line, shown, summary
 from core.models.outputs import ACTIVATIONS, Activation
 from core.models.preprocess import STRETCH, Preprocessing
 from core.models.structure.ports import ATS, At
@@ -291,7 +291,7 @@ class _Table:
             if not path.is_file():
                 raise self.wrong(field, f"there is no file {shown(name)} in the folder")
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL, too long
-            raise self.wrong(field, f"{shown(name)} is no file: {told(error)}") from error
+            raise self.wrong(field, f"{shown(name)} is no file: {summary(error)}") from error
         return path
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.errors import ModelUnusable, told
+from core.errors import ModelUnusable, summary
 
 _logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _run(module: nn.Module, rows: Tensor) -> tuple[object, bool]:
             with _LastSigmoid() as last:
                 outputs = module(rows.clone())
         except Exception as error:  # the network's own, which runs unwatched
-            _logger.info("cannot be watched operator by operator: %s", told(error))
+            _logger.info("cannot be watched operator by operator: %s", summary(error))
             return module(rows.clone()), False
     return outputs, isinstance(outputs, Tensor) and last.is_in(outputs)
 

@@ -9,14 +9,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from core.errors import ModelUnusable, shown
-from core.types import Frame, Pixels
+from core.types import LUMA, Frame, Pixels
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Stretch = Literal["stretch"]
 STRETCH: Final[Stretch] = "stretch"
-
-# ITU-R 601-2 luma, the weights Pillow's convert("L") uses.
-_LUMA = (0.299, 0.587, 0.114)
 
 _LEAST_SIDE_PX = 320
 _MAX_SIDE_PX = 4096
@@ -139,7 +136,7 @@ class Preprocessing:
 
 def _luma(planes: Tensor) -> Tensor:
     """(3, H, W) uint8 -> (1, H, W) uint8."""
-    weights = torch.tensor(_LUMA).view(3, 1, 1)
+    weights = torch.tensor(LUMA).view(3, 1, 1)
     return (planes.float() * weights).sum(0, keepdim=True).round_().to(torch.uint8)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import ModelUnusable, told
+from core.errors import ModelUnusable, summary
 from core.models.preprocess import Preprocessing
 from core.models.reads import Reads
 from core.models.runtimes.runtime import Alone, Outputs, Runtime, relative_difference
@@ -55,9 +55,9 @@ def probes(preprocess: Preprocessing) -> Tensor:
     down = torch.linspace(0, 1, height)[:, None].expand(height, width)
     across = torch.linspace(-1, 1, width)[None]
     disc = (2 * down - 1) ** 2 + across**2 < 0.3
-    scene = torch.where(disc, 1 - down, down).expand_as(noise)
+    pattern = torch.where(disc, 1 - down, down).expand_as(noise)
     powers = torch.linspace(1, _DARKEST, channels)[:, None, None]
-    last, first = noise ** powers.flip(0), scene**powers
+    last, first = noise ** powers.flip(0), pattern**powers
     rows = (torch.zeros_like(noise), torch.ones_like(noise), mean, _FAINT * noise, last, first)
     return preprocess.normalize(255 * torch.stack(rows))
 
@@ -124,5 +124,5 @@ def _watched(runtime: Runtime, rows: Tensor) -> tuple[Outputs, tuple[str, ...]]:
         with Reads(rows) as reads:
             return runtime(rows), reads.locations
     except Exception as error:  # the network's own, which runs unwatched
-        _log.info("cannot be watched operator by operator: %s", told(error))
+        _log.info("cannot be watched operator by operator: %s", summary(error))
         return runtime(rows), ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.errors import ANY_FAILURE, ModelUnusable, SeethroughError, UnknownModel, told
+from core.errors import ANY_FAILURE, ModelUnusable, SeethroughError, UnknownModel, summary
 from core.models.folder import model_of_folder
 from core.models.loaded import LoadedModel
 from core.models.manifest import model_folders
@@ -69,7 +69,7 @@ class ModelRegistry:
         except SeethroughError as error:
             raise ModelUnusable(f"model {name!r}: {error}") from error
         except ANY_FAILURE as error:  # the network's own code
-            raise ModelUnusable(f"model {name!r} does not run: {told(error)}") from error
+            raise ModelUnusable(f"model {name!r} does not run: {summary(error)}") from error
 
 
 def standard_registry(models_dir: Path | None = None) -> ModelRegistry:
@@ -96,4 +96,4 @@ def _folder_source(folder: Path, _name: str, pretrained: bool) -> tuple[ModelSpe
     except SeethroughError:
         raise
     except ANY_FAILURE as error:  # a network that overrides what every torch module has
-        raise ModelUnusable(f"{folder}: the network cannot be used: {told(error)}") from error
+        raise ModelUnusable(f"{folder}: the network cannot be used: {summary(error)}") from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.errors import InvalidValue
 from core.projection.methods import project
-from core.projection.placing import to_bytes
+from core.projection.placement import to_bytes
 from core.projection.quality import measure
 from core.projection.request import Request
 from core.projection.result import Result

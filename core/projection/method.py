@@ -22,12 +22,10 @@ class ProjectionParameters:
         InvalidValue: a field is outside its allowed set.
     """
 
-    dims: Annotated[int, Meaning("2 or 3; 2 if left out.", 2)] = 2
+    dims: Annotated[int, Meaning("2 or 3; 2 if left out.", 2, among=(2, 3))] = 2
     seed: Annotated[int, Meaning("Of all that is drawn by lot.", 0, within=(0, 2**32 - 1))] = 0
 
     def __post_init__(self) -> None:
-        if self.dims not in (2, 3):
-            raise InvalidValue("dims", self.dims, "2 or 3")
         check_fields(self)
 
     def check(self, n: int, features: int) -> None:

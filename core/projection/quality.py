@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.projection.neighbors import nearest
+from core.projection.knn import nearest
 from core.projection.vectors import (
     MapMetric,
     ProgressCallback,

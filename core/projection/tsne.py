@@ -9,8 +9,8 @@ import numpy as np
 from core.errors import InvalidValue
 from core.fields import Meaning, as_mapping
 from core.projection.components import Basis, fit
+from core.projection.knn import nearest
 from core.projection.method import Projection, ProjectionMethod, ProjectionParameters
-from core.projection.neighbors import nearest
 from core.projection.optimization import Phase, optimized
 from core.projection.tsne_placer import TsnePlacer
 from core.projection.vectors import MapMetric, ProgressCallback, comparable, part

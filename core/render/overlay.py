@@ -6,18 +6,14 @@ In one picture equal values get the same color of the map, and in an overlay the
 import difflib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from core.errors import InvalidValue
-from core.render.placement import Placement, bands
-from core.types import FloatArray, Pixels
-
-if TYPE_CHECKING:  # the module that owns Frame imports torch, and nothing here needs torch
-    from core.types import Frame
+from core.render.crop import Crop, bands
 from core.render.heat import (
     DIVERGING,
     LAST_LEVEL,
@@ -30,19 +26,15 @@ from core.render.heat import (
     levels_of,
     scale_of,
 )
+from core.types import LUMA, FloatArray, Frame, Pixels
 
 Style = Literal["overlay", "heatmap", "mask", "cutout"]
-
-
 DrawingSize = Literal["model", "original"]
 
+BLANK: Final = np.uint8(128)
+"""The gray level of what a cut-out leaves out."""
 
-_LUMA: Final = np.array((0.299, 0.587, 0.114), dtype=np.float32)
-
-
-_BLANK: Final = np.uint8(128)
-
-
+_LUMA: Final = np.array(LUMA, dtype=np.float32)
 _MAX_NAME_CHARS: Final = 40
 
 
@@ -97,7 +89,7 @@ def draw(
     drawing: Drawing,
     *,
     scale: Scale | None = None,
-    frame: "Frame | None" = None,
+    frame: Frame | None = None,
     original: Pixels | None = None,
 ) -> Pixels:
     """Draw a map as `drawing` says.
@@ -130,24 +122,22 @@ def draw(
         raise ValueError("size 'original' needs the frame and the original picture")
     if floats.shape != frame.crop:
         raise ValueError(f"a map of shape {floats.shape} in a frame of shape {frame.crop}")
-    return _draw_on_original(
-        floats, original, Placement(frame, *original.shape[:2]), drawing, scale
-    )
+    return _draw_on_original(floats, original, Crop(frame, *original.shape[:2]), drawing, scale)
 
 
 def _draw_on_original(
-    values: FloatArray, original: Pixels, placement: Placement, drawing: Drawing, scale: Scale
+    values: FloatArray, original: Pixels, crop: Crop, drawing: Drawing, scale: Scale
 ) -> Pixels:
     drawn = np.empty_like(original)
-    for margin in placement.margins:
+    for margin in crop.margins:
         for window in bands(margin):
             drawn[window] = _unseen(original[window], drawing, window, original.shape)
-    seen = placement.seen
+    seen = crop.seen
     if drawing.style in ("mask", "cutout"):  # the most important of all pixels: no bands
-        drawn[seen] = _draw(placement.project(values), original[seen], drawing, scale)
+        drawn[seen] = _draw(crop.project(values), original[seen], drawing, scale)
         return drawn
     for window in bands(seen):
-        band = placement.project(values, window[0])
+        band = crop.project(values, window[0])
         drawn[window] = _draw(band, original[window], drawing, scale)
     return drawn
 
@@ -159,7 +149,7 @@ def _draw(values: FloatArray, picture: Pixels, drawing: Drawing, scale: Scale) -
     if drawing.style == "heatmap":
         return colorize(values, scale, drawing.colormap)
     chosen = most_important(values, drawing.mask_fraction)[..., None]
-    shown, hidden = (picture, _BLANK) if drawing.style == "cutout" else (np.uint8(255), np.uint8(0))
+    shown, hidden = (picture, BLANK) if drawing.style == "cutout" else (np.uint8(255), np.uint8(0))
     drawn = np.empty_like(picture)
     drawn[:] = np.where(chosen, shown, hidden)
     return drawn

@@ -133,8 +133,8 @@ def _capabilities(engine: Engine, card: ModelCard, picture: ImageFile) -> list[t
     def explain(name: str) -> Try:
         async def run() -> str:
             try:
-                found = await engine.explainer.explain(
-                    picture, METHODS[name].parameters(), call=Call()
+                (found,) = await engine.explainer.explain(
+                    picture, [METHODS[name].parameters()], call=Call()
                 )
             except InvalidValue as error:  # a default does not fit this network
                 raise _Lacking(str(error)) from error

@@ -62,9 +62,9 @@ def _explain(options: argparse.Namespace) -> int:
 
 async def _draw(engine: Engine, options: argparse.Namespace) -> int:
     kind = METHODS[options.method].parameters
-    found = await engine.explainer.explain(
+    (found,) = await engine.explainer.explain(
         ImageFile(options.file.read_bytes(), options.bits),
-        kind(**parameters_given(options, described(kind))),
+        [kind(**parameters_given(options, described(kind)))],
         model=options.model,
         target=options.target,
         keep_original=options.size == "original",

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from tqdm import tqdm
 
-from core.collections.layout import ColorBy, Plot
+from core.collections.plot import ColorBy, Plot
 from core.compute.call import Call
 from core.engine import Engine
 from core.projection.methods import PROJECTION_METHODS, USUAL, every_parameter
@@ -53,7 +53,7 @@ async def _project(engine: Engine, options: argparse.Namespace) -> int:
     begun, _ = await engine.projector.start(options.collection, wanted)
     now = begun
     with tqdm(total=100, unit="%", disable=None) as bar:
-        async for now in engine.projector.follow(options.collection, begun.stored.id):
+        async for now in await engine.projector.follow(options.collection, begun.stored.id):
             bar.set_description(now.text)
             bar.update(round(100 * now.progress) - bar.n)
     if now.stored.status != "done":
@@ -61,7 +61,8 @@ async def _project(engine: Engine, options: argparse.Namespace) -> int:
         return 1
     id = begun.stored.id
     options.output.write_bytes(await engine.projector.draw(options.collection, id, how, Call()))
-    result = await engine.projector.result(options.collection, id)
+    _, result = await engine.projector.get(options.collection, id)
+    assert result is not None  # it is done
     print(
         f"{options.output}: {len(result.ids)} items, trustworthiness {result.trustworthiness:.3f}, "
         f"{result.knn_preservation:.0%} of {result.neighbors} nearest neighbors preserved"

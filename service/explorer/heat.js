@@ -1,11 +1,10 @@
 // Draw a map of numbers over a picture, as the service's PNG does.
 
-import { DIVERGING, DRAWING, SEQUENTIAL } from "../palettes.js";
+import { BLANK, DIVERGING, DRAWING, LUMA, SEQUENTIAL } from "../palettes.js";
 import { LAST, table } from "./colormaps.js";
 import { clamp } from "./dom.js";
 
 const MIDDLE = LAST / 2;
-const BLANK = 128;
 
 /** How the service draws a map where nothing is said: style, colormap, alpha, mask_fraction. */
 export const defaults = () => ({ ...DRAWING, colormap: SEQUENTIAL });
@@ -54,7 +53,7 @@ function painted(rgba, { values, scale: { low, high, signed } }, { colormap, alp
     const size = signed ? Math.abs(level / MIDDLE - 1) : level / LAST;
     const weight = alpha * (alpha + (1 - alpha) * Math.sqrt(size));
     const at = 4 * index;
-    const luma = 0.299 * rgba[at] + 0.587 * rgba[at + 1] + 0.114 * rgba[at + 2];
+    const luma = LUMA[0] * rgba[at] + LUMA[1] * rgba[at + 1] + LUMA[2] * rgba[at + 2];
     for (let channel = 0; channel < 3; channel += 1) {
       const gray = rgba[at + channel] + faded * (luma - rgba[at + channel]);
       rgba[at + channel] = Math.round(gray * (1 - weight) + colors[3 * level + channel] * weight);

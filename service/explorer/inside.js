@@ -89,21 +89,27 @@ async function showMaps(layer, signal) {
     note("This layer puts out no maps of the picture.");
     return;
   }
-  const query = { model: state().model, layer: layer.name, top: Math.min(TILES, layer.output_shape[0]) };
-  const asked = { query, body: picture().blob, signal };
-  const [found, maps] = await during("Looking…",
-    Promise.all([getJson("v1/activations", asked), getArray("v1/activations", asked)]));
-  const order = [...found.channels.keys()].sort((one, other) => found.channels[other].mean - found.channels[one].mean);
+  const asked = { query: { model: state().model, layer: layer.name }, body: picture().blob, signal };
+  const maps = await during("Looking…", getArray("v1/activations", asked));
   const unit = h("div");
   parts.layer.append(h("section", {}, h("h3", { textContent: "Feature maps of the picture, most active first" }),
-    h("div.tiles", {}, ...order.map((index) => tile(layer, maps, index, found.channels[index], unit, signal)))));
+    h("div.tiles", {}, ...mostActive(maps).map((channel) => tile(layer, maps, channel, unit, signal)))));
   note("Click a cell of a map for the arithmetic behind it.");
   parts.layer.append(unit);
 }
 
-function tile(layer, maps, index, channel, unit, signal) {
+/** The channels of the largest mean: index, mean and values of each. */
+function mostActive({ shape: [count, rows, cols], values }) {
+  const cells = rows * cols;
+  return Array.from({ length: count }, (_, index) => {
+    const own = values.subarray(index * cells, (index + 1) * cells);
+    return { index, values: own, mean: own.reduce((sum, value) => sum + value, 0) / cells };
+  }).sort((one, other) => other.mean - one.mean).slice(0, TILES);
+}
+
+function tile(layer, maps, channel, unit, signal) {
   const [, rows, cols] = maps.shape;
-  const values = maps.values.subarray(index * rows * cols, (index + 1) * rows * cols);
+  const { values } = channel;
   const canvas = h("canvas", { width: cols, height: rows, tabIndex: 0, role: "button",
     aria: { label: `Channel ${channel.index}, mean ${channel.mean.toFixed(2)}: open its strongest unit` } });
   drawAlone(canvas, values);
@@ -121,7 +127,7 @@ function tile(layer, maps, index, channel, unit, signal) {
   return h("figure", {}, canvas, h("figcaption", { textContent: `${channel.index} · mean ${channel.mean.toFixed(2)}` }));
 }
 
-async function showUnit(place, layer, { channel, row, col }, signal) {
+async function showUnit(section, layer, { channel, row, col }, signal) {
   const { model } = state();
   const { blob: body } = picture();
   const query = { model, layer: layer.name, channel, row, col };
@@ -129,8 +135,8 @@ async function showUnit(place, layer, { channel, row, col }, signal) {
   const stage = h("div.stage", {}, image);
   const note = h("p.hint");
   const unit = h("div.unit");
-  place.replaceChildren(h("h3", { textContent: `Channel ${channel}, row ${row}, column ${col}` }), unit);
-  place.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  section.replaceChildren(h("h3", { textContent: `Channel ${channel}, row ${row}, column ${col}` }), unit);
+  section.scrollIntoView({ block: "nearest", behavior: "smooth" });
   const png = (path, asked) => getBlob(path, "image/png", { query: asked, body, signal });
   const blob = await png("v1/explain/guided-backprop", { ...query, style: "overlay" }).catch((error) => {
     signal.throwIfAborted();

@@ -63,7 +63,7 @@ function chosenId() {
 function showControls() {
   const ids = Object.fromEntries(projections.map(({ id, parameters, status, stale }) =>
     [id, `${titled(parameters.method, parameters.dims)} · ${status}${stale ? " · stale" : ""}`]));
-  const makers = methods.flatMap((method) => [2, 3].map((dims) => ({ method, dims, title: titled(method.name, dims) })));
+  const makers = methods.flatMap((method) => dimensions(method).map((dims) => ({ method, dims, title: titled(method.name, dims) })));
   parts.controls.replaceChildren(
     collectionChoice(),
     ...(projections.length ? [choice(Object.keys(ids), chosenId(), (projection) => setState({ projection }), "Map", ids)] : []),
@@ -72,6 +72,9 @@ function showControls() {
     h("details", { open: Object.values(asked).some((value) => value !== "") }, h("summary", { textContent: "Parameters" }), ...askable().map(input)),
     choice(Object.keys(COLORS), colorBy, (by) => { colorBy = by; recolor(); }, "Colors", COLORS), parts.place);
 }
+
+/** In how many dimensions a method can lay out, as its row says. */
+const dimensions = ({ parameters }) => parameters.find(({ name }) => name === "dims").choices.map(Number);
 
 /** What can be asked of any method, each once; how many dimensions says the button. */
 function askable() {
@@ -112,7 +115,7 @@ async function open(projection, signal) {
   const whole = await getJson(path(now.id), { signal });
   points = whole.points;
   const dims = whole.parameters.dims;
-  plot.show(points.map(({ x, y, z }) => (dims === 3 ? [x, y, z] : [x, y])), points.map(() => OTHER));
+  plot.show(points.map(({ x, y, z }) => ([x, y, z].slice(0, dims))), points.map(() => OTHER));
   recolor();
   const { trustworthiness, knn_preservation: kept, neighbors } = whole.quality;
   parts.facts.textContent = `${points.length} pictures · trustworthiness ${trustworthiness.toFixed(3)} · ${percent(kept)} of `

@@ -1,11 +1,11 @@
-// Draw many points with WebGL, or on a canvas without it: pan, zoom, turn, pick, lasso.
+// Draw many points with WebGL, or on a canvas without it: pan, zoom, rotate, pick, lasso.
 
 import { clamp, h, pointed } from "./dom.js";
 
 const VERTEX = `
-attribute vec3 place; attribute vec4 color; attribute float grow;
+attribute vec3 position; attribute vec4 color; attribute float grow;
 uniform mat4 view; uniform float size; varying vec4 tint;
-void main() { gl_Position = view * vec4(place, 1.0); gl_PointSize = size * grow; tint = color; }`;
+void main() { gl_Position = view * vec4(position, 1.0); gl_PointSize = size * grow; tint = color; }`;
 const FRAGMENT = `
 precision mediump float; varying vec4 tint;
 void main() {
@@ -19,11 +19,11 @@ const REACH_PX = 12;
 export class Scatter {
   /**
    * @param {HTMLElement} host filled by the plot
-   * @param {{hover: function, pick: function, select: function}} told index or null, index, indices
+   * @param {{hover: function, pick: function, select: function}} listener index or null, index, indices
    */
-  constructor(host, told) {
+  constructor(host, listener) {
     this.host = host;
-    this.told = told;
+    this.listener = listener;
     this.canvas = h("canvas", { aria: { hidden: "true" } });
     this.over = h("canvas", { tabIndex: 0, role: "application",
       aria: { label: "Map: drag to move, wheel to zoom, Shift and drag to select" } });
@@ -50,7 +50,7 @@ export class Scatter {
     const middle = low.map((value, axis) => (value + high[axis]) / 2);
     const scale = 0.9 / Math.max(...low.map((value, axis) => (high[axis] - value) / 2), 1e-9);
     this.fit = (point) => middle.map((value, axis) => ((point[axis] ?? 0) - value) * scale);
-    this.places = new Float32Array(points.flatMap((point) => this.fit(point)));
+    this.positions = new Float32Array(points.flatMap((point) => this.fit(point)));
     this.grow = new Float32Array(this.count).fill(1);
     this.paint(colors);
     this.mark(null);
@@ -69,7 +69,7 @@ export class Scatter {
     this.draw();
   }
 
-  /** Mark a place that is no point of the map; null = none. */
+  /** Mark a position that is no point of the map; null = none. */
   mark(point) { this.marked = point && this.fit(point); this.draw(); }
 
   /** Make these points larger than the others. */
@@ -80,7 +80,7 @@ export class Scatter {
   }
 
   /** Back to where everything is in sight. */
-  reset() { this.zoom = 1; this.shift = [0, 0]; this.turn = [0.5, -0.4]; }
+  reset() { this.zoom = 1; this.shift = [0, 0]; this.rotation = [0.5, -0.4]; }
 
   /** Let go of everything. */
   close() {
@@ -105,15 +105,15 @@ export class Scatter {
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     this.program = program;
-    this.buffers = { place: gl.createBuffer(), color: gl.createBuffer(), grow: gl.createBuffer() };
+    this.buffers = { position: gl.createBuffer(), color: gl.createBuffer(), grow: gl.createBuffer() };
   }
 
-  /** Column by column, as WebGL wants it: turn, zoom, shift, keep round what is round. */
+  /** Column by column, as WebGL wants it: rotate, zoom, shift, keep round what is round. */
   matrix() {
     const { clientWidth: width, clientHeight: height } = this.host;
     const short = Math.min(width, height) || 1;
     const [x, y] = [(this.zoom * short) / (width || 1), (this.zoom * short) / (height || 1)];
-    const [a, b] = this.dims === 3 ? this.turn : [0, 0];
+    const [a, b] = this.dims === 3 ? this.rotation : [0, 0];
     const [ca, sa, cb, sb] = [Math.cos(a), Math.sin(a), Math.cos(b), Math.sin(b)];
     return new Float32Array([
       x * ca, y * sb * sa, -0.4 * cb * sa, 0,
@@ -148,11 +148,11 @@ export class Scatter {
     const feed = (name, values, size, type, normalized) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
       gl.bufferData(gl.ARRAY_BUFFER, values, gl.DYNAMIC_DRAW);
-      const place = gl.getAttribLocation(program, name);
-      gl.enableVertexAttribArray(place);
-      gl.vertexAttribPointer(place, size, type, normalized, 0, 0);
+      const location = gl.getAttribLocation(program, name);
+      gl.enableVertexAttribArray(location);
+      gl.vertexAttribPointer(location, size, type, normalized, 0, 0);
     };
-    feed("place", this.places, 3, gl.FLOAT, false);
+    feed("position", this.positions, 3, gl.FLOAT, false);
     feed("color", this.colors, 4, gl.UNSIGNED_BYTE, true);
     feed("grow", this.grow, 1, gl.FLOAT, false);
     gl.uniformMatrix4fv(gl.getUniformLocation(program, "view"), false, this.matrix());
@@ -193,7 +193,7 @@ export class Scatter {
   }
 
   /** Where a point is on the screen, 0..1 from the top left. */
-  onScreen(index) { return this.project(this.places.subarray(3 * index, 3 * index + 3)); }
+  onScreen(index) { return this.project(this.positions.subarray(3 * index, 3 * index + 3)); }
 
   project([x, y, z]) {
     const m = this.matrix();
@@ -204,37 +204,37 @@ export class Scatter {
 
   listen() {
     const { over } = this;
-    const place = (event) => pointed(event, over);
+    const at = (event) => pointed(event, over);
     let last = null;
     let moved = 0;
     over.addEventListener("pointerdown", (event) => {
       over.setPointerCapture(event.pointerId);
-      last = place(event);
+      last = at(event);
       moved = 0;
       if (event.shiftKey && this.dims === 2) this.lasso = [last];
     });
     over.addEventListener("pointermove", (event) => {
-      const now = place(event);
-      if (!last) { this.told.hover(this.nearest(now), now); return; }
+      const now = at(event);
+      if (!last) { this.listener.hover(this.nearest(now), now); return; }
       const [dx, dy] = [now[0] - last[0], now[1] - last[1]];
       moved += Math.abs(dx) + Math.abs(dy);
       last = now;
       if (this.lasso) this.lasso.push(now);
-      else if (this.dims === 3 && !event.altKey) this.turn = [this.turn[0] - 4 * dx, this.turn[1] + 4 * dy];
+      else if (this.dims === 3 && !event.altKey) this.rotation = [this.rotation[0] - 4 * dx, this.rotation[1] + 4 * dy];
       else this.shift = [this.shift[0] + 2 * dx, this.shift[1] - 2 * dy];
       this.draw();
     });
     over.addEventListener("pointerup", (event) => {
-      if (this.lasso) this.told.select(this.inside(this.lasso));
-      else if (moved < 0.01) this.told.pick(this.nearest(place(event)));
+      if (this.lasso) this.listener.select(this.inside(this.lasso));
+      else if (moved < 0.01) this.listener.pick(this.nearest(at(event)));
       this.lasso = null;
       last = null;
       this.draw();
     });
-    over.addEventListener("pointerleave", () => { if (!last) this.told.hover(null); });
+    over.addEventListener("pointerleave", () => { if (!last) this.listener.hover(null); });
     over.addEventListener("wheel", (event) => {
       event.preventDefault();
-      this.zoomTo(Math.exp(-event.deltaY / 400), place(event));
+      this.zoomTo(Math.exp(-event.deltaY / 400), at(event));
     }, { passive: false });
     over.addEventListener("keydown", (event) => this.key(event));
   }
@@ -265,7 +265,7 @@ export class Scatter {
     let [best, least] = [null, REACH_PX ** 2];
     const m = this.matrix();
     for (let index = 0; index < this.count; index += 1) {
-      const [a, b, c] = [this.places[3 * index], this.places[3 * index + 1], this.places[3 * index + 2]];
+      const [a, b, c] = [this.positions[3 * index], this.positions[3 * index + 1], this.positions[3 * index + 2]];
       const px = (1 + m[0] * a + m[4] * b + m[8] * c + m[12]) / 2;
       const py = (1 - (m[1] * a + m[5] * b + m[9] * c + m[13])) / 2;
       const far = ((px - x) * width) ** 2 + ((py - y) * height) ** 2;

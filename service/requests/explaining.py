@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 
 from core.checks import require_choice
 from core.errors import InvalidValue
-from core.explain.methods import METHODS
+from core.explain.methods import COMPARED, METHODS
 from core.explain.objective import LayerObjective
 from core.inspect.activations import Channels
 from core.inspect.selection import Selection
@@ -72,7 +72,7 @@ def _require_layer(layer: str | None, **given: object) -> None:
             raise InvalidValue(name, value, "only together with layer")
 
 
-async def part(
+async def layer_objective(
     layer: Annotated[
         str | None,
         Query(
@@ -97,7 +97,7 @@ async def part(
     return LayerObjective(layer, channel, row, col, at) if layer is not None else None
 
 
-async def no_part() -> None:
+async def no_layer_objective() -> None:
     """For methods that explain classes only."""
 
 
@@ -109,7 +109,7 @@ async def methods(
             description="Names separated by commas, of " + ", ".join(METHODS) + ".",
             examples=["saliency,grad-cam,occlusion"],
         ),
-    ] = "saliency,integrated-gradients,grad-cam,occlusion",
+    ] = ",".join(COMPARED),
 ) -> list[object]:
     """The methods to compare, each with its defaults."""
     names = [name.strip() for name in methods.split(",")]

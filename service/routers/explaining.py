@@ -13,7 +13,13 @@ from core.types import Explanation
 from service.answers import array_answer, npy_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, ImageDep, ModelQuery, offers
 from service.requests.described import query_of
-from service.requests.explaining import DrawingDep, MethodsDep, TargetQuery, no_part, part
+from service.requests.explaining import (
+    DrawingDep,
+    MethodsDep,
+    TargetQuery,
+    layer_objective,
+    no_layer_objective,
+)
 from service.schemas.explaining import (
     ComparePublic,
     MethodPublic,
@@ -86,20 +92,20 @@ async def list_methods() -> MethodsPublic:
 def _add(method: Method[Any]) -> None:
     """The endpoint of a method, which follows from its row."""
     parameters = Depends(query_of(method.parameters))
-    objective = Depends(part if method.layers else no_part)
+    objective = Depends(layer_objective if method.layers else no_layer_objective)
 
     async def explain(
         asked: AskedDep,
         method: Annotated[object, parameters],
-        part: Annotated[LayerObjective | None, objective],
+        what: Annotated[LayerObjective | None, objective],
         target: TargetQuery = None,
     ) -> Response:
-        found = await asked.engine.explainer.explain(
+        (found,) = await asked.engine.explainer.explain(
             asked.file,
-            method,
+            [method],
             model=asked.model,
             target=target,
-            part=part,
+            layer_objective=what,
             keep_original=asked.draws_original,
             judge=asked.faithfulness and asked.form == "json",
             call=asked.call,
@@ -143,11 +149,12 @@ async def compare(
     Deletion: the area under the target's probability while the most important pixels go; low is
     good. Insertion: while they come; high is good.
     """
-    found = await engine.explainer.compare(
+    found = await engine.explainer.explain(
         file,
         methods,
         model=model,
         target=target,
+        judge=True,
         keep_original=form == "png" and drawing.size == "original",
         call=call,
     )

@@ -17,8 +17,9 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from core.render.heat import DIVERGING, SEQUENTIAL, colors_of
-from core.render.overlay import Drawing
+from core.render.overlay import BLANK, Drawing
 from core.render.palette import EIGHT, OTHER, TWELVE
+from core.types import LUMA
 
 _COLORMAPS = (SEQUENTIAL, "viridis", "cividis", "gray", DIVERGING)
 router = APIRouter(include_in_schema=False)
@@ -153,5 +154,7 @@ def _palettes() -> str:
         "LABELS": (EIGHT, TWELVE),
         "OTHER": bytes(OTHER).hex(),
         "DRAWING": asdict(Drawing()),
+        "LUMA": LUMA,
+        "BLANK": int(BLANK),
     }
     return "".join(f"export const {name} = {json.dumps(part)};\n" for name, part in parts.items())

@@ -1,13 +1,12 @@
 """Endpoints of projections: start, list, follow, place a picture, delete."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from core.collections.layout import ColorBy, Plot
+from core.collections.plot import ColorBy, Plot
 from core.projection.methods import PROJECTION_METHODS
 from service.answers import array_answer, json_answer, png_answer
 from service.requests.deps import CallDep, EngineDep, body_of, offers
@@ -103,12 +102,11 @@ async def create_projection(
     The same request on unchanged items is answered with the map there is. `Prefer: wait=10` waits
     for a small one.
     """
-    projector = engine.projector
-    now, new = await projector.start(collection, wanted.model_dump(exclude_none=True))
+    parameters = wanted.model_dump(exclude_none=True)
+    now, new = await engine.projector.start(collection, parameters, wait_s)
     headers = {"Location": f"/v1/collections/{collection}/projections/{now.stored.id}"}
     if wait_s:
         headers["Preference-Applied"] = f"wait={wait_s}"
-        now = await projector.wait(collection, now.stored.id, wait_s)
     status = 202 if new and not now.ended else 200
     return json_answer(ProjectionPublic.of(now), status, headers)
 
@@ -144,10 +142,10 @@ async def get_projection(
     """The map: every item's place, and how far to trust it."""
     if form == "png":
         return png_answer(await engine.projector.draw(collection, id, how, call))
-    now = await engine.projector.get(collection, id)
-    if now.stored.status != "done":
+    now, result = await engine.projector.get(collection, id)
+    if result is None:
         return json_answer(ProjectionPublic.of(now))
-    return array_answer(result_body(now, await engine.projector.result(collection, id)))
+    return array_answer(result_body(now, result))
 
 
 @of_collection.get(
@@ -165,13 +163,9 @@ async def get_projection(
 )
 async def follow_projection(engine: EngineDep, collection: str, id: str) -> Response:
     """How far it is, as it goes on."""
-    await engine.projector.get(collection, id)
-
-    async def events() -> AsyncIterator[bytes]:
-        async for now in engine.projector.follow(collection, id):
-            yield event(now)
-
-    return StreamingResponse(events(), media_type=_EVENTS, headers={"Cache-Control": "no-store"})
+    changes = await engine.projector.follow(collection, id)
+    events = (event(now) async for now in changes)
+    return StreamingResponse(events, media_type=_EVENTS, headers={"Cache-Control": "no-store"})
 
 
 @of_collection.post(

@@ -55,7 +55,7 @@ def parameters_of(kind: type) -> list[ParameterPublic]:
             name=name,
             text=each.meaning.sentence,
             default=each.default,
-            choices=list(each.choices),
+            choices=[str(allowed) for allowed in each.listed],
         )
         for name, each in described(kind).items()
     ]

@@ -175,8 +175,8 @@ class PlacedPublic(Schema):
     def of(cls, placed: Placed) -> "PlacedPublic":
         """The engine's result as clients see it."""
         near = [
-            PlacedNeighbor(**NeighborPublic.of(neighbor).model_dump(), **_named(place.tolist()))
-            for neighbor, place in placed.nearest
+            PlacedNeighbor(**NeighborPublic.of(neighbor).model_dump(), **_named(at.tolist()))
+            for neighbor, at in placed.nearest
         ]
         image = None if placed.image is None else ImagePublic.model_validate(placed.image)
         return cls(**_named(placed.coordinates.tolist()), nearest=near, image=image)
@@ -193,8 +193,8 @@ def result_body(now: Progress, result: Result) -> dict[str, Any]:
         strict=True,
     )
     points = [
-        {"id": id, "label": label, "prediction": prediction, "preserved": kept, **_named(place)}
-        for id, label, prediction, kept, place in rows
+        {"id": id, "label": label, "prediction": prediction, "preserved": kept, **_named(at)}
+        for id, label, prediction, kept, at in rows
     ]
     head: dict[str, Any] = orjson.loads(ProjectionPublic.of(now).model_dump_json())
     return {
@@ -217,5 +217,5 @@ def event(now: Progress) -> bytes:
     return f"event: {now.stored.status}\ndata: {body}\n\n".encode()
 
 
-def _named(place: list[float]) -> dict[str, float]:
-    return dict(zip(_AXES, place, strict=False))
+def _named(coordinates: list[float]) -> dict[str, float]:
+    return dict(zip(_AXES, coordinates, strict=False))

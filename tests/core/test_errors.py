@@ -1,4 +1,4 @@
-from core.errors import UnknownLayer, first_line, shown, told
+from core.errors import UnknownLayer, first_line, shown, summary
 
 
 def test_a_value_is_shown_escaped_and_cut() -> None:
@@ -12,8 +12,8 @@ def test_what_another_library_says_is_one_printable_line_of_a_bounded_length() -
     assert first_line(ValueError("a\x1b[0m\ud800")) == "a\ufffd[0m\ufffd"
     assert first_line(ValueError()) == "ValueError"
     assert len(first_line(ValueError("x" * 1000))) == 300
-    assert told(KeyError("a")) == "KeyError: 'a'"
-    assert told(SystemExit("no")) == "it ends the program by exit('no'), as only a script may"
+    assert summary(KeyError("a")) == "KeyError: 'a'"
+    assert summary(SystemExit("no")) == "it ends the program by exit('no'), as only a script may"
 
 
 def test_known_names_are_listed_as_far_as_a_sentence_goes() -> None:

@@ -235,9 +235,9 @@ def test_concurrent_mixed_requests_equal_the_same_ones_alone(engine: Engine) -> 
         await engine.start()
 
         async def one(name: str, method: object, model: str, target: str) -> np.ndarray:
-            found = await engine.explainer.explain(
+            (found,) = await engine.explainer.explain(
                 ImageFile(jpeg(name)),
-                method,
+                [method],
                 model=model,
                 target=target,
                 call=Call(),  # type: ignore[arg-type]
@@ -263,7 +263,7 @@ def test_a_deadline_stops_long_work_between_two_pieces(engine: Engine) -> None:
         engine.bridge.worker.submit(Solo(lambda: gate.wait(10)), None)
         with pytest.raises(DeadlinePassed):
             await engine.explainer.explain(
-                ImageFile(jpeg()), Occlusion((2, 2), (1, 1)), model="tiny", call=Call.within(0.2)
+                ImageFile(jpeg()), [Occlusion((2, 2), (1, 1))], model="tiny", call=Call.within(0.2)
             )
         before = began(name, labels) or 0.0
         gate.set()

@@ -172,7 +172,9 @@ def test_the_methods_are_listed_with_their_parameters(client: TestClient) -> Non
     assert [each["name"] for each in listed] == list(PROJECTION_METHODS)
     for each in listed:
         assert each["places"]
-        assert [each["name"] for each in each["parameters"]][:2] == ["dims", "seed"]
+        dims, seed = each["parameters"][:2]
+        assert (dims["name"], seed["name"]) == ("dims", "seed")
+        assert (dims["choices"], seed["choices"]) == (["2", "3"], [])
 
 
 def test_a_map_that_takes_no_new_points_says_so(

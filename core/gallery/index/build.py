@@ -81,29 +81,29 @@ def lists_of(
 
 
 def merge(base: Lists, before: Snapshot, tick: Tick) -> Lists:
-    """The lists with the living rows of a snapshot's tail among them; places stay as they are."""
-    part = base.empty()
-    places = np.flatnonzero(before.alive.values[before.start :])
-    for start in range(0, len(places), _MERGED):
+    """The lists with the living rows of a snapshot's tail among them; positions stay."""
+    segment = base.empty()
+    positions = np.flatnonzero(before.alive.values[before.start :])
+    for start in range(0, len(positions), _MERGED):
         tick()
-        some = places[start : start + _MERGED]
-        base.add(part, before.tail.rows(some), before.start + some)
-    return base.with_part(part)
+        some = positions[start : start + _MERGED]
+        base.add(segment, before.tail.rows(some), before.start + some)
+    return base.with_segment(segment)
 
 
 def _filled(
     lists: Lists, source: VectorSource, numbers: Numbers, truths: list[Truth], tick: Tick
 ) -> tuple[Lists, Numbers]:
-    part = lists.empty()
+    segment = lists.empty()
     kept: list[Numbers] = [np.empty(0, dtype=np.int64)]
     for found, rows in blocks_of(source, numbers, tick):
-        at = int(part.ntotal)
-        which = lists.add(part, rows, np.arange(at, at + len(found)))
+        at = int(segment.ntotal)
+        which = lists.add(segment, rows, np.arange(at, at + len(found)))
         ready = prepared(lists.metric, rows)
         for truth in truths:
             truth.offer(found, ready, which)
         kept.append(found)
-    return replace(lists, parts=(part,)), np.concatenate(kept)
+    return replace(lists, segments=(segment,)), np.concatenate(kept)
 
 
 def _sample(source: VectorSource, numbers: Numbers, size: int, tick: Tick) -> FloatArray:

@@ -71,10 +71,10 @@ def _compare(now: Snapshot, source: VectorSource) -> None:
     living = now.living
     drawn = living[np.linspace(0, len(living) - 1, min(_PROBES, len(living))).astype(np.int64)]
     numbers, rows = source.vectors_of(drawn)
-    places = now.places(numbers)
-    in_tail = places >= now.start
-    same = np.array_equal(now.tail.rows(places[in_tail] - now.start), rows[in_tail])
+    positions = now.positions(numbers)
+    in_tail = positions >= now.start
+    same = np.array_equal(now.tail.rows(positions[in_tail] - now.start), rows[in_tail])
     if now.base is not None:
-        same = same and now.base.holds(rows[~in_tail], places[~in_tail])
+        same = same and now.base.holds(rows[~in_tail], positions[~in_tail])
     if not same or len(numbers) < len(drawn):
         raise FileUnusable("its vectors are not those that are stored")

@@ -82,9 +82,9 @@ class Column:
         while len(values):
             if at % _CHUNK == 0:
                 chunks.append(np.zeros(_CHUNK, dtype=self.dtype))
-            part = values[: _CHUNK - at % _CHUNK]
-            chunks[-1][at % _CHUNK : at % _CHUNK + len(part)] = part
-            at, values = at + len(part), values[len(part) :]
+            piece = values[: _CHUNK - at % _CHUNK]
+            chunks[-1][at % _CHUNK : at % _CHUNK + len(piece)] = piece
+            at, values = at + len(piece), values[len(piece) :]
         return Column(tuple(chunks), at, self.dtype)
 
     def changed(self, positions: NDArray[np.int64], values: NDArray[Any]) -> "Column":

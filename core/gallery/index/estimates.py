@@ -83,7 +83,7 @@ class Estimate:
         """No row at this distance or nearer is estimated above this."""
         return self._widened(distance**2 if self._metric == "l2" else distance, 1)
 
-    def beside(self, estimate: np.float32) -> np.float32:
+    def within(self, estimate: np.float32) -> np.float32:
         """No row as near as one estimated at this is estimated above what is returned."""
         return self._widened(float(estimate), 2)
 

@@ -1,8 +1,8 @@
 """The file of an index: written whole or not at all, checked before a byte is believed.
 
 Magic, header (JSON), numbers, lists if there are any, the tail's vectors, CRC-32 of all before.
-Lists are written as one part, whatever parts they have in memory. Labels and removals are not in
-the file: whoever opens it knows them better.
+Lists are written as one segment, whatever they have in memory. Labels and removals are not in the
+file: whoever opens it knows them better.
 """
 
 import json
@@ -117,13 +117,13 @@ def _pieces(stored: SavedIndex) -> Iterator[Any]:
 
 
 def _list_pieces(base: Lists) -> Iterator[Any]:
-    parts = [part.invlists for part in base.parts]
-    sizes = [[inverted.list_size(i) for inverted in parts] for i in range(base.nlist)]
+    segments = [segment.invlists for segment in base.segments]
+    sizes = [[inverted.list_size(i) for inverted in segments] for i in range(base.nlist)]
     yield np.array([sum(row) for row in sizes], dtype=np.int64)
     for i, row in enumerate(sizes):
-        for inverted, size in zip(parts, row, strict=True):
+        for inverted, size in zip(segments, row, strict=True):
             yield _array(inverted.get_ids(i), size)
-        for inverted, size in zip(parts, row, strict=True):
+        for inverted, size in zip(segments, row, strict=True):
             yield _array(inverted.get_codes(i), size * inverted.code_size)
 
 
@@ -174,11 +174,11 @@ def _lists(source: BinaryIO, header: dict[str, Any], metric: Metric) -> Lists:
     trained: IvfIndex = faiss.deserialize_index(_take(source, header["trained_bytes"], np.uint8))
     settings = tuple(Setting(**setting) for setting in header["settings"])
     lists = Lists(metric, trained, (), header["built"], settings)
-    part = lists.empty()
+    segment = lists.empty()
     for i, size in enumerate(_take(source, lists.nlist, np.int64).tolist()):
         ids = _take(source, size, np.int64)
-        codes = _take(source, size * part.code_size, np.uint8)
+        codes = _take(source, size * segment.code_size, np.uint8)
         if size:  # exactly as much memory as is needed
-            part.invlists.add_entries(i, size, faiss.swig_ptr(ids), faiss.swig_ptr(codes))
-    part.ntotal = header["rows"] - header["tail"]
-    return Lists(metric, trained, (part,), header["built"], settings)
+            segment.invlists.add_entries(i, size, faiss.swig_ptr(ids), faiss.swig_ptr(codes))
+    segment.ntotal = header["rows"] - header["tail"]
+    return Lists(metric, trained, (segment,), header["built"], settings)

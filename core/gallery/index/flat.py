@@ -33,7 +33,7 @@ def in_parallel(jobs: Sequence[Callable[[], T]], threads: int) -> list[T]:
         return _all(jobs)
     share = -(-len(jobs) // threads)
     shares = [jobs[start : start + share] for start in range(0, len(jobs), share)]
-    others = [_pool(threads - 1).submit(_all, part) for part in shares[1:]]
+    others = [_pool(threads - 1).submit(_all, each) for each in shares[1:]]
     done = _all(shares[0])
     return done + [answer for other in others for answer in other.result()]
 
@@ -69,11 +69,11 @@ class Flat:
             if at % self._step == 0:
                 blocks.append(np.empty((self._step, self.dim), dtype=np.float32))
                 scales.append(np.empty(self._step, dtype=np.float32))
-            part = rows[: self._step - at % self._step]
-            place = slice(at % self._step, at % self._step + len(part))
-            blocks[-1][place] = part
-            scales[-1][place] = scales_of(self.metric, part)
-            at, rows = at + len(part), rows[len(part) :]
+            block = rows[: self._step - at % self._step]
+            where = slice(at % self._step, at % self._step + len(block))
+            blocks[-1][where] = block
+            scales[-1][where] = scales_of(self.metric, block)
+            at, rows = at + len(block), rows[len(block) :]
         return Flat(self.metric, self.dim, tuple(blocks), tuple(scales), at)
 
     def filled(self) -> list[FloatArray]:
@@ -84,7 +84,7 @@ class Flat:
         ]
 
     def rows(self, at: NDArray[np.int64]) -> FloatArray:
-        """(m, D) float32: the rows at (m,) places."""
+        """(m, D) float32: the rows at (m,) positions."""
         found = np.empty((len(at), self.dim), dtype=np.float32)
         which = at // self._step
         for block in np.unique(which).tolist():
@@ -93,7 +93,7 @@ class Flat:
         return found
 
     def since(self, start: int) -> "Flat":
-        """The rows from this place on, copied."""
+        """The rows from this position on, copied."""
         fresh = Flat(self.metric, self.dim)
         for i, block in enumerate(self.filled()):
             fresh = fresh.extended(block[max(0, start - i * self._step) :])
@@ -102,7 +102,7 @@ class Flat:
     def nearest(
         self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, threads: int
     ) -> NearRows:
-        """The k nearest rows and all as near as the k-th; their places stand for numbers.
+        """The k nearest rows and all as near as the k-th; their positions stand for numbers.
 
         Args:
             query: (D,) float32, finite.
@@ -110,13 +110,13 @@ class Flat:
             allowed: (n,) rows that may be found; None = all.
             threads: cores used, at most.
         """
-        places = np.arange(self.count) if allowed is None else np.flatnonzero(allowed)
-        if len(places) > max(_FEW_ROWS, k):
+        positions = np.arange(self.count) if allowed is None else np.flatnonzero(allowed)
+        if len(positions) > max(_FEW_ROWS, k):
             estimate = Estimate(self.metric, query)
             estimates = self._estimates(estimate, threads)
-            near = worth_a_look(estimate, estimates if allowed is None else estimates[places], k)
-            places = places[near]
-        return NearRows(places, self._distances(query, places)).cut(k)
+            near = worth_a_look(estimate, estimates if allowed is None else estimates[positions], k)
+            positions = positions[near]
+        return NearRows(positions, self._distances(query, positions)).cut(k)
 
     def _estimates(self, estimate: Estimate, threads: int) -> FloatArray:
         jobs = [
@@ -125,10 +125,10 @@ class Flat:
         ]
         return np.concatenate(in_parallel(jobs, threads))
 
-    def _distances(self, query: FloatArray, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """By parts: many equal rows are not gathered all at once."""
-        found = np.empty(len(places))
-        for start in range(0, len(places), self._step):
-            part = slice(start, start + self._step)
-            found[part] = distances(self.metric, query, self.rows(places[part]))
+    def _distances(self, query: FloatArray, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """In blocks: many equal rows are not gathered all at once."""
+        found = np.empty(len(positions))
+        for start in range(0, len(positions), self._step):
+            block = slice(start, start + self._step)
+            found[block] = distances(self.metric, query, self.rows(positions[block]))
         return found

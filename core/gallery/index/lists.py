@@ -2,8 +2,8 @@
 
 FAISS is only asked which rows may be near; whoever asks works out their true distances. That is
 why two bits (RaBitQ, arXiv:2405.12497 and 2409.09913) are enough: 1/15 of the float32 vectors,
-scanned three times as fast as eight bits. A part is never changed once it is searched: new rows
-come as another part that shares the training.
+scanned three times as fast as eight bits. A segment is never changed once it is searched: new rows
+come as another segment that shares the training.
 """
 
 import math
@@ -75,25 +75,25 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """Rows in lists; a row's id is its place.
+    """Rows in lists; a row's id is its position.
 
     Attributes:
-        template: empty and trained; its parts share what it learned.
-        parts: the rows, oldest part first.
+        template: empty and trained; its segments share what it learned.
+        segments: the rows, oldest segment first.
         built: rows there were when it was trained.
         settings: by ascending depth; none before they are measured.
     """
 
     metric: Metric
     template: IvfIndex
-    parts: tuple[IvfIndex, ...] = ()
+    segments: tuple[IvfIndex, ...] = ()
     built: int = 0
     settings: tuple[Setting, ...] = ()
 
     @property
     def count(self) -> int:
         """Rows in all lists, removed ones too."""
-        return sum(int(part.ntotal) for part in self.parts)
+        return sum(int(segment.ntotal) for segment in self.segments)
 
     @property
     def nlist(self) -> int:
@@ -101,27 +101,29 @@ class Lists:
         return int(self.template.nlist)
 
     def empty(self) -> IvfIndex:
-        """A part without rows."""
+        """A segment without rows."""
         template = self.template
-        part = _lists(template.quantizer, template.d, template.nlist)
-        part.rabitq = template.rabitq
-        part.is_trained = True
-        return part
+        segment = _lists(template.quantizer, template.d, template.nlist)
+        segment.rabitq = template.rabitq
+        segment.is_trained = True
+        return segment
 
-    def add(self, part: IvfIndex, rows: FloatArray, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Put (m, D) rows into a part that is not searched yet; answers each one's list."""
+    def add(
+        self, segment: IvfIndex, rows: FloatArray, positions: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Put (m, D) rows into a segment that is not searched yet; answers each one's list."""
         ready = prepared(self.metric, rows)
         which = self.lists_of(ready)
-        arrays = (ready, np.ascontiguousarray(places), which)
-        part.add_core(len(rows), *(faiss.swig_ptr(array) for array in arrays))
+        arrays = (ready, np.ascontiguousarray(positions), which)
+        segment.add_core(len(rows), *(faiss.swig_ptr(array) for array in arrays))
         return which
 
     def lists_of(self, ready: FloatArray) -> NDArray[np.int64]:
         """(m,) the list that each of (m, D) prepared rows belongs to."""
         return np.ascontiguousarray(self.template.quantizer.search(ready, 1)[1][:, 0])
 
-    def holds(self, rows: FloatArray, places: NDArray[np.int64]) -> bool:
-        """Whether (m, D) rows are what the lists keep at (m,) places."""
+    def holds(self, rows: FloatArray, positions: NDArray[np.int64]) -> bool:
+        """Whether (m, D) rows are what the lists keep at (m,) positions."""
         if not len(rows):
             return True
         ready = prepared(self.metric, rows)
@@ -130,19 +132,19 @@ class Lists:
         pointers = (faiss.swig_ptr(array) for array in (ready, nearest, wanted))
         self.template.encode_vectors(len(rows), *pointers)
         return all(
-            any(_holds(part, int(which), int(place), code) for part in self.parts)
-            for which, place, code in zip(nearest, places, wanted, strict=True)
+            any(_holds(segment, int(which), int(position), code) for segment in self.segments)
+            for which, position, code in zip(nearest, positions, wanted, strict=True)
         )
 
-    def with_part(self, part: IvfIndex) -> "Lists":
-        """With a new part; parts not at least twice as big as the next one are merged with it."""
-        parts = [*self.parts, part]
-        while len(parts) > 1 and parts[-2].ntotal < 2 * parts[-1].ntotal:
+    def with_segment(self, segment: IvfIndex) -> "Lists":
+        """With a new segment; one not at least twice as big as the next is merged with it."""
+        segments = [*self.segments, segment]
+        while len(segments) > 1 and segments[-2].ntotal < 2 * segments[-1].ntotal:
             merged = self.empty()
-            for smaller in parts[-2:]:
+            for smaller in segments[-2:]:
                 smaller.copy_subset_to(merged, 0, 0, _EVERYTHING)
-            parts[-2:] = [merged]
-        return replace(self, parts=tuple(parts))
+            segments[-2:] = [merged]
+        return replace(self, segments=tuple(segments))
 
     def setting(self, k: int, share: float = 1.0) -> Setting:
         """What was measured for k neighbors; beyond the deepest, twice as much for each of k.
@@ -177,7 +179,7 @@ class Lists:
 
         Args:
             query: (D,) float32, finite.
-            allowed: (places,) rows that may be found; None = all.
+            allowed: (positions,) rows that may be found; None = all.
             threads: cores used, at most.
             without: a list that is passed over.
         """
@@ -189,17 +191,17 @@ class Lists:
         shares = min(threads, lists) if expected_bytes > _WORTH_A_THREAD_BYTES else 1
         asked = min(_ASKED * setting.fetched, max(1, self.count))
         jobs = [
-            lambda part=part, nth=nth: _probed(
-                part, ready, which[:, nth::shares], away[:, nth::shares], asked, bits
+            lambda segment=segment, nth=nth: _probed(
+                segment, ready, which[:, nth::shares], away[:, nth::shares], asked, bits
             )
             for nth in range(shares)
-            for part in self.parts
+            for segment in self.segments
         ]
         answers = in_parallel(jobs, shares)
         estimates = np.concatenate([answer[0] for answer in answers])
-        places = np.concatenate([answer[1] for answer in answers])
-        estimates, places = estimates[places >= 0], places[places >= 0]
-        return np.asarray(places[np.argsort(estimates, kind="stable")[: setting.fetched]])
+        positions = np.concatenate([answer[1] for answer in answers])
+        estimates, positions = estimates[positions >= 0], positions[positions >= 0]
+        return np.asarray(positions[np.argsort(estimates, kind="stable")[: setting.fetched]])
 
     def _nearest_lists(
         self, ready: FloatArray, count: int, without: int | None
@@ -214,34 +216,34 @@ class Lists:
 
 
 def _probed(
-    part: IvfIndex,
+    segment: IvfIndex,
     query: FloatArray,
     which: NDArray[np.int64],
     away: FloatArray,
     k: int,
     bits: NDArray[np.uint8] | None,
 ) -> tuple[FloatArray, NDArray[np.int64]]:
-    """(k,) estimates and (k,) places from some lists of a part; place -1 = no more rows."""
+    """(k,) estimates and (k,) positions from some lists of a segment; -1 = no more rows."""
     which, away = np.ascontiguousarray(which), np.ascontiguousarray(away)
     estimates = np.empty((1, k), dtype=np.float32)
-    places = np.empty((1, k), dtype=np.int64)
+    positions = np.empty((1, k), dtype=np.int64)
     # FAISS keeps pointers, not references: selector and parameters live until this returns.
     make: Any = faiss
     selector = None if bits is None else make.IDSelectorBitmap(bits)
     parameters = make.IVFRaBitQSearchParameters()
     parameters.nprobe, parameters.sel = which.shape[1], selector
     parameters.qb = _QUERY_BITS
-    arrays = (which, away, estimates, places)
+    arrays = (which, away, estimates, positions)
     pointers = (faiss.swig_ptr(array) for array in arrays)
-    part.search_preassigned_c(1, faiss.swig_ptr(query), k, *pointers, False, parameters)
-    return estimates[0], places[0]
+    segment.search_preassigned_c(1, faiss.swig_ptr(query), k, *pointers, False, parameters)
+    return estimates[0], positions[0]
 
 
-def _holds(part: IvfIndex, which: int, place: int, code: NDArray[np.uint8]) -> bool:
-    inverted = part.invlists
+def _holds(segment: IvfIndex, which: int, position: int, code: NDArray[np.uint8]) -> bool:
+    inverted = segment.invlists
     size = inverted.list_size(which)
     if not size:
         return False
-    at = np.flatnonzero(faiss.rev_swig_ptr(inverted.get_ids(which), size) == place)
+    at = np.flatnonzero(faiss.rev_swig_ptr(inverted.get_ids(which), size) == position)
     codes = faiss.rev_swig_ptr(inverted.get_codes(which), size * inverted.code_size)
     return bool(len(at)) and np.array_equal(codes.reshape(size, -1)[at[0]], code)

@@ -61,7 +61,7 @@ def worth_a_look(estimate: Estimate, estimates: FloatArray, k: int) -> NDArray[n
     if len(estimates) <= k:
         return np.arange(len(estimates))
     kth = np.partition(estimates, k - 1)[k - 1]
-    return np.flatnonzero(~(estimates > estimate.beside(kth)))  # NaN: worth a look
+    return np.flatnonzero(~(estimates > estimate.within(kth)))  # NaN: worth a look
 
 
 class Nearest:

@@ -44,7 +44,7 @@ class Question:
     Attributes:
         query: (D,) float32, finite.
         k: at least 1.
-        allowed: (n,) rows that may be found, by place; None = all.
+        allowed: (n,) rows that may be found, by position; None = all.
         exact: never approximate.
         tick: called between pieces of work; what it raises ends the search.
     """
@@ -100,8 +100,8 @@ class SnapshotSearch:
         there = None if asked.allowed is None else asked.allowed[: now.start]
         count = now.start if there is None else int(np.count_nonzero(there))
         if count <= self._few_rows:
-            places = np.arange(now.start) if there is None else np.flatnonzero(there)
-            return self._fetched(asked, now.numbers.values[places]).cut(asked.k), None
+            positions = np.arange(now.start) if there is None else np.flatnonzero(there)
+            return self._fetched(asked, now.numbers.values[positions]).cut(asked.k), None
         if asked.exact or now.base is None:
             return self._scanned(now, asked, there), None
         setting = now.base.setting(asked.k, count / now.start)
@@ -119,8 +119,8 @@ class SnapshotSearch:
         setting: Setting,
         there: NDArray[np.bool_] | None,
     ) -> NearRows:
-        places = base.candidates(asked.query, setting, there, self._threads)
-        return self._fetched(asked, now.numbers.values[places])
+        positions = base.candidates(asked.query, setting, there, self._threads)
+        return self._fetched(asked, now.numbers.values[positions])
 
     def _fetched(self, asked: Question, numbers: Numbers) -> NearRows:
         """All of these that there are, in no order, by the vectors the source has."""

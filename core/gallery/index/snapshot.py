@@ -15,7 +15,7 @@ from core.types import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Rows by place: first those of the base, then those of the tail, by ascending number.
+    """Rows by position: first those of the base, then those of the tail, by ascending number.
 
     Attributes:
         seq: the last change in it.
@@ -63,7 +63,7 @@ class Snapshot:
 
     @property
     def start(self) -> int:
-        """The tail's first place."""
+        """The tail's first position."""
         return self.numbers.count - self.tail.count
 
     @property
@@ -71,7 +71,7 @@ class Snapshot:
         """(count,) int64, ascending: numbers of living rows."""
         return np.asarray(self.numbers.values[self.alive.values])
 
-    def places(self, numbers: Numbers) -> NDArray[np.int64]:
+    def positions(self, numbers: Numbers) -> NDArray[np.int64]:
         """Where those of the numbers are that are alive."""
         known = self.numbers.values
         if not len(known):
@@ -87,7 +87,7 @@ class Snapshot:
             code: only rows of this label; None = of any.
             exclude: the number of a row that is not to be found.
         """
-        out = self.places(np.array([] if exclude is None else [exclude], dtype=np.int64))
+        out = self.positions(np.array([] if exclude is None else [exclude], dtype=np.int64))
         if code is None and self.count == self.numbers.count and not len(out):
             return None
         rows: NDArray[np.bool_] = self.alive.values
@@ -135,23 +135,23 @@ class Snapshot:
             base: their lists; None = there are none.
         """
         end = before.numbers.count
-        places = np.concatenate(
+        positions = np.concatenate(
             [np.searchsorted(before.numbers.values, kept), np.arange(end, self.numbers.count)]
         )
         for block in self.tail.since(end - self.start).filled():
             tail = tail.extended(block)
-        alive, codes = self.alive.values[places], self.codes.values[places]
-        return Snapshot.of(self.seq, self.numbers.values[places], alive, codes, tail, base)
+        alive, codes = self.alive.values[positions], self.codes.values[positions]
+        return Snapshot.of(self.seq, self.numbers.values[positions], alive, codes, tail, base)
 
     def without(self, numbers: Numbers) -> "Snapshot":
         """With these removed; numbers that are not alive are no matter."""
-        places = np.unique(self.places(numbers))
-        alive = self.alive.changed(places, np.zeros(len(places), dtype=bool))
-        return replace(self, alive=alive, count=self.count - len(places))
+        positions = np.unique(self.positions(numbers))
+        alive = self.alive.changed(positions, np.zeros(len(positions), dtype=bool))
+        return replace(self, alive=alive, count=self.count - len(positions))
 
     def with_codes(self, numbers: Numbers, codes: NDArray[np.int32]) -> "Snapshot":
         """With other labels for these, as far as they are alive; the last word counts."""
         codes_of = dict(zip(numbers.tolist(), codes.tolist(), strict=True))
-        places = self.places(np.array(sorted(codes_of), dtype=np.int64))
-        fresh = [codes_of[number] for number in self.numbers.values[places].tolist()]
-        return replace(self, codes=self.codes.changed(places, np.array(fresh, dtype=np.int32)))
+        positions = self.positions(np.array(sorted(codes_of), dtype=np.int64))
+        fresh = [codes_of[number] for number in self.numbers.values[positions].tolist()]
+        return replace(self, codes=self.codes.changed(positions, np.array(fresh, dtype=np.int32)))

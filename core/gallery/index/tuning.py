@@ -93,7 +93,7 @@ def measured(
 
     Args:
         lists: with all rows.
-        numbers: (n,) of the rows, by place.
+        numbers: (n,) of the rows, by position.
         truth: has seen all rows.
         target: recall to be reached.
     """

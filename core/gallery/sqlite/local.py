@@ -141,8 +141,8 @@ class LocalGallery(Store):
         for index in list(self._indexes.values()):
             index.close()  # what is built in the background reads from the store
         super().close()
-        for place, index in self._indexes.items():
-            self._save(place, index)
+        for index_key, index in self._indexes.items():
+            self._save(index_key, index)
         self._lock.release()
 
     # ---- the indexes ----
@@ -160,27 +160,27 @@ class LocalGallery(Store):
         touched = {
             change.key for change in changes if isinstance(change, Added | Removed | Relabeled)
         }
-        for place in list(self._indexes):
-            if place[0] in touched - made:
-                self._feed(place, changes, seq)
+        for index_key in list(self._indexes):
+            if index_key[0] in touched - made:
+                self._feed(index_key, changes, seq)
         self._seq = seq
 
-    def _feed(self, place: tuple[int, Space], changes: Sequence[Change], seq: int) -> None:
+    def _feed(self, index_key: tuple[int, Space], changes: Sequence[Change], seq: int) -> None:
         try:
-            _feed(self._indexes[place], place, changes, seq)
+            _feed(self._indexes[index_key], index_key, changes, seq)
         except Exception:  # what is stored is stored: the index has to follow, whatever it takes
-            key, space = place
+            key, space = index_key
             _log.exception("the index %d-%s did not take a change and is made anew", key, space)
             self._open(next(each for each in self.collections() if each.key == key), anew=True)
 
     def _open(self, collection: Collection, *, anew: bool = False) -> None:
         for space in _spaces(collection.spec):
-            place = (collection.key, space)
+            index_key = (collection.key, space)
             if anew:
-                self._index_file(place).unlink(missing_ok=True)
+                self._index_file(index_key).unlink(missing_ok=True)
             dim = collection.spec.dim if space == "features" else PIXEL_DIM
             index = VectorIndex.open(
-                self._index_file(place),
+                self._index_file(index_key),
                 dim,
                 collection.spec.metric,
                 StoredVectors(self, collection.key, space),
@@ -190,9 +190,9 @@ class LocalGallery(Store):
             )
             if index.unsaved >= min(index.seq, index.count):
                 # Its file was of no use, and changes to come could make it look right.
-                self._index_file(place).unlink(missing_ok=True)
-            before = self._indexes.get(place)
-            self._indexes[place], self._specs[place] = index, collection.spec
+                self._index_file(index_key).unlink(missing_ok=True)
+            before = self._indexes.get(index_key)
+            self._indexes[index_key], self._specs[index_key] = index, collection.spec
             if before is not None:
                 before.close()
 
@@ -202,45 +202,45 @@ class LocalGallery(Store):
         Raises:
             NotYetApplied: it came, went or got another network just now.
         """
-        place = (collection.key, space)
-        if self._specs.get(place) != collection.spec:
+        index_key = (collection.key, space)
+        if self._specs.get(index_key) != collection.spec:
             raise NotYetApplied(
                 f"the index of {collection.spec.name!r} is being made", retry_after_s=_RETRY_AFTER_S
             )
-        return self._indexes[place]
+        return self._indexes[index_key]
 
     def _discard(self, key: int) -> None:
-        for place in [each for each in self._indexes if each[0] == key]:
-            del self._specs[place]
-            self._indexes.pop(place).close()
-            self._index_file(place).unlink(missing_ok=True)
+        for index_key in [each for each in self._indexes if each[0] == key]:
+            del self._specs[index_key]
+            self._indexes.pop(index_key).close()
+            self._index_file(index_key).unlink(missing_ok=True)
 
-    def _index_file(self, place: tuple[int, Space]) -> Path:
-        key, space = place
+    def _index_file(self, index_key: tuple[int, Space]) -> Path:
+        key, space = index_key
         return self._folder / _INDEXES / f"{key}-{space}.index"
 
     def _remove_strays(self) -> None:
         """Delete files of collections that were dropped just before the process ended."""
-        expected = {self._index_file(place) for place in self._indexes}
+        expected = {self._index_file(index_key) for index_key in self._indexes}
         for file in (self._folder / _INDEXES).iterdir():
             if file not in expected and file.is_file():
                 file.unlink()
 
     def _save_now_and_then(self) -> None:
         while not self._closing.wait(self._options.save_every_s):
-            for place, index in list(self._indexes.items()):
+            for index_key, index in list(self._indexes.items()):
                 if self._options.is_due(index.unsaved, index.count):
-                    self._save(place, index)
+                    self._save(index_key, index)
 
-    def _save(self, place: tuple[int, Space], index: VectorIndex) -> None:
-        if place not in self._indexes or not index.unsaved:
+    def _save(self, index_key: tuple[int, Space], index: VectorIndex) -> None:
+        if index_key not in self._indexes or not index.unsaved:
             return
         if not self._presence.is_same_database():  # the folder may be another gallery's now
             return
         try:
-            index.save(self._index_file(place))
+            index.save(self._index_file(index_key))
         except OSError as error:  # the index is a cache: without it the next start takes longer
-            _log.warning("%s could not be saved: %s", self._index_file(place).name, error)
+            _log.warning("%s could not be saved: %s", self._index_file(index_key).name, error)
 
 
 def _spaces(spec: CollectionSpec) -> tuple[Space, ...]:
@@ -248,10 +248,10 @@ def _spaces(spec: CollectionSpec) -> tuple[Space, ...]:
 
 
 def _feed(
-    index: VectorIndex, place: tuple[int, Space], changes: Sequence[Change], seq: int
+    index: VectorIndex, index_key: tuple[int, Space], changes: Sequence[Change], seq: int
 ) -> None:
     """Hand an index the changes of its collection."""
-    key, space = place
+    key, space = index_key
     added = {each.number: each for each in changes if isinstance(each, Added) and each.key == key}
     removed = [each.number for each in changes if isinstance(each, Removed) and each.key == key]
     relabeled = [

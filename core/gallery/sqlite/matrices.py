@@ -36,8 +36,8 @@ def live(connection: sqlite3.Connection, key: int) -> tuple[Numbers, list[str | 
         (key,),
     )
     known: dict[str | None, str | None] = {}  # one string per label, not one per row
-    numbers = np.fromiter((number for number, _ in rows), np.int64, len(rows))
-    return numbers, [known.setdefault(label, label) for _, label in rows]
+    numbers = np.fromiter((row["number"] for row in rows), np.int64, len(rows))
+    return numbers, [known.setdefault(label, label) for label in (row["label"] for row in rows)]
 
 
 def vectors_of(
@@ -50,11 +50,11 @@ def vectors_of(
     """
     table, column = _TABLES[space]
     wanted = np.unique(np.asarray(numbers, np.int64)).tolist()
-    found: list[tuple[int, bytes]] = []
+    found: list[sqlite3.Row] = []
     for chunk in _chunks(wanted):
         marks = ", ".join("?" * len(chunk))
         query = (
-            f"SELECT number, {column} FROM {table} "
+            f"SELECT number, {column} AS vector FROM {table} "
             f"WHERE number IN ({marks}) AND collection = ? ORDER BY number"
         )
         found += connection.execute(query, (*chunk, key))
@@ -68,7 +68,7 @@ def scan(
     table, column = _TABLES[space]
     dim = _dim(snapshot, key, space)
     cursor = snapshot.execute(
-        f"SELECT number, {column} FROM items CROSS JOIN {table} USING (number) "
+        f"SELECT number, {column} AS vector FROM items CROSS JOIN {table} USING (number) "
         "WHERE items.collection = ? AND number NOT IN (SELECT number FROM damaged) "
         "ORDER BY items.number",
         (key,),
@@ -148,11 +148,9 @@ def _listed(snapshot: sqlite3.Connection, bound: Collection, ids: Sequence[str])
     return fetch
 
 
-def _stacked(
-    found: Sequence[tuple[int, bytes]], space: Space, dim: int
-) -> tuple[Numbers, FloatArray]:
-    numbers = np.fromiter((number for number, _ in found), np.int64, len(found))
-    return numbers, to_matrix([blob for _, blob in found], space, dim)
+def _stacked(found: Sequence[sqlite3.Row], space: Space, dim: int) -> tuple[Numbers, FloatArray]:
+    numbers = np.fromiter((row["number"] for row in found), np.int64, len(found))
+    return numbers, to_matrix([row["vector"] for row in found], space, dim)
 
 
 def _dim(connection: sqlite3.Connection, key: int, space: Space) -> int:

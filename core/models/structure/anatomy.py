@@ -130,7 +130,7 @@ def _runs_others(flow: Flow, owner: ModuleRun, product: Node) -> bool:
 def _operand(module: nn.Module, rows: Tensor, product: Node) -> Operand | None:
     """The call that makes the product, where no layer does."""
     calls: list[tuple[range, int | None]] = []
-    watch(module, rows.clone(), lambda ledger: _ProductCalls(ledger, calls))
+    watch(module, rows.clone(), lambda recorder: _ProductCalls(recorder, calls))
     name = product.owner.name if product.owner and product.owner.name else type(module).__name__
     for number, (nodes, argument) in enumerate(calls):
         if product.number in nodes and argument is not None:
@@ -141,9 +141,9 @@ def _operand(module: nn.Module, rows: Tensor, product: Node) -> Operand | None:
 class _ProductCalls(TorchFunctionMode):
     """Notes which activations each call of a product's function makes, and of what argument."""
 
-    def __init__(self, ledger: Any, calls: list[tuple[range, int | None]]) -> None:
+    def __init__(self, recorder: Any, calls: list[tuple[range, int | None]]) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._recorder = recorder
         self._calls = calls
 
     def __torch_function__(
@@ -153,12 +153,12 @@ class _ProductCalls(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        before = self._ledger.count
+        before = self._recorder.count
         out = func(*args, **(kwargs or {}))
         if func in PRODUCT_FUNCTIONS:
-            nodes = map(self._ledger.first_node, flat_arguments(args, kwargs))
+            nodes = map(self._recorder.first_node, flat_arguments(args, kwargs))
             argument = next((index for index, node in enumerate(nodes) if node), None)
-            self._calls.append((range(before, self._ledger.count), argument))
+            self._calls.append((range(before, self._recorder.count), argument))
         return out
 
 

@@ -83,31 +83,31 @@ class Flow:
 def watch(
     module: nn.Module,
     rows: Tensor,
-    beside: Callable[["Ledger"], AbstractContextManager[Any]] = nullcontext,
+    within: Callable[["FlowRecorder"], AbstractContextManager[Any]] = nullcontext,
 ) -> Flow:
     """Run the network once and note what feeds what.
 
     Args:
         module: in eval mode; no hook remains on it, also after an error.
         rows: (B, C, H, W) float32, where the module is; it may be changed in place.
-        beside: what else is to be entered while it runs.
+        within: another context to run it in, which is given the recorder.
     """
     flow = Flow()
-    ledger = Ledger(rows)
+    recorder = FlowRecorder(rows)
     running: list[ModuleRun] = []
 
     def enters(name: str) -> Any:
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            running.append(ModuleRun(name, module, ledger.first_node((args, kwargs))))
-            running[-1].first = ledger.count
-            ledger.owner = running[-1]
+            running.append(ModuleRun(name, module, recorder.first_node((args, kwargs))))
+            running[-1].first = recorder.count
+            recorder.owner = running[-1]
 
         return enter
 
     def leave(_module: nn.Module, _args: Any, output: Any) -> None:
         run = running.pop()
-        run.output, run.last = ledger.first_node(output), ledger.count
-        ledger.owner = running[-1] if running else None
+        run.output, run.last = recorder.first_node(output), recorder.count
+        recorder.owner = running[-1] if running else None
         flow.runs.append(run)
 
     with torch.no_grad(), ExitStack() as hooks:
@@ -116,16 +116,16 @@ def watch(
                 removed(each.register_forward_pre_hook(enters(name), with_kwargs=True))
             )
             hooks.enter_context(removed(each.register_forward_hook(leave)))
-        with ledger, beside(ledger):
-            flow.output = ledger.first_node(module(rows))
-    flow.joins = ledger.joins
+        with recorder, within(recorder):
+            flow.output = recorder.first_node(module(rows))
+    flow.joins = recorder.joins
     latest = {run.name: run for run in flow.runs}
     for run in flow.runs:
         run.final = latest[run.name] is run
     return flow
 
 
-class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class FlowRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books the outputs of every operator that depend on the picture.
 
     Kept per view of a storage: shape, strides and offset. What is written in place changes all

@@ -37,7 +37,7 @@ def test_an_explanation_that_waits_holds_the_file_and_not_its_pixels() -> None:
         try:
             before = tracemalloc.get_traced_memory()[0]
             asked = engine.explainer.explain(
-                ImageFile(LARGE), Saliency(), keep_original=True, call=Call.within(60)
+                ImageFile(LARGE), [Saliency()], keep_original=True, call=Call.within(60)
             )
             waiting = asyncio.create_task(asked)
             while not engine.bridge.worker.waiting:
@@ -46,7 +46,7 @@ def test_an_explanation_that_waits_holds_the_file_and_not_its_pixels() -> None:
         finally:
             tracemalloc.stop()
             gate.set()
-        assert (await waiting).original == ImageFile(LARGE)
+        assert (await waiting)[0].original == ImageFile(LARGE)
         await engine.close()
         return held
 
@@ -60,8 +60,8 @@ def test_the_whole_picture_is_drawn_on_as_it_was_sent() -> None:
         engine = new_engine()
         await engine.start()
         for content in (LARGE, encode(SMALL)):
-            found = await engine.explainer.explain(
-                ImageFile(content), Saliency(), keep_original=True, call=Call()
+            (found,) = await engine.explainer.explain(
+                ImageFile(content), [Saliency()], keep_original=True, call=Call()
             )
             original = decode(content).pixels
             expected = draw(found.values, found.view, drawing, frame=found.frame, original=original)

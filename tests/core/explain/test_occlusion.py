@@ -185,7 +185,7 @@ def test_strange_extents_are_refused(text: str) -> None:
         parse_extent("window", text)
 
 
-def test_a_sweep_computes_what_changes_and_says_how_exact_that_was(lite0: LoadedModel) -> None:
+def test_occlusion_computes_what_changes_and_says_how_exact_that_was(lite0: LoadedModel) -> None:
     photo_view = lite0.spec.preprocess.view(photo("coffee"))
     found = exhaust(occlude(lite0, photo_view, Occlusion((32, 32), (32, 32), "blur")))
     assert found.check.incremental
@@ -193,7 +193,7 @@ def test_a_sweep_computes_what_changes_and_says_how_exact_that_was(lite0: Loaded
     assert found.check.max_difference < 1e-5
 
 
-def test_a_sweep_that_disagrees_with_whole_forwards_goes_on_with_those(
+def test_occlusion_that_disagrees_with_whole_forwards_goes_on_with_those(
     lite0: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo_view = lite0.spec.preprocess.view(photo("coffee"))

@@ -92,4 +92,4 @@ def test_an_estimate_never_hides_a_row_that_is_nearer(
     for i in range(0, len(rows), 13):
         nearer = true <= true[i]
         assert not (estimates[nearer] > estimate.above(true[i])).any()
-        assert not (estimates[nearer] > estimate.beside(estimates[i])).any()
+        assert not (estimates[nearer] > estimate.within(estimates[i])).any()

@@ -95,14 +95,14 @@ def test_made_up_pictures_are_what_they_are_called() -> None:
     )
     levels = rows * torch.tensor([0.2, 0.25, 0.3])[:, None, None]
     levels = levels + torch.tensor([0.4, 0.5, 0.6])[:, None, None]
-    black, white, flat, faint, noise, scene = levels
+    black, white, flat, faint, noise, pattern = levels
     assert rows.shape == (6, 3, 8, 9)
     assert float(black.abs().max()) < 1e-6
     assert float((white - 1).abs().max()) < 1e-6
     assert float(rows[2].abs().max()) < 1e-6
     assert flat[:, 0, 0].tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert 0 < float(faint.std()) < 0.01
-    for row in (noise, scene):
+    for row in (noise, pattern):
         assert float(row.std()) > 0.2
         assert 0 <= float(row.min()) < float(row.max()) <= 1 + 1e-6
 

@@ -10,7 +10,7 @@ import pytest
 from core.errors import Conflict, Draining, InvalidValue, QueueFull
 from core.projection.jobs import Job, Jobs, Loaded
 from core.projection.pca import PcaPlacer
-from core.projection.placing import from_bytes
+from core.projection.placement import from_bytes
 from core.projection.request import Request
 from core.projection.result import Result
 

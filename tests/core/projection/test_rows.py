@@ -18,7 +18,7 @@ from core.projection.methods import (
     project,
     row_of,
 )
-from core.projection.placing import from_bytes, place, to_bytes
+from core.projection.placement import from_bytes, place, to_bytes
 from core.projection.request import Request
 from core.projection.result import Result
 from tests.core.projection.clouds import gaussian

@@ -15,8 +15,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given, settings, strategies
 from PIL import Image
 
-from core.render import text as module
-from core.render.text import MISSING, fitted, text_size, write
+from core.render.fonts import MISSING, Fonts
+from core.render.text import fitted, text_size, write
 
 
 def drawn(text: str, size_px: float = 20, **how: Any) -> Any:
@@ -36,12 +36,10 @@ def inked(picture: Any) -> tuple[int, int, int, int]:
     ["кошка", "Ёлка «ель»", "γάτα", "قطة", "חתול", "կատու", "naïve", "Łódź", "a – b", "’s", "€ 5"],
 )
 def test_letters_that_matplotlibs_own_font_has_are_drawn_without_any_other(
-    text: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alone = module._fonts()[:1]
-    monkeypatch.setattr(module, "_fonts", lambda: alone)
-    module._font_of.cache_clear()
-    shapes = {drawn(each).tobytes() for each in text if each != " "}
+    alone = Fonts()
+    shapes = {drawn(each, fonts=alone).tobytes() for each in text if each != " "}
     assert drawn(MISSING).tobytes() not in shapes
     assert len(shapes) == len(set(text) - {" "})
     assert not caplog.records
@@ -68,15 +66,13 @@ def test_a_lone_surrogate_is_marked() -> None:
 
 
 def test_what_no_font_has_is_marked_and_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    alone = module._fonts()[:1]
-    monkeypatch.setattr(module, "_fonts", lambda: alone)
-    for cache in (module._font_of, module._report, module._line):
-        cache.cache_clear()
+    alone = Fonts()
     with caplog.at_level(logging.WARNING):
-        assert (drawn("犬 dog 猫") == drawn(f"{MISSING} dog {MISSING}")).all()
-        drawn("猫")
+        marked = drawn(f"{MISSING} dog {MISSING}", fonts=alone)
+        assert (drawn("犬 dog 猫", fonts=alone) == marked).all()
+        drawn("猫", fonts=alone)
     (said,) = [record.getMessage() for record in caplog.records]
     assert "CJK" in said
     assert "fonts-noto-cjk" in said
@@ -90,8 +86,8 @@ def test_a_font_that_the_user_installed_is_found(tmp_path: Path) -> None:
     _font(character).save(fonts / "Mine-Regular.ttf")
     (fonts / "Broken-Regular.ttf").write_bytes(b"no font")
     script = (
-        "from core.render import text as t; "
-        "print(t._font_of('\\U00013000'), t.text_size('\\U00013000', 50)[0])"
+        "from core.render.fonts import installed; from core.render.text import text_size; "
+        "print(installed().of('\\U00013000'), text_size('\\U00013000', 50)[0])"
     )
     environment = os.environ | {
         "XDG_DATA_HOME": str(tmp_path),
@@ -181,10 +177,10 @@ def test_a_fitted_text_is_as_long_as_its_room_allows(text: str, width_px: int) -
 
 
 def test_the_same_text_is_drawn_the_same_from_several_threads() -> None:
-    module._line.cache_clear()
+    fresh = Fonts()  # nothing of it is drawn yet
     words = ["кошка", "قطة", "cat", "γάτα"] * 50
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(drawn, words))
+        found = list(pool.map(lambda word: drawn(word, fonts=fresh), words))
     for word, picture in zip(words, found, strict=True):
         assert (picture == found[words.index(word)]).all()
 

@@ -1,10 +1,13 @@
 """What a person does on the explorer page."""
 
+from pathlib import Path
+
 from playwright.sync_api import Page, expect
 
 from tests.service.live import LiveServer
 
 SLOW_MS = 60_000
+SAMPLES = Path(__file__).parents[3] / "service" / "explorer" / "samples"
 
 
 def see(page: Page, server: LiveServer, view: str, **state: str) -> None:

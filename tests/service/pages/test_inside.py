@@ -1,10 +1,11 @@
 """The view Inside in a real browser: layers, feature maps, one unit."""
 
+import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.live import LiveServer
-from tests.service.pages.explorer import SLOW_MS, see
+from tests.service.pages.explorer import SAMPLES, SLOW_MS, see
 
 pytestmark = pytest.mark.browser
 
@@ -12,12 +13,23 @@ pytestmark = pytest.mark.browser
 def test_inside_opens_a_layer_and_one_unit(
     page: Page, server: LiveServer, foreign: list[str]
 ) -> None:
+    layer, asked = "blocks.1.0.conv_pw", list[str]()
+    page.on("request", lambda request: asked.append(request.url))
     see(page, server, "inside", sample="chelsea")
     expect(page.locator(".layers button")).to_have_count(191)
-    page.get_by_label("Filter layers").fill("blocks.1.0.conv_pw")
+    page.get_by_label("Filter layers").fill(layer)
     page.locator(".layers button").first.click()
     expect(page.locator(".tiles canvas")).to_have_count(16)
     expect(page.locator("img.filters")).to_be_visible()
+    assert len([url for url in asked if "/v1/activations?" in url and layer in url]) == 1
+    answer = httpx2.post(
+        f"{server.url}/v1/activations",
+        params={"layer": layer},
+        content=(SAMPLES / "chelsea.jpg").read_bytes(),
+        headers={"Content-Type": "image/jpeg"},
+    )
+    most = [f"{each['index']} · mean {each['mean']:.2f}" for each in answer.json()["most_active"]]
+    assert page.locator(".tiles figcaption").all_inner_texts() == most
     page.locator(".tiles canvas").first.click(position={"x": 30, "y": 30})
     expect(page.locator(".products div")).to_have_count(16, timeout=SLOW_MS)
     expect(page.locator(".unit")).to_contain_text("the layer put out")

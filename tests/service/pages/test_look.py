@@ -11,11 +11,10 @@ from playwright.sync_api import Page, expect
 
 from core.explain.methods import METHODS
 from tests.service.live import LiveServer
-from tests.service.pages.explorer import SLOW_MS, sample, see
+from tests.service.pages.explorer import SAMPLES, SLOW_MS, sample, see
 
 pytestmark = pytest.mark.browser
 
-SAMPLES = Path(__file__).parents[3] / "service" / "explorer" / "samples"
 PIXELS = """canvas => Array.from(
     canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)"""
 

@@ -90,19 +90,19 @@ def test_map_is_drawn_without_webgl_and_turned_in_three_dimensions(
           const host = document.createElement("div");
           host.style.height = "300px";
           document.getElementById("content").append(host);
-          const told = { hover() {}, pick() {}, select() {} };
+          const listener = { hover() {}, pick() {}, select() {} };
           const real = HTMLCanvasElement.prototype.getContext;
           HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
             return kind === "webgl" ? null : real.call(this, kind, ...rest);
           };
-          const plot = new Scatter(host, told);
+          const plot = new Scatter(host, listener);
           HTMLCanvasElement.prototype.getContext = real;
           plot.show([[0, 0, 0], [1, 2, 3], [3, 1, 2]], ["#d55e00", "#0072b2", "#009e73"]);
           plot.paintNow();
           const { width, height } = plot.canvas;
           const pixels = plot.pen.getImageData(0, 0, width, height).data;
           const before = plot.onScreen(1).map((share) => share.toFixed(3)).join();
-          plot.turn = [1.5, 0.5];
+          plot.rotation = [1.5, 0.5];
           return { accelerated: plot.accelerated, painted: pixels.some((value) => value > 0),
             turned: plot.onScreen(1).map((share) => share.toFixed(3)).join() !== before };
         }"""

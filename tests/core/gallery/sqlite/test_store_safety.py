@@ -205,10 +205,10 @@ def test_a_backup_that_does_not_fit_leaves_the_one_before(
     before = (tmp_path / "b.db").read_bytes()
     store.create(spec("more")).result()
 
-    def full(_: Path) -> None:
+    def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backups, "_sync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageFull):
         store.backup(tmp_path / "b.db")
     assert (tmp_path / "b.db").read_bytes() == before

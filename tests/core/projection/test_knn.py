@@ -1,6 +1,6 @@
 import numpy as np
 
-from core.projection.neighbors import nearest
+from core.projection.knn import nearest
 from tests.core.projection.clouds import gaussian
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.models.preprocess import Preprocessing
+from core.render.crop import Crop, bands
 from core.render.heat import scale_of
 from core.render.overlay import Drawing, draw
-from core.render.placement import Placement, bands
 from core.types import Frame
 from tests.core.render.drawing import STYLES, noise
 
@@ -18,7 +18,7 @@ from tests.core.render.drawing import STYLES, noise
 def unseen(frame, height, width):
     """(height, width) bool: pixels of which no part lies in the model's view."""
     mask = np.ones((height, width), dtype=np.bool_)
-    mask[Placement(frame, height, width).seen] = False
+    mask[Crop(frame, height, width).seen] = False
     return mask
 
 
@@ -61,9 +61,9 @@ def test_hot_rectangle_lands_where_hand_arithmetic_puts_it(shape, resize, rectan
     top, bottom, left, right = rectangle
     values = np.zeros((40, 40), dtype=np.float32)
     values[top:bottom, left:right] = 1
-    placement = Placement(preprocessing(40, 40, resize).frame(*shape), *shape)
+    crop = Crop(preprocessing(40, 40, resize).frame(*shape), *shape)
     whole = np.zeros(shape, dtype=np.float32)
-    whole[placement.seen] = placement.project(values)
+    whole[crop.seen] = crop.project(values)
     # Between the centers of two pixels a bilinear step passes one half at their common edge.
     hot_rows = np.flatnonzero(whole.max(axis=1) > 0.5)
     hot_columns = np.flatnonzero(whole.max(axis=0) > 0.5)
@@ -75,12 +75,12 @@ def test_hot_rectangle_lands_where_hand_arithmetic_puts_it(shape, resize, rectan
 @pytest.mark.parametrize("shape", [(120, 200), (233, 157), (1000, 777)])
 def test_ramp_stays_the_same_ramp_to_a_fraction_of_a_pixel(shape, resize):
     frame = preprocessing(40, 40, resize).frame(*shape)
-    placement = Placement(frame, *shape)
-    rows, columns = placement.seen
+    crop = Crop(frame, *shape)
+    rows, columns = crop.seen
     for axis, extent in enumerate((rows, columns)):
         centers = np.arange(40, dtype=np.float32) + 0.5
         ramp = np.broadcast_to(centers[:, None] if axis == 0 else centers, (40, 40)).copy()
-        laid = placement.project(ramp)
+        laid = crop.project(ramp)
         laid = laid[:, 0] if axis == 0 else laid[0]
         ratio = frame.scaled[axis] / shape[axis]
         expected = (np.arange(extent.start, extent.stop) + 0.5) * ratio - frame.origin[axis]
@@ -88,18 +88,18 @@ def test_ramp_stays_the_same_ramp_to_a_fraction_of_a_pixel(shape, resize):
 
 
 def test_projection_of_a_constant_is_that_constant_to_the_edges():
-    placement = Placement(preprocessing(40, 40, 60).frame(233, 157), 233, 157)
-    laid = placement.project(np.full((40, 40), 0.7, dtype=np.float32))
+    crop = Crop(preprocessing(40, 40, 60).frame(233, 157), 233, 157)
+    laid = crop.project(np.full((40, 40), 0.7, dtype=np.float32))
     np.testing.assert_allclose(laid, 0.7, rtol=1e-6)
 
 
 def test_projection_in_bands_equals_the_whole():
     values = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
-    placement = Placement(preprocessing(40, 40, 60).frame(233, 157), 233, 157)
-    rows, _ = placement.seen
+    crop = Crop(preprocessing(40, 40, 60).frame(233, 157), 233, 157)
+    rows, _ = crop.seen
     steps = [slice(top, min(top + 7, rows.stop)) for top in range(rows.start, rows.stop, 7)]
-    parts = np.concatenate([placement.project(values, step) for step in steps])
-    np.testing.assert_allclose(parts, placement.project(values), atol=1e-4)
+    parts = np.concatenate([crop.project(values, step) for step in steps])
+    np.testing.assert_allclose(parts, crop.project(values), atol=1e-4)
 
 
 @pytest.mark.parametrize("window", [(3, 3000, 2, 4001), (0, 1, 0, 1), (5, 9, 0, 3_000_000)])
@@ -144,11 +144,11 @@ def test_unseen_equals_a_pixel_by_pixel_overlap(height, width, input_side, more,
     assert (mask == ~np.array(seen)).all()
     assert not mask.all()
     margins = np.zeros((height, width), dtype=int)
-    for margin in Placement(frame, height, width).margins:
+    for margin in Crop(frame, height, width).margins:
         margins[margin] += 1
     assert (margins == mask).all()
     values = np.ones((input_side, input_side), dtype=np.float32)
-    laid = Placement(frame, height, width).project(values)
+    laid = Crop(frame, height, width).project(values)
     np.testing.assert_allclose(laid, 1, rtol=1e-5)
 
 
@@ -210,7 +210,7 @@ def test_overlay_on_the_original_uses_the_scale_of_the_map_the_model_gave():
     drawing = Drawing(style="heatmap", size="original", colormap="gray")
     drawn = draw(values, noise(40, 40), drawing, frame=frame, original=noise(10, 10))
     high = scale_of(values).high
-    laid = Placement(frame, 10, 10).project(values)
+    laid = Crop(frame, 10, 10).project(values)
     expected = np.rint(254 * np.clip(laid / high, 0, 1)) / 254 * 255
     np.testing.assert_allclose(drawn[..., 0], expected, atol=1.01)
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from core.projection.method import Placer, Projection, ProjectionParameters
 from core.projection.methods import project
 from core.projection.pca import Pca, PcaPlacer
-from core.projection.placing import from_bytes, place, to_bytes
+from core.projection.placement import from_bytes, place, to_bytes
 from core.projection.tsne import Tsne
 from core.projection.tsne_placer import TsnePlacer
 from core.types import FloatArray

@@ -1,28 +1,22 @@
-"""The vectors that a projection reads from a gallery, and its map as a PNG file."""
+"""`Plot`: a collection's map as a PNG file, with the pictures themselves where they fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, overload
+from typing import Final, Literal, overload
 
 from core.checks import require_choice, require_range
-from core.errors import Conflict, UnknownItem
-from core.gallery.gallery import Gallery, every_item
-from core.gallery.records import Collection, Item, StoredProjection
+from core.errors import UnknownItem
+from core.gallery.gallery import Gallery
+from core.gallery.records import StoredProjection
 from core.images.decode import decode
-from core.projection.jobs import Loaded
 from core.projection.methods import PROJECTION_METHODS
-from core.projection.request import Request
 from core.projection.result import Result
-from core.projection.sample import stratified
 from core.render.heat import png
 from core.render.map import MAX_SIZE_PX, MIN_SIZE_PX, plot
 from core.types import Pixels
 
 ColorBy = Literal["label", "prediction", "preserved"]
 COLORS: Final = ("label", "prediction", "preserved")
-
-_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,50 +39,6 @@ class Plot:
     def __post_init__(self) -> None:
         require_choice("color_by", self.color_by, COLORS)
         require_range("size_px", self.size_px, MIN_SIZE_PX, MAX_SIZE_PX)
-
-
-def load(gallery: Gallery, collection: str, request: Request, file: Path) -> Loaded:
-    """Write the vectors of what is to be laid out into a file, row after row.
-
-    Args:
-        gallery: holds them.
-        collection: its name.
-        request: which of its items.
-        file: for (n, D) float32.
-
-    Raises:
-        UnknownCollection: it is gone.
-        Conflict: it changes faster than it can be read.
-    """
-    for _ in range(_TRIES):
-        found = gallery.collection(collection)
-        try:
-            items = _write(gallery, collection, request, file)
-        except UnknownItem:  # one of the sample was removed meanwhile
-            continue
-        return Loaded(
-            [item.id for item in items],
-            [item.label for item in items],
-            [item.prediction.label for item in items],
-            found.spec.dim,
-            found.seq,
-        )
-    raise Conflict(f"items of {collection!r} are removed faster than a sample can be read")
-
-
-def _write(gallery: Gallery, collection: str, request: Request, file: Path) -> list[Item]:
-    ids = None
-    if request.sample is not None:
-        everything = list(every_item(gallery, collection))
-        labels = [item.label for item in everything]
-        chosen = stratified(labels, request.sample, seed=request.parameters.seed)
-        ids = [everything[index].id for index in chosen]
-    items: list[Item] = []
-    with file.open("wb") as rows:
-        for some, vectors in gallery.vectors(collection, ids):
-            items += some
-            rows.write(vectors.tobytes())
-    return items
 
 
 def drawn(gallery: Gallery, stored: StoredProjection, result: Result, how: Plot) -> bytes:
@@ -136,13 +86,3 @@ class _Thumbnails(Sequence[Pixels | None]):
             return decode(self._gallery.thumbnail(self._collection, self._ids[index])).pixels
         except UnknownItem:  # removed since the map was made
             return None
-
-
-def defaults(parameters: Mapping[str, Any], collection: Collection) -> Mapping[str, Any]:
-    """What is not said of a map, as it fits the collection."""
-    method = PROJECTION_METHODS.get(parameters.get("method", ""))
-    if method is None:
-        return {}
-    count, sample = collection.count, parameters.get("sample")
-    points = count if sample is None else min(count, sample)
-    return method.fitting(points, collection.spec.metric == "cosine")

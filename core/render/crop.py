@@ -1,4 +1,4 @@
-"""`Placement`: where a model's view lies on the picture it was cut from."""
+"""`Crop`: what of a picture a model's view shows, and a map laid on that."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _BAND_PIXELS = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class Crop:
     """A frame laid on its picture: which pixels the model saw, and how a map falls on them.
 
     Positions are continuous, as in `Frame` and in the resize before it: pixel i covers i to i + 1,

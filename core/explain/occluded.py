@@ -1,4 +1,4 @@
-"""`Sweep`: forwards of one picture with window after window hidden, incremental or in full."""
+"""`OccludedForwards`: a picture with window after window hidden, incremental or in full."""
 
 import math
 import time
@@ -39,7 +39,7 @@ class Check:
     ] = 0.0
 
 
-class Sweep:
+class OccludedForwards:
     """Forwards of one picture with windows hidden, a piece at a time.
 
     Attributes:
