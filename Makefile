@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help install install-browser check quick format lint lint-javascript types test openapi serve bench networks soak crash-test fuzz image-check
+.PHONY: help install install-browser check quick format lint lint-javascript types test openapi serve bench networks soak crash-test flip-test fuzz image-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ types: ## check types
 
 test: ## run the tests
 	$(PYTHON) -m pytest --durations=20
+
+flip-test: ## flip 500 bytes of a data folder, one at a time, and look what is served
+	$(PYTHON) -m tests.flips --flips 500 --output benchmarks/results/flips.md
 
 fuzz: SECONDS = 60
 fuzz: ## odd forms, headers, pictures and model folders for a minute; SECONDS=600 for longer

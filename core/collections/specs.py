@@ -1,15 +1,18 @@
 """What binds a collection to a network: its weights, the layer, and checks that they match."""
 
+import logging
 from dataclasses import replace
 from typing import Final, cast
 
 from core.compute.embedder import Layer
-from core.errors import ModelMismatch
+from core.errors import ModelMismatch, RecordDamaged
 from core.gallery.gallery import Gallery
 from core.gallery.records import CollectionSpec, Metric
 from core.models.structure.axes import Pool
 from core.models.structure.ports import Port
 from core.types import ModelCard
+
+_log = logging.getLogger("seethrough")
 
 DEFAULT_COLLECTION: Final = "default"
 """The collection that always exists, of the default model."""
@@ -95,7 +98,10 @@ def ensure_default(gallery: Gallery, spec: CollectionSpec) -> None:
             if same or collection.count:
                 return
             gallery.drop(DEFAULT_COLLECTION).result()
-    gallery.create(spec).result()
+    try:
+        gallery.create(spec).result()
+    except RecordDamaged as error:  # there is one; who asks for it gets the same answer
+        _log.error("%s", error)
 
 
 def _short(digest: str) -> str:

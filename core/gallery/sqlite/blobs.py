@@ -5,6 +5,7 @@ import sqlite3
 from typing import Any
 
 from core.errors import RecordDamaged
+from core.gallery.distances import PIXEL_DIM
 from core.gallery.sqlite import listing, sums
 from core.gallery.sqlite.rows import to_pixels, to_vector
 from core.types import FloatArray, ImageFile, Pixels
@@ -17,33 +18,35 @@ def vector(connection: sqlite3.Connection, collection: str, id: str) -> FloatArr
         UnknownCollection, UnknownItem: there is none of that name or id.
         RecordDamaged: it is not what was written; as all below.
     """
-    row = _row(
-        connection, "features, items.collection AS key", "vectors USING (number)", collection, id
-    )
+    row = _row(connection, "features", "vectors USING (number)", collection, id)
     _require("vector", id, row["features"], row["vector_sum"], row["key"])
+    if row["features"] is None or len(row["features"]) % 4:  # of an older version, without a sum
+        raise RecordDamaged("vector", id, "it has another length")
     return to_vector(row["features"])
 
 
 def pixels(connection: sqlite3.Connection, collection: str, id: str) -> Pixels | None:
     """(32, 32, 3) uint8, an item's pixels; None where the collection has no pixel space."""
-    row = _row(
-        connection, "pixels, items.collection AS key", "pixels USING (number)", collection, id
-    )
+    row = _row(connection, "pixels", "pixels USING (number)", collection, id)
     _require("pixels", id, row["pixels"], row["pixels_sum"], row["key"])
-    return None if row["pixels"] is None else to_pixels(row["pixels"])
+    if row["pixels"] is None:
+        return None
+    if len(row["pixels"]) != PIXEL_DIM:
+        raise RecordDamaged("pixels", id, "they have another length")
+    return to_pixels(row["pixels"])
 
 
 def thumbnail(connection: sqlite3.Connection, collection: str, id: str) -> bytes:
     """An item's thumbnail, a JPEG file."""
     row = _row(connection, "thumbnail", "pictures USING (ordinal)", collection, id)
     _require("thumbnail", id, row["thumbnail"], row["thumbnail_sum"])
-    content: bytes = row["thumbnail"]
+    content: bytes = row["thumbnail"] or b""
     return content
 
 
 def original(connection: sqlite3.Connection, collection: str, id: str) -> ImageFile | None:
     """An item's picture as it was sent; None where originals are not kept."""
-    row = _row(connection, "original, bits", "pictures USING (ordinal)", collection, id)
+    row = _row(connection, "original", "pictures USING (ordinal)", collection, id, ", bits")
     content, known = row["original"], row["original_sum"]
     _require("original", id, content, known, row["bits"])
     if content is None:
@@ -54,12 +57,13 @@ def original(connection: sqlite3.Connection, collection: str, id: str) -> ImageF
 
 
 def _row(
-    connection: sqlite3.Connection, columns: str, joined: str, collection: str, id: str
+    connection: sqlite3.Connection, blob: str, joined: str, collection: str, id: str, more: str = ""
 ) -> sqlite3.Row:
-    """Columns of what hangs on an item, and its sums; each None where there is none."""
+    """A blob that hangs on an item, its collection's key, and its sums; None = there is none."""
     ordinal = listing.item(connection, collection, id).ordinal
     query = (
-        f"SELECT {columns}, sha256, vector_sum, pixels_sum, thumbnail_sum, original_sum "
+        f"SELECT CAST({blob} AS BLOB) AS {blob}, items.collection AS key, sha256, "
+        f"vector_sum, pixels_sum, thumbnail_sum, original_sum{more} "
         f"FROM items LEFT JOIN {joined} WHERE ordinal = ?"
     )
     row: sqlite3.Row = connection.execute(query, (ordinal,)).fetchone()

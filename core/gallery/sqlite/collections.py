@@ -21,24 +21,24 @@ def create(tx: SqliteTransaction, spec: CollectionSpec) -> Effect[Collection]:
     if listing.collection_or_none(tx.connection, spec.name) is not None:
         raise Conflict(f"there is a collection {shown(spec.name)} already")
     values = {**asdict(spec), "count": 0, "seq": tx.seq, "created_at": rows.from_time(tx.now)}
-    rows.insert(tx.connection, "collections", values)
+    tx.seal_collection(rows.insert(tx.connection, "collections", values))
     collection = listing.collection(tx.connection, spec.name)
     return Effect(collection, (Created(collection),))
 
 
 def drop(tx: SqliteTransaction, name: str) -> Effect[Collection]:
-    """Take a collection away with all that is in it; answers what it was.
+    """Take a collection away with all that is in it, damaged or not; answers what it was.
 
     Raises:
         UnknownCollection: there is none of that name.
     """
-    collection = listing.collection(tx.connection, name)
+    collection = listing.droppable(tx.connection, name)
     for statement in (
         "DELETE FROM vectors WHERE number IN (SELECT number FROM items WHERE collection = ?)",
         "DELETE FROM items WHERE collection = ?",
         "DELETE FROM collections WHERE key = ?",
     ):
-        tx.connection.execute(statement, (collection.key,))
+        tx.change_row(statement, (collection.key,))
     return Effect(collection, (Dropped(collection.key),))
 
 
@@ -61,6 +61,7 @@ def rebind(
     tx.connection.execute(
         f"UPDATE collections SET {names} WHERE key = ?", (*values.values(), before.key)
     )
+    tx.seal_collection(before.key)
     after = listing.collection(tx.connection, spec.name)
     last_old = _last_number(tx)
     for each in anew:

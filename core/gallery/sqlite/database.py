@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import GalleryUnusable, StorageFull, Unavailable
-from core.gallery.sqlite import schema
+from core.gallery.sqlite import schema, state
 from core.gallery.sqlite.presence import is_read_only, read_only
 
 BUSY_S: Final = 5.0
 """So long a connection waits for another process that writes."""
+
+# Our own statements fit our own tables, and rows are looked for before they are made: an SQL error
+# or a constraint is of a file that something else has written into.
+_DAMAGED: Final = (
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR),
+    *(sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH),
+)
 
 _CONNECTED: Final[dict[str, Any]] = {"isolation_level": None, "check_same_thread": False}
 _CACHE_KIB = 16 * 1024
@@ -75,7 +82,7 @@ def translated(error: BaseException, file: Path) -> BaseException:
         return StorageFull(f"there is no space on the disk for {file.name}; nothing was changed")
     if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("another process writes to the gallery", retry_after_s=BUSY_S)
-    if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if _code(error) in _DAMAGED:
         return GalleryUnusable(f"{file} is damaged ({error}): bring back a backup")
     return error
 
@@ -104,9 +111,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise GalleryUnusable("its file system does not allow a write-ahead log")
     connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
     schema.migrate(connection)
-    (rows,) = connection.execute("SELECT count(*) FROM gallery").fetchone()
-    if rows != 1:
-        raise GalleryUnusable("its table of one row is empty")
+    schema.require_whole(connection)
+    state.write(connection, state.read(connection))  # of an older version: it gets its sum
 
 
 def _code(error: BaseException) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.gallery.changes import Change
+from core.gallery.records import Put, Write
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect
 
@@ -48,3 +49,12 @@ class Group:
         self.answers.append((job, outcome.answer))
         self.changes.extend(outcome.changes)
         self.seq += outcome.counts
+
+
+def size_bytes_of(write: Write) -> int:
+    """About the memory that a write holds while it waits."""
+    if not isinstance(write, Put):
+        return 0
+    item = write.item
+    original = b"" if item.original is None else item.original.content
+    return item.vector.nbytes + len(item.thumbnail) + len(original)

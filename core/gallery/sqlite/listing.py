@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from core.errors import InvalidValue, RecordDamaged, UnknownCollection, UnknownItem
 from core.gallery import cursors
 from core.gallery.records import Collection, Item, Page
+from core.gallery.sqlite import state
 from core.gallery.sqlite.rows import (
     COLLECTION_COLUMNS,
     ITEM_COLUMNS,
@@ -16,6 +18,7 @@ from core.gallery.sqlite.rows import (
     collection_of,
     fold,
     item_of,
+    left_of_collection,
     stored_of,
     to_text,
 )
@@ -25,9 +28,9 @@ _log = logging.getLogger("seethrough")
 
 
 def collections(connection: sqlite3.Connection) -> list[Collection]:
-    """Every collection, by name."""
-    rows = connection.execute(f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name")
-    return [collection_of(row) for row in rows]
+    """Every sound collection, by name."""
+    query = f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name"
+    return list(filter(None, map(_collection_or_none, fetch(connection, query, ()))))
 
 
 def collection(connection: sqlite3.Connection, name: str) -> Collection:
@@ -35,19 +38,36 @@ def collection(connection: sqlite3.Connection, name: str) -> Collection:
 
     Raises:
         UnknownCollection: there is none of that name.
+        RecordDamaged: its row is not what was written.
     """
     found = collection_or_none(connection, name)
     if found is None:
-        names = connection.execute("SELECT name FROM collections ORDER BY name")
-        raise UnknownCollection(name, [row["name"] for row in names])
+        raise UnknownCollection(name, [each.spec.name for each in collections(connection)])
     return found
 
 
 def collection_or_none(connection: sqlite3.Connection, name: str) -> Collection | None:
-    """One collection, if it is there."""
+    """One collection, if it is there.
+
+    Raises:
+        RecordDamaged: its row is not what was written.
+    """
     query = f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE name = ?"
-    row = connection.execute(query, (name,)).fetchone()
-    return None if row is None else collection_of(row)
+    found = fetch(connection, query, (name,))
+    return collection_of(found[0]) if found else None
+
+
+def droppable(connection: sqlite3.Connection, name: str) -> Collection:
+    """A collection, or what is left of a damaged one: enough to take it away.
+
+    Raises:
+        UnknownCollection: there is none of that name.
+    """
+    try:
+        return collection(connection, name)
+    except RecordDamaged:
+        query = f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE name = ?"
+        return left_of_collection(fetch(connection, query, (name,))[0], name)
 
 
 def stored(connection: sqlite3.Connection, where: str, *values: object) -> StoredItem | None:
@@ -75,13 +95,14 @@ def item(connection: sqlite3.Connection, name: str, id: str) -> StoredItem:
 
 def labels(connection: sqlite3.Connection, key: int) -> list[tuple[str | None, int]]:
     """Every label and how many items have it, most frequent first, ties by label."""
-    rows = fetch(
-        connection,
-        "SELECT label, count(*) AS n FROM items WHERE collection = ? "
-        "GROUP BY label ORDER BY n DESC, label",
-        (key,),
-    )
-    return [(row["label"], row["n"]) for row in rows if not isinstance(row["label"], Unreadable)]
+    counted: Counter[str | None] = Counter()
+    counting = "SELECT label, count(*) AS n FROM items WHERE collection = ?{} GROUP BY label"
+    for more, sign in (("", 1), (" AND sum < 0", -1)):  # what was found damaged is not listed
+        for row in fetch(connection, counting.format(more), (key,)):
+            if isinstance(row["label"], str | None) and not isinstance(row["label"], Unreadable):
+                counted[row["label"]] += sign * row["n"]
+    found = [(label, count) for label, count in counted.items() if count > 0]
+    return sorted(found, key=lambda each: (-each[1], each[0] is not None, each[0]))
 
 
 def page(
@@ -96,7 +117,7 @@ def page(
     if limit < 1:
         raise InvalidValue("limit", limit, "at least 1")
     listed = collection(connection, name)
-    secret = _secret(connection)
+    secret = state.read(connection).secret
     listing = (listed.key, label, text)
     after = 0 if cursor is None else cursors.decode(cursor, secret, *listing)
     where, values = _matching(listed.key, label, text)
@@ -112,6 +133,14 @@ def page(
         next_cursor=cursors.encode(rows[-1]["ordinal"], secret, *listing) if more else None,
         total=_total(connection, listed, where, values),
     )
+
+
+def _collection_or_none(row: sqlite3.Row) -> Collection | None:
+    try:
+        return collection_of(row)
+    except RecordDamaged as error:
+        _log.warning("left out of an answer: %s", error)
+        return None
 
 
 def item_or_none(row: sqlite3.Row) -> Item | None:
@@ -163,8 +192,3 @@ def _total(
         return listed.count
     query = f"SELECT count(*) FROM items WHERE {where}"
     return int(connection.execute(query, values).fetchone()[0])
-
-
-def _secret(connection: sqlite3.Connection) -> bytes:
-    secret: bytes = connection.execute("SELECT secret FROM gallery").fetchone()["secret"]
-    return secret

@@ -123,7 +123,10 @@ class LocalGallery(Store):
         faults = [Fault("", None, text) for text in self.check()]
         if faults:  # indexes cannot be compared with a file that is damaged itself
             with suppress(GalleryUnusable):
-                faults += damages(self)
+                rows = damages(self)
+                faults += rows
+                if not rows:  # then what follows from them may be what is wrong
+                    self.index_anew()
             return faults
         faults = damages(self)
         for collection in self.collections():

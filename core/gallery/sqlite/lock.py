@@ -22,7 +22,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / _FILE).open("a+", encoding="utf-8")
+            self._file = (folder / _FILE).open("a+", encoding="utf-8", errors="replace")
         except OSError as error:
             raise GalleryUnusable(f"{folder} cannot be used: {_reason(folder, error)}") from error
         try:

@@ -36,8 +36,12 @@ def live(connection: sqlite3.Connection, key: int) -> tuple[Numbers, list[str | 
         (key,),
     )
     known: dict[str | None, str | None] = {}  # one string per label, not one per row
-    numbers = np.fromiter((row["number"] for row in rows), np.int64, len(rows))
-    return numbers, [known.setdefault(label, label) for label in (row["label"] for row in rows)]
+    labels = {  # a damaged number may be another's, or none
+        row["number"]: known.setdefault(row["label"], row["label"])
+        for row in rows
+        if type(row["number"]) is int
+    }
+    return np.fromiter(labels, np.int64, len(labels)), list(labels.values())
 
 
 def vectors_of(
@@ -54,7 +58,7 @@ def vectors_of(
     for chunk in _chunks(wanted):
         marks = ", ".join("?" * len(chunk))
         query = (
-            f"SELECT number, {column} AS vector FROM {table} "
+            f"SELECT number, CAST({column} AS BLOB) AS vector FROM {table} "
             f"WHERE number IN ({marks}) AND collection = ? ORDER BY number"
         )
         found += connection.execute(query, (*chunk, key))
@@ -68,7 +72,8 @@ def scan(
     table, column = _TABLES[space]
     dim = _dim(snapshot, key, space)
     cursor = snapshot.execute(
-        f"SELECT number, {column} AS vector FROM items CROSS JOIN {table} USING (number) "
+        f"SELECT number, CAST({column} AS BLOB) AS vector FROM items "
+        f"CROSS JOIN {table} USING (number) "
         "WHERE items.collection = ? AND number NOT IN (SELECT number FROM damaged) "
         "ORDER BY items.number",
         (key,),
@@ -105,18 +110,22 @@ def blocks(
         UnknownCollection, UnknownItem: there is none of that name or id.
     """
     bound = collection(snapshot, name)
+    dim = bound.spec.dim
     next_rows = _all(snapshot, bound) if ids is None else _listed(snapshot, bound, ids)
     with tolerant(snapshot):
         while rows := next_rows(block):
-            sound = [(item, row["features"]) for row in rows if (item := _sound_item(row))]
-            matrix = to_matrix([vector for _, vector in sound], "features", bound.spec.dim)
+            sound = [(item, row["features"]) for row in rows if (item := _sound_item(row, dim))]
+            matrix = to_matrix([vector for _, vector in sound], "features", dim)
             yield [item for item, _ in sound], matrix
 
 
-def _sound_item(row: sqlite3.Row) -> Item | None:
+def _sound_item(row: sqlite3.Row, dim: int) -> Item | None:
     item = item_or_none(row)
-    known = row["vector_sum"]
-    if item is None or known in (None, sums.of_bytes(row["features"], row["collection"])):
+    features, known = row["features"], row["vector_sum"]
+    if item is None:
+        return None
+    is_whole = features is not None and len(features) == 4 * dim
+    if is_whole and known in (None, sums.of_bytes(features, row["collection"])):
         return item
     _log.warning("left out of an answer: the stored vector of %r is damaged", item.id)
     return None
@@ -124,7 +133,7 @@ def _sound_item(row: sqlite3.Row) -> Item | None:
 
 Fetch = Callable[[int], list[sqlite3.Row]]
 _JOINED = (
-    f"SELECT {ITEM_COLUMNS}, features FROM items "
+    f"SELECT {ITEM_COLUMNS}, CAST(features AS BLOB) AS features FROM items "
     "CROSS JOIN vectors ON vectors.number = items.number WHERE items.collection = ?"
 )
 
@@ -149,8 +158,11 @@ def _listed(snapshot: sqlite3.Connection, bound: Collection, ids: Sequence[str])
 
 
 def _stacked(found: Sequence[sqlite3.Row], space: Space, dim: int) -> tuple[Numbers, FloatArray]:
-    numbers = np.fromiter((row["number"] for row in found), np.int64, len(found))
-    return numbers, to_matrix([row["vector"] for row in found], space, dim)
+    """What has another length was damaged, and is left out: `verify` names it."""
+    size_bytes = PIXEL_DIM if space == "pixels" else 4 * dim
+    whole = [row for row in found if row["vector"] is not None and len(row["vector"]) == size_bytes]
+    numbers = np.fromiter((row["number"] for row in whole), np.int64, len(whole))
+    return numbers, to_matrix([row["vector"] for row in whole], space, dim)
 
 
 def _dim(connection: sqlite3.Connection, key: int, space: Space) -> int:

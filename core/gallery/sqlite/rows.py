@@ -21,14 +21,15 @@ from core.gallery.sqlite import sums
 from core.gallery.transaction import StoredItem
 from core.types import FloatArray, Pixels
 
-COLLECTION_COLUMNS = (
-    "key, name, model, digest, layer, at, pool, dim, metric, pixel_space, keep_originals, "
-    "count, seq, created_at"
-)
+COLLECTION_COLUMNS = f"{', '.join(sums.OF_COLLECTION)}, sum"
 
 ITEM_COLUMNS = f"ordinal, items.sum AS sum, {', '.join(f'items.{each}' for each in sums.SUMMED)}"
 
-BLOB_COLUMNS = "features, pixels, thumbnail, original, bits"
+# A flipped bit of a row's head makes a blob a text of the same bytes, or a number.
+BLOB_COLUMNS = (
+    "CAST(features AS BLOB) AS features, CAST(pixels AS BLOB) AS pixels, "
+    "CAST(thumbnail AS BLOB) AS thumbnail, CAST(original AS BLOB) AS original, bits"
+)
 BLOBS_JOINED = (
     "items LEFT JOIN vectors ON vectors.number = items.number "
     "LEFT JOIN pixels ON pixels.number = items.number LEFT JOIN pictures USING (ordinal)"
@@ -44,7 +45,28 @@ _SEPARATOR = "\x1f"
 
 
 def collection_of(row: sqlite3.Row) -> Collection:
-    """From `COLLECTION_COLUMNS`."""
+    """From `COLLECTION_COLUMNS`.
+
+    Raises:
+        RecordDamaged: it is not what was written.
+    """
+    if row["sum"] not in (None, sums.of_collection(row)):
+        raise RecordDamaged("collection", row["name"], "its checksum is wrong")
+    try:
+        return _collection(row)
+    except (TypeError, ValueError, OverflowError) as error:  # a row without a sum
+        raise RecordDamaged("collection", row["name"], str(error)) from error
+
+
+def left_of_collection(row: sqlite3.Row, name: str) -> Collection:
+    """Of a damaged row: its key, by which all that belongs to it can be removed."""
+    spec = CollectionSpec(
+        name=name, model="", digest="", layer="", at="", pool="", dim=0, metric="l2"
+    )
+    return Collection(key=row["key"], spec=spec, count=0, seq=0, created_at=_EPOCH)
+
+
+def _collection(row: sqlite3.Row) -> Collection:
     return Collection(
         key=row["key"],
         spec=CollectionSpec(
@@ -63,6 +85,13 @@ def collection_of(row: sqlite3.Row) -> Collection:
         seq=row["seq"],
         created_at=to_time(row["created_at"]),
     )
+
+
+def wrong_with(row: sqlite3.Row) -> str:
+    """Why a row, all of its columns, is not what was written; empty = it is."""
+    values = dict(row)
+    known = values.pop("sum")
+    return "" if known in (None, sums.of_values(values)) else "its checksum is wrong"
 
 
 class Unreadable(str):
@@ -237,7 +266,7 @@ def to_matrix(blobs: Sequence[bytes], space: Space, dim: int) -> FloatArray:
     """Rows of `vectors` or of `pixels`, stacked.
 
     Args:
-        dim: D, for the shape of no rows at all.
+        dim: D, of features.
 
     Returns:
         (n, D) float32; pixels (n, 3072) in 0..1.
@@ -246,5 +275,4 @@ def to_matrix(blobs: Sequence[bytes], space: Space, dim: int) -> FloatArray:
     if space == "pixels":
         bytes_ = np.frombuffer(joined, dtype=np.uint8).reshape(-1, PIXEL_DIM)
         return bytes_.astype(np.float32) / np.float32(255)
-    width = len(blobs[0]) // 4 if blobs else dim
-    return np.frombuffer(joined, dtype="<f4").reshape(len(blobs), width)
+    return np.frombuffer(joined, dtype="<f4").reshape(len(blobs), dim)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 
 from core.errors import GalleryUnusable
 
@@ -170,6 +171,15 @@ _SUMS = (
     """,
 )
 
+# As for items. Most items are sound: `items_damaged` has entries for the others only.
+_MORE_SUMS = (
+    *(
+        f"ALTER TABLE {table} ADD COLUMN sum INTEGER"
+        for table in ("gallery", "collections", "idempotency")
+    ),
+    "CREATE INDEX items_damaged ON items (collection, label) WHERE sum < 0",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _BASE,
     _IDEMPOTENCY,
@@ -177,6 +187,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _BITS,
     _NAMED_ANSWERS,
     _SUMS,
+    _MORE_SUMS,
 )
 """What makes version n + 1 of version n, from an empty file on; never changed once released."""
 
@@ -202,6 +213,20 @@ def check(connection: sqlite3.Connection) -> None:
         )
 
 
+def require_whole(connection: sqlite3.Connection) -> None:
+    """Whether the tables and indexes are those that the migrations make.
+
+    Raises:
+        GalleryUnusable: the text of one was changed: SQLite would read rows by what it says now.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
+        migrate(new)
+        missing = _described(new) - _described(connection)
+    if missing:
+        kind, name, _, _ = sorted(missing)[0]
+        raise GalleryUnusable(f"its {kind} {name} is damaged: bring back a backup")
+
+
 def migrate(
     connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS
 ) -> None:
@@ -220,6 +245,14 @@ def migrate(
 def version_of(connection: sqlite3.Connection) -> int:
     """The version of the tables; 0 = there are none."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _described(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema")
+    return {
+        (kind, name, table, " ".join((sql or "").split()))
+        for kind, name, table, sql in map(tuple, rows)
+    }
 
 
 def _step(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:

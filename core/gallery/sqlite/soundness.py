@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from core.gallery.changes import Change, Removed
-from core.gallery.records import Space
-from core.gallery.sqlite import sums
+from core.gallery.changes import Change, Rebound, Removed
+from core.gallery.sqlite import listing, small_rows, sums
 from core.gallery.sqlite.listing import tolerant
-from core.gallery.sqlite.projections import wrong_with
 from core.gallery.sqlite.rows import (
     BLOB_COLUMNS,
     BLOBS_JOINED,
@@ -18,6 +16,7 @@ from core.gallery.sqlite.rows import (
     blob_sums,
     stored_of,
 )
+from core.gallery.sqlite.small_rows import Damage
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect
 
@@ -26,54 +25,37 @@ _JOINED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """Something stored that is not what was written.
-
-    Attributes:
-        key: of its collection.
-        part: item, vector, pixels, thumbnail or original.
-    """
-
-    key: int
-    ordinal: int
-    number: int
-    id: str
-    part: str
-    wrong: str
-
-    @property
-    def space(self) -> Space | None:
-        """Where a search would meet it."""
-        return {"vector": "features", "pixels": "pixels"}.get(self.part)  # type: ignore[return-value]
-
-    def __str__(self) -> str:
-        return f"the stored {self.part} of {self.id!r} is damaged ({self.wrong})"
-
-
 @dataclass(slots=True)
 class Examined:
     """What was found among some items.
 
     Attributes:
-        last: ordinal of the last of them; None = there was none.
+        last: ordinal of the last of them; None = there was none, and all other rows were compared.
+        count: of rows.
         size_bytes: read.
         damages: what is not what was written.
         unsummed: ordinals and versions of sound items without checksums: from an older version.
+        collections: keys of those without checksums.
     """
 
     last: int | None = None
+    count: int = 0
     size_bytes: int = 0
     damages: list[Damage] = field(default_factory=list)
     unsummed: list[tuple[int, int]] = field(default_factory=list)
+    collections: list[int] = field(default_factory=list)
 
 
 def examine(connection: sqlite3.Connection, after: int, least_bytes: int) -> Examined:
-    """Compare items behind an ordinal with their sums until so many bytes have been read."""
+    """Compare items behind an ordinal with their sums until so many bytes have been read.
+
+    Behind the last of them, all rows that are not of items.
+    """
     found = Examined()
     with tolerant(connection):
         for row in connection.execute(_JOINED, (after,)):
             found.last = row["ordinal"]
+            found.count += 1
             found.size_bytes += sum(len(row[name] or b"") for name in _BLOBS)
             damages = list(_damages(row))
             found.damages += damages
@@ -81,6 +63,9 @@ def examine(connection: sqlite3.Connection, after: int, least_bytes: int) -> Exa
                 found.unsummed.append((row["ordinal"], row["version"]))
             if found.size_bytes >= least_bytes:
                 break
+    if found.last is None:
+        found.damages = small_rows.damages(connection)
+        found.collections = small_rows.unsummed(connection)
     return found
 
 
@@ -88,8 +73,11 @@ def mark(tx: SqliteTransaction, found: Examined) -> Effect[None]:
     """Have reads and searches leave out what is damaged, and give sums to what has none."""
     for ordinal, version in found.unsummed:
         tx.sum_up(ordinal, version)
+    for key in found.collections:
+        tx.seal_collection(key)
     changes: list[Change] = []
     for each in found.damages:
+        small_rows.mark(tx, each)
         if each.part == "item":
             tx.connection.execute(
                 "UPDATE items SET sum = ? WHERE ordinal = ?", (sums.BAD, each.ordinal)
@@ -101,6 +89,13 @@ def mark(tx: SqliteTransaction, found: Examined) -> Effect[None]:
             )
             changes += [Removed(each.key, each.number)] * done.rowcount
     return Effect(None, tuple(changes), counts=bool(changes))
+
+
+def index_anew(tx: SqliteTransaction) -> Effect[None]:
+    """Make SQLite's indexes from the rows, and have ours made from what they say then."""
+    tx.connection.execute("REINDEX")
+    every = listing.collections(tx.connection)
+    return Effect(None, tuple(map(Rebound, every)), counts=bool(every))
 
 
 def structure(connection: sqlite3.Connection) -> list[str]:
@@ -118,17 +113,6 @@ def count_damaged(connection: sqlite3.Connection, key: int) -> int:
     """Items of a collection that no search finds."""
     query = "SELECT count(*) FROM items JOIN damaged USING (number) WHERE collection = ?"
     return int(connection.execute(query, (key,)).fetchone()[0])
-
-
-def damaged_projections(connection: sqlite3.Connection) -> list[tuple[int, str]]:
-    """Keys of their collections, and what is wrong with each, in words."""
-    with tolerant(connection):
-        rows = connection.execute("SELECT * FROM projections")
-        return [
-            (row["collection"], f"the projection {row['id']!r} is damaged ({wrong})")
-            for row in rows
-            if (wrong := wrong_with(row))
-        ]
 
 
 _BLOBS: Final = ("features", "pixels", "thumbnail", "original")

@@ -27,7 +27,8 @@ from core.gallery.sqlite import blobs, listing, matrices, projections, soundness
 from core.gallery.sqlite import collections as binding
 from core.gallery.sqlite.backup import back_up
 from core.gallery.sqlite.database import BUSY_S, open_gallery
-from core.gallery.sqlite.groups import WriteLimits
+from core.gallery.sqlite.groups import WriteLimits, size_bytes_of
+from core.gallery.sqlite.log import require_whole
 from core.gallery.sqlite.presence import Presence
 from core.gallery.sqlite.readers import Readers
 from core.gallery.sqlite.reserve import Reserve
@@ -69,6 +70,7 @@ class Store:
     ) -> None:
         self._file = file
         self._clock = clock
+        self._lost = require_whole(Path(f"{file}-wal"))
         connection = open_gallery(file, busy_s)
         self._presence = Presence(file)
         self._writer = Writer(
@@ -197,7 +199,7 @@ class Store:
         """
         return self._writer.submit(
             lambda tx: rules.write(tx, write),
-            size_bytes=_size_bytes(write),
+            size_bytes=size_bytes_of(write),
             frees=not isinstance(write, Put),
         )
 
@@ -267,19 +269,24 @@ class Store:
         self._presence.require_writable()
 
     def check(self) -> list[str]:
-        """What SQLite itself finds wrong with the file, in words."""
+        """What SQLite finds wrong with the file, and we with its log when it was opened."""
+        lost = [self._lost] if self._lost else []
         try:
-            return self.read(soundness.structure)
+            return lost + self.read(soundness.structure)
         except GalleryUnusable as error:
-            return [str(error)]
+            return [*lost, str(error)]
 
     def examine(self, after: int, least_bytes: int) -> soundness.Examined:
         """Compare items with their checksums, and mark what is damaged; see `soundness.examine`."""
         with self._readers.snapshot() as connection:
             found = soundness.examine(connection, after, least_bytes)
-        if found.damages or found.unsummed:
+        if found.damages or found.unsummed or found.collections:
             self._writer.submit(lambda tx: soundness.mark(tx, found)).result()
         return found
+
+    def index_anew(self) -> None:
+        """Make all indexes from the rows, SQLite's and ours; see `soundness.index_anew`."""
+        self._writer.submit(soundness.index_anew, alone=True).result()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """What a function of `soundness` answers."""
@@ -290,11 +297,3 @@ class Store:
         """Finish the writes that wait, let go of the file; every later call raises `Draining`."""
         self._writer.close()
         self._readers.close()
-
-
-def _size_bytes(write: Write) -> int:
-    if not isinstance(write, Put):
-        return 0
-    item = write.item
-    original = b"" if item.original is None else item.original.content
-    return item.vector.nbytes + len(item.thumbnail) + len(original)

@@ -1,7 +1,7 @@
-"""Checksums of what is stored: of blobs, and of an item's row by its columns' names."""
+"""Checksums of what is stored: of blobs, and of rows by their columns' names."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 BAD: Final = -1
@@ -13,6 +13,13 @@ SUMMED: Final = (
     "vector_sum", "pixels_sum", "thumbnail_sum", "original_sum",
 )  # fmt: skip
 """Columns of `items` that `sum` is of; whoever changes them sets the old sums to NULL."""
+
+
+OF_COLLECTION: Final = (
+    "key", "name", "model", "digest", "layer", "at", "pool", "dim", "metric", "pixel_space",
+    "keep_originals", "count", "seq", "created_at",
+)  # fmt: skip
+"""Columns of `collections` that `sum` is of."""
 
 
 def of_bytes(content: Any, *context: object) -> int:
@@ -27,10 +34,19 @@ def of_bytes(content: Any, *context: object) -> int:
 
 def of_row(row: Any) -> int:
     """Of an item's row, as the database answers it."""
-    return zlib.crc32(repr([row[name] for name in SUMMED]).encode(errors="surrogatepass"))
+    return _of(row, SUMMED)
+
+
+def of_collection(row: Any) -> int:
+    """Of a collection's row."""
+    return _of(row, OF_COLLECTION)
 
 
 def of_values(values: Mapping[str, Any]) -> int:
     """Of a row about to be written, `sum` not among its values; None is like no value."""
     given = sorted((name, value) for name, value in values.items() if value is not None)
     return zlib.crc32(repr(given).encode(errors="surrogatepass"))
+
+
+def _of(row: Any, names: Sequence[str]) -> int:
+    return zlib.crc32(repr([row[name] for name in names]).encode(errors="surrogatepass"))

@@ -4,12 +4,16 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from core.errors import RecordDamaged
 from core.gallery.records import Collection, NewItem
 from core.gallery.sqlite import listing, rows, sums
 from core.gallery.transaction import Remembered, StoredItem
 from core.types import FloatArray
+
+# What a statement ends with where a row is not found by the keys that it has now.
+_OF_AN_INDEX: Final = (sqlite3.SQLITE_CORRUPT_INDEX, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,20 +105,23 @@ class SqliteTransaction:
 
     def delete(self, collection: Collection, stored: StoredItem) -> None:
         """See `Transaction.delete`."""
-        self._change_row("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
+        self.change_row("DELETE FROM items WHERE ordinal = ?", (stored.ordinal,))
         self.connection.execute("DELETE FROM vectors WHERE number = ?", (stored.item.number,))
         self.count(collection, -1)
 
     def remembered(self, collection: Collection, key: str, since: datetime) -> Remembered | None:
         """See `Transaction.remembered`."""
-        row = self.connection.execute(
-            "SELECT fingerprint, ordinal, answer, seq, created FROM idempotency "
-            "WHERE collection = ? AND key = ? AND at > ?",
-            (collection.key, key, rows.from_time(since)),
-        ).fetchone()
-        if row is None:
+        query = "SELECT * FROM idempotency WHERE collection = ? AND key = ?"
+        found = listing.fetch(self.connection, query, (collection.key, key))
+        if not found:
             return None
-        return Remembered(**{**dict(row), "created": bool(row["created"])})
+        if wrong := rows.wrong_with(found[0]):
+            raise RecordDamaged("answer to the request", key, wrong)
+        values = dict(found[0])
+        if values["at"] <= rows.from_time(since):
+            return None
+        names = ("fingerprint", "ordinal", "answer", "seq")
+        return Remembered(**{name: values[name] for name in names}, created=bool(values["created"]))
 
     def remember(self, collection: Collection, key: str, request: Remembered) -> None:
         """See `Transaction.remember`."""
@@ -128,7 +135,7 @@ class SqliteTransaction:
             "created": int(request.created),
             "at": rows.from_time(self.now),
         }
-        self._insert("idempotency", values)
+        self._insert("idempotency", values | {"sum": sums.of_values(values)})
 
     def forget(self, until: datetime) -> None:
         """See `Transaction.forget`."""
@@ -143,6 +150,15 @@ class SqliteTransaction:
         self.connection.execute(
             "UPDATE collections SET count = count + ?, seq = ? WHERE key = ?",
             (more, self.seq, collection.key),
+        )
+        self.seal_collection(collection.key)
+
+    def seal_collection(self, key: int) -> None:
+        """Give a collection's row, as it stands, its sum; whoever changed it had compared it."""
+        query = f"SELECT {rows.COLLECTION_COLUMNS} FROM collections WHERE key = ?"
+        row = self.connection.execute(query, (key,)).fetchone()
+        self.connection.execute(
+            "UPDATE collections SET sum = ? WHERE key = ?", (sums.of_collection(row), key)
         )
 
     def sealed(self, ordinal: int) -> StoredItem:
@@ -195,19 +211,23 @@ class SqliteTransaction:
 
     def _update(self, table: str, ordinal: int, values: Mapping[str, Any]) -> None:
         names = ", ".join(f"{name} = ?" for name in values)
-        self._change_row(
+        self.change_row(
             f"UPDATE {table} SET {names} WHERE ordinal = ?", (*values.values(), ordinal)
         )
 
-    def _change_row(self, statement: str, values: Sequence[object]) -> None:
-        """Run a statement; indexes that have other keys than a damaged row are mended first."""
+    def change_row(self, statement: str, values: Sequence[object]) -> int:
+        """Run a statement; indexes that have other keys than a damaged row are mended first.
+
+        Returns:
+            Rows changed.
+        """
         try:
-            self.connection.execute(statement, values)
+            return self.connection.execute(statement, values).rowcount
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_INDEX:
+            if error.sqlite_errorcode not in _OF_AN_INDEX:
                 raise
-            self.connection.execute("REINDEX items")
-            self.connection.execute(statement, values)
+            self.connection.execute("REINDEX")
+            return self.connection.execute(statement, values).rowcount
 
 
 def _sums_of(collection: Collection, new: NewItem) -> dict[str, int | None]:

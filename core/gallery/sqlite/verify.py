@@ -29,8 +29,6 @@ def damages(store: Store) -> list[Fault]:
         found = store.examine(after, _PIECE_BYTES)
         after = found.last
         faults += [Fault(names.get(each.key, ""), each.space, str(each)) for each in found.damages]
-    projections = store.read(soundness.damaged_projections)
-    faults += [Fault(names.get(key, ""), None, text) for key, text in projections]
     return faults
 
 

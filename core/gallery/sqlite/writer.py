@@ -13,10 +13,12 @@ from pathlib import Path
 
 from core.errors import Draining, InvalidValue, QueueFull
 from core.gallery.changes import Change
+from core.gallery.sqlite import state
 from core.gallery.sqlite.database import is_full, translated
 from core.gallery.sqlite.groups import Group, QueuedWrite, WriteLimits
 from core.gallery.sqlite.presence import Presence
 from core.gallery.sqlite.reserve import Reserve
+from core.gallery.sqlite.state import State
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect, T
 
@@ -69,7 +71,7 @@ class Writer:
         self._changed = threading.Condition()
         self._closing = False
         self._job_s = _FIRST_GUESS_S
-        self.seq = self._stored_seq()
+        self.seq = state.read(connection).seq
         self._thread = threading.Thread(target=self._loop, name="seethrough-writer", daemon=True)
         self._thread.start()
 
@@ -204,12 +206,12 @@ class Writer:
 
     def _commit(self, jobs: list[QueuedWrite]) -> Group:
         self._connection.execute("BEGIN IMMEDIATE")
-        before = self._stored_seq()
-        group = Group(before)
+        before = state.read(self._connection)
+        group = Group(before.seq)
         for job in jobs:
             self._apply(job, group)
-        if group.seq != before:
-            self._connection.execute("UPDATE gallery SET seq = ?", (group.seq,))
+        if group.seq != before.seq:
+            state.write(self._connection, State(group.seq, before.secret))
         self._connection.execute("COMMIT")
         return group
 
@@ -254,9 +256,6 @@ class Writer:
         with suppress(sqlite3.Error):  # SQLite may have done it itself
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-
-    def _stored_seq(self) -> int:
-        return int(self._connection.execute("SELECT seq FROM gallery").fetchone()["seq"])
 
     def _abandon(self) -> None:
         """End every write that is left; there are some only if the thread died."""

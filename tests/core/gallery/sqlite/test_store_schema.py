@@ -119,7 +119,7 @@ def test_a_gallery_without_its_tables_is_refused(file: Path) -> None:
         pass
     with raw(file) as connection:
         connection.execute("DROP TABLE gallery")
-    assert "no such table" in refused(file)
+    assert "its table gallery is damaged" in refused(file)
 
 
 def version_1(file: Path) -> None:
