@@ -12,9 +12,11 @@ FEW_LINES = 40
 # Files of few lines that serve no other file's noun, and why.
 SHORT: Mapping[str, str] = {
     "core.checks": "every kind of parameters asks it, and no room of theirs is below them all",
+    "core.compute.shares": "fair queueing knows neither pictures nor threads",
     "core.images.formats.gif": "a format is a file",
     "core.images.formats.known": "the one list of what is taken, beside what tells each apart",
     "core.gallery.sqlite.sums": "what a checksum is, which rows, sweep and migration must agree on",
+    "service.routers.models": "a tag of the document is a file",
     "service.__main__": "python -m service",
 }
 

@@ -49,8 +49,8 @@ def test_each_methods_own_options_are_its_parameters(
 ) -> None:
     asked: list[object] = []
 
-    async def noted(_self: Explainer, _file: object, parameters: object, **_: object) -> None:
-        asked.append(parameters)
+    async def noted(_self: Explainer, _file: object, methods: list[object], **_: object) -> None:
+        asked.extend(methods)
         raise UnknownModel("noted", ())
 
     monkeypatch.setattr(Explainer, "explain", noted)
