@@ -9,6 +9,7 @@ import torch
 from core.collections.curator import Curator
 from core.collections.finder import Finder
 from core.collections.projector import Projector
+from core.collections.sweeping import SweepMetrics
 from core.compute.bridge import Bridge
 from core.compute.budget import Budget
 from core.compute.call import Call
@@ -60,6 +61,7 @@ class Engine:
     ) -> None:
         self.config = config or EngineConfig()
         self.metrics = metrics or Metrics()
+        self._sweep_metrics = SweepMetrics(self.metrics.registry)
         self._registry = registry or standard_registry(self.config.models_dir)
         config, limits = self.config, self.config.limits
         decoders = Decoders(config.decode_threads, config.decode_bytes, self.metrics)
@@ -98,7 +100,10 @@ class Engine:
             cards[name] = self.models.add(model, methods)
         if self.config.data_dir is not None:
             gallery = partial(
-                LocalGallery, self.config.data_dir, sweep_bytes_s=self.config.sweep_bytes_s
+                LocalGallery,
+                self.config.data_dir,
+                sweep_bytes_s=self.config.sweep_bytes_s,
+                on_swept=self._sweep_metrics.count,
             )
             await self.curator.open(gallery, cards[self.models.default])
             await self.projector.open()

@@ -286,3 +286,13 @@ class Fault:
     collection: str
     space: Space | None
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """A piece of what is stored, compared with its checksums; `ended`: the last of all of it."""
+
+    items: int
+    size_bytes: int
+    damaged: int
+    ended: bool

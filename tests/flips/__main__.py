@@ -51,13 +51,14 @@ def report(options: argparse.Namespace, table: str) -> str:
             f"`{command}` on {describe('faiss-cpu')}.",
             "",
             "Each flip is made in a fresh copy of a folder with two collections (pixels, "
-            "originals, metadata, a map, remembered requests, an index with lists), closed well or, for the "
-            "log, killed. Then the gallery is opened, `verify` runs, and all that can be read is "
-            "compared with what the whole folder answers: collections, lists, labels, vectors, "
-            "pixels, thumbnails, originals, maps, searches in both spaces, repeated requests. "
-            "Items are changed and removed, damaged ones first, and the collections dropped.",
+            "originals, metadata, a map, remembered requests, an index with lists), closed well "
+            "or, for the log, killed. Then the gallery is opened, `verify` runs, and all that can "
+            "be read is compared with what the whole folder answers: collections, lists, labels, "
+            "vectors, pixels, thumbnails, originals, maps, searches in both spaces, repeated "
+            "requests. Items are changed and removed, damaged ones first, and the collections "
+            "dropped.",
             "",
-            "- named: `verify` says so; what is damaged is refused or left out, all else as it was.",
+            "- named: `verify` says so; what is damaged is refused or left out, the rest is whole.",
             "- repaired: an index's file that is made anew, and said to be in the log.",
             "- in what nothing reads: all answers are as they were.",
             "- refused at open: with a message that names the file and what to do.",

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from core.gallery.sqlite.local import DATABASE, LocalGallery
 from tests.flips.__main__ import rows
 from tests.flips.campaign import Campaign, compared
@@ -46,9 +48,9 @@ def test_what_is_compared_tells_another_answer_from_a_missing_one() -> None:
 
 
 def test_the_campaign_notices_what_verify_does_not_name(
-    tmp_path: Path, monkeypatch: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalGallery, "verify", lambda _: [])  # type: ignore[attr-defined]
+    monkeypatch.setattr(LocalGallery, "verify", lambda _: [])
     campaign = Campaign(tmp_path, seed=7, say=lambda _: None)
     campaign.run(8)
     assert campaign.failed

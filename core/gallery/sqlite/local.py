@@ -29,7 +29,7 @@ from core.gallery.queries import Neighbors, Query
 from core.gallery.records import Collection, CollectionSpec, Fault, Space
 from core.gallery.sqlite.lock import FolderLock
 from core.gallery.sqlite.store import Store
-from core.gallery.sqlite.sweep import Sweep
+from core.gallery.sqlite.sweep import OnSwept, Sweep, nobody
 from core.gallery.sqlite.verify import damages, verify
 from core.scratch import clear
 from core.types import FloatArray
@@ -69,13 +69,19 @@ class LocalGallery(Store):
         options: how indexes are built and saved.
         sweep_bytes_s: so much of what is stored is compared with its checksums in a second, while
             the gallery is open; 0 = nothing.
+        on_swept: told of each piece of that.
 
     Raises:
         GalleryUnusable: another process has the folder, or what it holds is not a gallery.
     """
 
     def __init__(
-        self, folder: Path, options: IndexOptions | None = None, sweep_bytes_s: int = 0
+        self,
+        folder: Path,
+        options: IndexOptions | None = None,
+        *,
+        sweep_bytes_s: int = 0,
+        on_swept: OnSwept = nobody,
     ) -> None:
         self._folder = folder
         self._options = options or IndexOptions()
@@ -98,7 +104,7 @@ class LocalGallery(Store):
             target=self._save_now_and_then, name="seethrough-save", daemon=True
         )
         self._saver.start()
-        self._sweep = Sweep(self, sweep_bytes_s) if sweep_bytes_s else None
+        self._sweep = Sweep(self, sweep_bytes_s, on_swept) if sweep_bytes_s else None
 
     @property
     def seq(self) -> int:

@@ -3,10 +3,12 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from core.errors import SeethroughError
+from core.gallery.records import Swept
 from core.gallery.sqlite.store import Store
 
 _log = logging.getLogger("seethrough")
@@ -15,6 +17,12 @@ _EVERY_S: Final = 1.0
 _PAUSE_S: Final = 3600.0
 _LOWEST_PRIORITY: Final = 19
 
+OnSwept = Callable[[Swept], None]
+
+
+def nobody(swept: Swept) -> None:
+    """Who is told where nobody asked."""
+
 
 class Sweep:
     """A thread that gives way to all others; what it finds is in the log, and marked.
@@ -22,11 +30,20 @@ class Sweep:
     Args:
         store: what to read.
         bytes_s: how much of it in a second.
+        on_swept: told of each piece, on the sweep's thread.
         every_s: between two pieces.
     """
 
-    def __init__(self, store: Store, bytes_s: int, every_s: float = _EVERY_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bytes_s: int,
+        on_swept: OnSwept = nobody,
+        *,
+        every_s: float = _EVERY_S,
+    ) -> None:
         self._store = store
+        self._on_swept = on_swept
         self._piece_bytes = max(1, int(bytes_s * every_s))
         self._every_s = every_s
         self._closing = threading.Event()
@@ -55,4 +72,10 @@ class Sweep:
             for each in found.damages:
                 _log.error("%s; it can be removed or stored again", each)
             after = found.last or 0
+            damaged = len(found.damages)
+            self._on_swept(
+                Swept(
+                    items=found.count, size_bytes=found.size_bytes, damaged=damaged, ended=not after
+                )
+            )
             pause_s = self._every_s if after else _PAUSE_S
