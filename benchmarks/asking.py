@@ -1,15 +1,17 @@
 """Raw requests over HTTP, and what came of them: clients that cost little beside the server."""
 
 import asyncio
+import re
 import socket
 import statistics
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 PORT: Final = 8743
 _TIMEOUT_S: Final = 90.0
+_LENGTH: Final = re.compile(rb"content-length: (\d+)")
 POLITE: Final = "127.0.0.2"
 """The address of the client whose waiting is measured, so that it is not one with the others."""
 
@@ -86,37 +88,54 @@ async def _answer(request: bytes, address: str) -> str:
     return head.split()[1].decode()
 
 
-class Kept:
+class Kept(asyncio.Protocol):
     """One connection that is kept, or opened anew where the server has closed it."""
 
     def __init__(self) -> None:
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._answer = b""
+        self._status: asyncio.Future[str] | None = None
 
     async def ask(self, request: bytes, seen: Seen) -> None:
         """Send a request that leaves the connection open, and note what comes."""
         start = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        self._answer, self._status = b"", loop.create_future()
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                status = await self._answer(request)
-        except (OSError, TimeoutError, EOFError) as error:
+                if self._transport is None:
+                    await loop.create_connection(lambda: self, "127.0.0.1", PORT)
+                assert self._transport is not None
+                self._transport.write(request)
+                status = await self._status
+        except (OSError, TimeoutError) as error:
             status = type(error).__name__
             self.close()
         seen.note(status, time.perf_counter() - start)
 
     def close(self) -> None:
         """End the connection."""
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
-    async def _answer(self, request: bytes) -> str:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", PORT)
-        reader, writer = self._streams
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        if b"\r\nconnection: close\r\n" in head:
-            self.close()
-        return head.split()[1].decode()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """More of an answer."""
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if end and length and len(body) >= int(length[1]) and self._status is not None:
+            if not self._status.done():
+                self._status.set_result(head[9:12].decode())
+            if b"\r\nconnection: close" in head:
+                self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, perhaps before the answer was here."""
+        self._transport = None
+        if self._status is not None and not self._status.done():
+            self._status.set_exception(exc or ConnectionResetError("closed"))

@@ -7,6 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+import uvloop
+
 from benchmarks.asking import POLITE, Kept, Seen, ask, get, post
 from benchmarks.photos import photos
 
@@ -62,7 +64,7 @@ def observe(crowd: Crowd, seconds: float) -> Observed:
 
 def _sent(crowd: Crowd, seconds: float) -> tuple[Seen, float]:
     start = time.perf_counter()
-    seen = asyncio.run(_by_clients(crowd, seconds) if crowd.clients else _by_rate(crowd, seconds))
+    seen = uvloop.run(_by_clients(crowd, seconds) if crowd.clients else _by_rate(crowd, seconds))
     return seen, time.perf_counter() - start
 
 

@@ -19,6 +19,7 @@ from core.compute.embedder import Embedder
 from core.compute.explainer import Explainer
 from core.compute.inspector import Inspector
 from core.compute.metrics import Metrics
+from core.compute.niceness import libraries_give_way
 from core.compute.pictures import Pictures
 from core.compute.pulse import Pulse
 from core.compute.served import Served
@@ -93,11 +94,12 @@ class Engine:
             raise UnknownModel(self.models.default, names)
         self.bridge.worker.start()
         cards = {}
-        for name in names:
-            load = Solo(partial(self._load, name, device))
-            model = await self.bridge.run(load, None, Call())
-            methods = await self.bridge.run(Solo(partial(prepare, model)), None, Call())
-            cards[name] = self.models.add(model, methods)
+        with libraries_give_way():
+            for name in names:
+                load = Solo(partial(self._load, name, device))
+                model = await self.bridge.run(load, None, Call())
+                methods = await self.bridge.run(Solo(partial(prepare, model)), None, Call())
+                cards[name] = self.models.add(model, methods)
         if self.config.data_dir is not None:
             gallery = partial(
                 LocalGallery,

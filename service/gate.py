@@ -25,8 +25,8 @@ _WITH_PICTURES: Final = (b"POST", b"PUT")
 _FORM: Final = "multipart/form-data"
 _LINES: Final = "application/x-ndjson"
 _PROXIED: Final = (b"x-forwarded-for", b"forwarded", b"via")
-_PAUSE_S: Final = 1.0
-"""The least that `Retry-After` says."""
+_PAUSE_S: Final = 0.25
+"""A quarter of the least that `Retry-After` says: who keeps to that never waits for it."""
 
 Heads = Sequence[tuple[bytes, bytes]]
 
@@ -35,17 +35,21 @@ class Gate:
     """Knows which requests would be refused by the application, however it reads them.
 
     Args:
-        check: raises Unavailable if a request that asks a network would be refused now.
+        check: raises Unavailable if a request that asks a network would be refused now, given how
+            many others are about to be let in.
         paths: of the OpenAPI document, asked for when a request is first refused.
         prefix: below which the service is published.
         keys: of those who may call; others are told so by the application.
         origins: whose pages may read answers; theirs need headers that the application adds.
         metrics: where refusals are counted.
+
+    Attributes:
+        coming: requests that were let in, and have not been taken up yet.
     """
 
     def __init__(
         self,
-        check: Callable[[], None],
+        check: Callable[[int], None],
         paths: Callable[[], Mapping[str, Any]],
         *,
         metrics: Metrics,
@@ -53,6 +57,7 @@ class Gate:
         keys: Sequence[SecretStr] = (),
         origins: Sequence[str] = (),
     ) -> None:
+        self.coming = 0
         self._check = check
         self._paths = paths
         self._metrics = metrics
@@ -71,7 +76,7 @@ class Gate:
         if method not in _WITH_PICTURES:
             return None
         try:
-            self._check()
+            self._check(self.coming)
         except Unavailable as error:
             path = target.partition(b"?")[0].decode("latin-1").removeprefix(self._prefix)
             template = self._template_of(method.decode(), path)
@@ -134,9 +139,9 @@ class _TurnedAway:
 class GatedProtocol(BoundedProtocol):
     """The same with a gate: a request that is turned away costs a fifth of one that is routed.
 
-    It is answered at once, and its body dropped as it comes. A client that asks again sooner than
-    `Retry-After` said is not read sooner: its next answer would be the same, and those under way
-    would pay for it. A proxy's connection, by which others ask as well, is read on.
+    It is answered at once, and its body dropped as it comes. A client that asks again at once, and
+    not when `Retry-After` said, is read a moment later: its next answer would be the same, and
+    those under way would pay for it. A proxy's connection, by which others ask as well, is read on.
     """
 
     def __init__(self, of: Connections, gate: Gate, **given: Any) -> None:
@@ -150,7 +155,7 @@ class GatedProtocol(BoundedProtocol):
         if self._is_between_requests():
             error = self._gate.refusal(self.parser.get_method(), self.url, self.headers)
         if error is None:
-            super().on_headers_complete()
+            self._let_in()
             return
         self._take_head()
         away = _TurnedAway()
@@ -158,6 +163,16 @@ class GatedProtocol(BoundedProtocol):
         self.cycle = self._turned_away = away  # type: ignore[assignment]
         self._drop_body()
         self.transport.write(self._answer(error, close=not away.keep_alive))
+
+    def _let_in(self) -> None:
+        """Hand the request on; it counts until its task has run, and has a place or has none."""
+        super().on_headers_complete()
+        if self.parser.get_method() in _WITH_PICTURES:
+            self._gate.coming += 1
+            self.loop.call_soon(self._has_come)  # behind the task, which was made just now
+
+    def _has_come(self) -> None:
+        self._gate.coming -= 1
 
     def on_message_complete(self) -> None:
         """The rest of it is here."""

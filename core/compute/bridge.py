@@ -96,11 +96,12 @@ class Bridge:
         if not self.worker.alive:
             raise NotReady("the worker has stopped", retry_after_s=_LOADING_RETRY_AFTER_S)
 
-    def check_admission(self, call: Call | None = None) -> None:
+    def check_admission(self, call: Call | None = None, coming: int = 0) -> None:
         """Raise if a new request would be refused now.
 
         Args:
             call: the request's, where it is known.
+            coming: others that are about to be let in.
 
         Raises:
             NotReady: models are still loading, or the worker has died.
@@ -110,12 +111,13 @@ class Bridge:
         self.require_working()
         if call is not None and call.urgent:
             return
-        if self._pending >= self._queue_size:
+        under_way = self._pending + coming
+        if under_way >= self._queue_size:
             raise QueueFull(
-                f"{self._pending} requests are under way, as many as may be",
-                retry_after_s=self.worker.retry_after_s(self._pending),
+                f"{under_way} requests are under way, as many as may be",
+                retry_after_s=self.worker.retry_after_s(under_way),
             )
-        wait_s = self._wait_s(0 if call is None else call.admitted)
+        wait_s = self._wait_s(under_way - (0 if call is None else call.admitted))
         longest_s = self._max_wait_s if call is None else min(self._max_wait_s, call.remaining_s)
         if wait_s > longest_s:
             raise QueueFull(
@@ -123,9 +125,9 @@ class Bridge:
                 retry_after_s=max(1.0, wait_s - longest_s),
             )
 
-    def _wait_s(self, own: int) -> float:
+    def _wait_s(self, others: int) -> float:
         """How long others that are under way hold up one that comes now."""
-        before = self._pending - own - self._aside - self._decoders.large
+        before = others - self._aside - self._decoders.large
         return max(before, 0) * max(self.worker.ticket_s, self._decoders.light_s)
 
     @asynccontextmanager

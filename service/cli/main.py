@@ -186,7 +186,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _gate(app: FastAPI, settings: Settings, engine: Engine) -> Gate:
     return Gate(
-        engine.bridge.check_admission,
+        lambda coming: engine.bridge.check_admission(coming=coming),
         lambda: cast(dict[str, Any], app.openapi()["paths"]),
         metrics=engine.metrics,
         prefix=settings.root_path,

@@ -92,6 +92,16 @@ class Served:
         """Have the event loop do it, between two requests."""
         self._runner.get_loop().call_soon_threadsafe(work)
 
+    def hold(self, held: threading.Event, go_on: threading.Event) -> None:
+        """Keep the event loop from whatever else there is."""
+
+        def hold() -> None:
+            held.set()
+            assert go_on.wait(30)
+
+        self.call(hold)
+        assert held.wait(30)
+
     def connect(self) -> socket.socket:
         address = self.server.servers[0].sockets[0].getsockname()
         connection = socket.create_connection(address[:2], timeout=30)
