@@ -25,8 +25,8 @@ _WITH_PICTURES: Final = (b"POST", b"PUT")
 _FORM: Final = "multipart/form-data"
 _LINES: Final = "application/x-ndjson"
 _PROXIED: Final = (b"x-forwarded-for", b"forwarded", b"via")
-_PAUSE_S: Final = 0.25
-"""A quarter of the least that `Retry-After` says: who keeps to that never waits for it."""
+_PAUSE_S: Final = 0.5
+"""Half of the least that `Retry-After` says: who keeps to that never waits for it."""
 
 Heads = Sequence[tuple[bytes, bytes]]
 
