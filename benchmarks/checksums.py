@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def _timed(gallery: LocalGallery, rounds: int) -> Times:
             seeds = range(number, number + BATCH)
             number += BATCH
             works: dict[str, tuple[Callable[[], object], int]] = {
-                "ingest of a batch": (lambda seeds=seeds: _store(gallery, seeds), 1),
+                "ingest of a batch": (partial(_store, gallery, seeds), 1),
                 "read of an item": (lambda: gallery.vector("c", "1"), 50),
                 "search": (lambda: gallery.nearest("c", query), 20),
             }
