@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,14 @@ from typing import Final
 PREFIX: Final = ".seethrough-scratch-"
 _LOCK: Final = ".scratch-lock"
 _TRIES: Final = 10
+
+# What older versions left beside an export, beside a backup, and in the temporary directory. It has
+# no lock: an older version may still run beside this one, but none writes for hours without a word.
+_EARLIER: Final = re.compile(
+    r"\..+\.parquet\.\d+|\..+\.[a-z0-9_]{8}\.part(-journal|-wal|-shm)?|seethrough-[a-z0-9_]{8}"
+)
+_EARLIER_HOLDS: Final = {"asked.json", "vectors.f32", "result.npz", "placement.npz"}
+_OLD_S: Final = 6 * 3600.0
 
 
 @contextmanager
@@ -39,6 +49,9 @@ def clear(parent: Path) -> None:
     with suppress(OSError):
         for folder in parent.glob(f"{PREFIX}*"):
             _clear_one(folder)
+        for path in parent.iterdir():
+            if _EARLIER.fullmatch(path.name):
+                _clear_earlier(path)
 
 
 def _clear_one(folder: Path) -> None:
@@ -49,6 +62,17 @@ def _clear_one(folder: Path) -> None:
             shutil.rmtree(folder)
         finally:
             os.close(lock)
+
+
+def _clear_earlier(path: Path) -> None:
+    with suppress(OSError):
+        status = path.lstat()
+        if status.st_uid != os.getuid() or time.time() - status.st_mtime < _OLD_S:
+            return
+        if path.is_file():
+            path.unlink()
+        elif path.is_dir() and {each.name for each in path.iterdir()} <= _EARLIER_HOLDS:
+            shutil.rmtree(path)
 
 
 def _made(parent: Path) -> tuple[Path, int]:

@@ -1,7 +1,9 @@
 """Scratch folders of living and of killed processes."""
 
+import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,3 +60,38 @@ def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_or_no_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"missing'$"), scratch(tmp_path / "missing"):
         pass
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".e2.parquet.4711", ".b2.db.k3_xyz01.part", ".b2.db.k3_xyz01.part-journal"),
+        *("seethrough-a1b2c3d_/asked.json", "seethrough-a1b2c3d_/vectors.f32"),
+    ],
+)
+def test_what_an_older_version_left_is_cleared_once_it_is_old(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"half")
+    clear(tmp_path)
+    assert file.exists()  # its owner may still write
+    left = tmp_path / Path(name).parts[0]
+    os.utime(left, (0, time.time() - 7 * 3600))
+    clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("e2.parquet.4711", "e2.parquet", ".e2.parquet", ".notes.part", "film.part"),
+        *("seethrough-crash-a1b2c3d_/server.log", "seethrough-a1b2c3d_/mine.txt"),
+    ],
+)
+def test_what_only_looks_like_it_stays(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"whole")
+    os.utime(tmp_path / Path(name).parts[0], (0, 0))
+    clear(tmp_path)
+    assert file.read_bytes() == b"whole"

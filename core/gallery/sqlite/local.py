@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final
 
 import numpy as np
@@ -98,7 +99,8 @@ class LocalGallery(Store):
             for collection in self.collections():
                 self._open(collection)
             self._remove_strays()
-            clear(folder)
+            for each in (folder, Path(gettempdir())):
+                clear(each)
             undone.pop_all()
         self._saver = threading.Thread(
             target=self._save_now_and_then, name="seethrough-save", daemon=True
