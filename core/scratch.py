@@ -17,9 +17,12 @@ _TRIES: Final = 10
 
 # What older versions left beside an export, beside a backup, and in the temporary directory. It has
 # no lock: an older version may still run beside this one, but none writes for hours without a word.
+# Others name files so, too: what is in it must be what we wrote.
 _EARLIER: Final = re.compile(
-    r"\..+\.parquet\.\d+|\..+\.[a-z0-9_]{8}\.part(-journal|-wal|-shm)?|seethrough-[a-z0-9_]{8}"
+    r"\..+\.parquet\.\d{1,7}|\..+\.[a-z0-9_]{8}\.part|seethrough-[a-z0-9_]{8}"
 )
+_BEGINS: Final = (b"PAR1", b"SQLite format 3\0")
+_BESIDE: Final = ("-journal", "-wal", "-shm")
 _EARLIER_HOLDS: Final = {"asked.json", "vectors.f32", "result.npz", "placement.npz"}
 _OLD_S: Final = 6 * 3600.0
 
@@ -70,7 +73,11 @@ def _clear_earlier(path: Path) -> None:
         if status.st_uid != os.getuid() or time.time() - status.st_mtime < _OLD_S:
             return
         if path.is_file():
-            path.unlink()
+            with path.open("rb") as file:
+                if not file.read(16).startswith(_BEGINS):
+                    return
+            for beside in (path, *(path.with_name(path.name + each) for each in _BESIDE)):
+                beside.unlink(missing_ok=True)
         elif path.is_dir() and {each.name for each in path.iterdir()} <= _EARLIER_HOLDS:
             shutil.rmtree(path)
 
@@ -83,9 +90,14 @@ def _made(parent: Path) -> tuple[Path, int]:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(parent)) from error
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        with suppress(OSError):  # where files cannot be locked, nobody clears either
+        taken = False
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_nlink:
+        except BlockingIOError:
+            taken = True
+        except OSError:  # where files cannot be locked, nobody clears either
+            pass
+        if not taken and os.fstat(lock).st_nlink:
             return folder, lock
         os.close(lock)  # taken for a dead process's before it was locked
     raise FileNotFoundError(f"scratch folders in {parent} vanish as soon as they are made")

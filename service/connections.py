@@ -93,7 +93,7 @@ class Connections:
         Raises:
             TooManyConnections: there are as many as may be, and each has a request.
         """
-        client = _client_of(connection.address)
+        client = client_of(connection.address)
         most = self.limits.connections_per_address
         if self._of_address[client] >= most and not self.is_trusted(connection.address):
             self._make_room(client, f"{most} connections of one address are open")
@@ -165,7 +165,7 @@ class Connections:
         raise TooManyConnections(f"{full}; no more are taken", retry_after_s=_RETRY_S)
 
 
-def _client_of(address: str) -> str:
+def client_of(address: str) -> str:
     """What is counted as one client."""
     try:
         found = ip_address(address)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.compute.call import Call
 from core.compute.metrics import Metrics
+from service.connections import client_of
 from service.errors import BodyTooSlow, respond
 from service.failures import Failures, HeadAnswered
 from service.hosts import Hosts
@@ -92,7 +93,7 @@ class _Exchange:
         self.path: str = scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200]
         self.status = _CLIENT_GONE
         self.answered = False
-        self.call = Call(client=scope["client"][0] if scope.get("client") else "")
+        self.call = Call(client=client_of(scope["client"][0]) if scope.get("client") else "")
         # A copy: the server goes by its own, and knows a HEAD by it.
         self._scope = scope if self.method != "HEAD" else {**scope, "method": "GET"}
         self._receive = receive

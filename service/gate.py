@@ -6,6 +6,7 @@ as many as can be answered would leave little for those that are, and none for h
 
 import asyncio
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -18,12 +19,15 @@ from core.compute.metrics import Metrics
 from core.errors import SeethroughError, Unavailable
 from service.connections import Connections
 from service.errors import answer_of
+from service.hosts import Hosts
 from service.protocol import BoundedProtocol
 from service.requests.deps import number_of_key
+from service.upgrades import NoUpgrades
 
 _WITH_PICTURES: Final = (b"POST", b"PUT")
 _FORM: Final = "multipart/form-data"
 _LINES: Final = "application/x-ndjson"
+_OF_BROWSERS: Final = frozenset({"origin", "sec-fetch-site"})
 _PROXIED: Final = (b"x-forwarded-for", b"forwarded", b"via")
 _PAUSE_S: Final = 0.5
 """Half of the least that `Retry-After` says: who keeps to that never waits for it."""
@@ -40,7 +44,8 @@ class Gate:
         paths: of the OpenAPI document, asked for when a request is first refused.
         prefix: below which the service is published.
         keys: of those who may call; others are told so by the application.
-        origins: whose pages may read answers; theirs need headers that the application adds.
+        hosts: by which the service may be addressed.
+        max_body_bytes: of a body that is not refused for its length.
         metrics: where refusals are counted.
 
     Attributes:
@@ -55,7 +60,8 @@ class Gate:
         metrics: Metrics,
         prefix: str = "",
         keys: Sequence[SecretStr] = (),
-        origins: Sequence[str] = (),
+        hosts: Hosts,
+        max_body_bytes: int = sys.maxsize,
     ) -> None:
         self.coming = 0
         self._check = check
@@ -63,7 +69,8 @@ class Gate:
         self._metrics = metrics
         self._prefix = prefix
         self._keys = keys
-        self._origins = origins
+        self._hosts = hosts
+        self._max_body_bytes = max_body_bytes
 
     def refusal(self, method: bytes, target: bytes, headers: Heads) -> Unavailable | None:
         """Why a request is refused, which is counted; None: the application looks at it.
@@ -105,13 +112,20 @@ class Gate:
         ]
 
     def _is_plain(self, headers: Headers) -> bool:
-        """Whether the application would say the same, and no more."""
-        if self._origins and "origin" in headers:
+        """Whether the application would say the same, and no more.
+
+        What a browser sends goes on: its page may be another's, or may read no answer without
+        headers that the application adds.
+        """
+        if not _OF_BROWSERS.isdisjoint(headers):
             return False
-        if not self._keys:
-            return True
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._max_body_bytes:
+            return False
         try:
-            number_of_key(headers, self._keys)
+            self._hosts.require({"headers": headers.raw, "http_version": "1.1"})
+            if self._keys:
+                number_of_key(headers, self._keys)
         except SeethroughError:
             return False
         return True
@@ -193,3 +207,7 @@ class GatedProtocol(BoundedProtocol):
     def _read_on(self) -> None:
         if not self.transport.is_closing():
             self.flow.resume_reading()
+
+
+class Protocol(NoUpgrades, GatedProtocol):
+    """What the service speaks: HTTP/1.1 within bounds, behind a gate, without upgrades."""

@@ -101,6 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # set behind a dropped body, in the same bytes perhaps
         self._head_bytes = 0
         if self._head_since is None:  # behind another one that is not answered yet
             self._head_since = self.loop.time()
@@ -133,7 +134,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete and self._end_at is not None:
             self.cycle.more_body = False
             self._end_at = None
-            self._head_since, self._heard = self.loop.time(), False
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
             self._of.waits(self)
 
     def on_response_complete(self) -> None:
@@ -277,6 +280,3 @@ class BoundedProtocol(HttpToolsProtocol):
             self._probed = True
             self.transport.write(_CONTINUE)
         self.loop.call_later(_PROBE_S, self._probe)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nothing is missing here: no endpoint speaks WebSocket."""

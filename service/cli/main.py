@@ -36,7 +36,8 @@ from service.cli.gallery import add_index, add_neighbors
 from service.cli.inside import add_filters, add_layers
 from service.cli.project import add_project
 from service.connections import ConnectionLimits, Connections
-from service.gate import Gate, GatedProtocol
+from service.gate import Gate, Protocol
+from service.hosts import Hosts
 from service.logs import configure
 from service.server import DrainingServer, connections_that_fit, sockets_for, url_of
 from service.settings import PREFIX, Settings
@@ -162,7 +163,7 @@ def _serve(options: argparse.Namespace) -> int:
         port=settings.port,
         http=cast(
             type[asyncio.Protocol],
-            partial(GatedProtocol, connections, _gate(app, settings, engine)),
+            partial(Protocol, connections, _gate(app, settings, engine)),
         ),
         ws="none",
         timeout_keep_alive=settings.keep_alive_s,
@@ -191,7 +192,8 @@ def _gate(app: FastAPI, settings: Settings, engine: Engine) -> Gate:
         metrics=engine.metrics,
         prefix=settings.root_path,
         keys=settings.api_keys,
-        origins=settings.cors_origins,
+        hosts=Hosts(settings.host, settings.allowed_hosts),
+        max_body_bytes=settings.max_body_bytes,
     )
 
 

@@ -204,6 +204,7 @@ def _entry(
         item = read_json(BatchItem, line, "line")
         return Line(None, item.draft(shared), ImageFile(item.content(), bits), done)
     except SeethroughError as error:
+        done()
         return error
 
 

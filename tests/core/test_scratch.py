@@ -63,16 +63,22 @@ def test_a_folder_that_is_not_there_or_no_folder_is_named(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "content"),
     [
-        *(".e2.parquet.4711", ".b2.db.k3_xyz01.part", ".b2.db.k3_xyz01.part-journal"),
-        *("seethrough-a1b2c3d_/asked.json", "seethrough-a1b2c3d_/vectors.f32"),
+        (".e2.parquet.4711", b"PAR1 half"),
+        (".b2.db.k3_xyz01.part", b"SQLite format 3\0 half"),
+        ("seethrough-a1b2c3d_/asked.json", b"{"),
+        ("seethrough-a1b2c3d_/vectors.f32", b"half"),
     ],
 )
-def test_what_an_older_version_left_is_cleared_once_it_is_old(tmp_path: Path, name: str) -> None:
+def test_what_an_older_version_left_is_cleared_once_it_is_old(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
-    file.write_bytes(b"half")
+    file.write_bytes(content)
+    if name.endswith(".part"):
+        file.with_name(f"{name}-journal").write_bytes(b"half")
     clear(tmp_path)
     assert file.exists()  # its owner may still write
     left = tmp_path / Path(name).parts[0]
@@ -85,6 +91,7 @@ def test_what_an_older_version_left_is_cleared_once_it_is_old(tmp_path: Path, na
     "name",
     [
         *("e2.parquet.4711", "e2.parquet", ".e2.parquet", ".notes.part", "film.part"),
+        *(".movie.download.part", ".sales.parquet.4711"),
         *("seethrough-crash-a1b2c3d_/server.log", "seethrough-a1b2c3d_/mine.txt"),
     ],
 )

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from service.connections import ConnectionLimits, Connections
-from service.gate import Gate, GatedProtocol
+from service.gate import Gate, Protocol
 from service.protocol import BoundedProtocol
 from service.server import DrainingServer
 
@@ -33,6 +33,7 @@ class Served:
         new_loop: Callable[[], asyncio.AbstractEventLoop],
         gate: Gate | None = None,
         limits: ConnectionLimits = LIMITS,
+        keep_alive_s: int = 1,
     ) -> None:
         self.registry = CollectorRegistry()
         self.hung_up = threading.Event()
@@ -48,14 +49,14 @@ class Served:
             Route("/wait", self._wait),
             Route("/long", self._long),
         ]
-        protocol = partial(GatedProtocol, of, gate) if gate else partial(BoundedProtocol, of)
+        protocol = partial(Protocol, of, gate) if gate else partial(BoundedProtocol, of)
         config = uvicorn.Config(
             Starlette(routes=routes),
             port=0,
             http=cast(type[asyncio.Protocol], protocol),
             ws="none",
             log_config=None,
-            timeout_keep_alive=1,
+            timeout_keep_alive=keep_alive_s,
         )
         self.server = DrainingServer(
             config, drain=lambda: None, drain_delay_s=0, each_second=of.expire

@@ -18,10 +18,12 @@ from core.compute.metrics import Metrics
 from core.errors import QueueFull
 from service.app import create_app
 from service.gate import Gate
+from service.hosts import Hosts
 from tests.conftest import settings
 from tests.service.bounded import Served, everything
 
 REFUSED = ("503", "queue_full")
+HOST, KEY = (b"host", b"localhost"), (b"x-api-key", b"right")
 
 
 @cache
@@ -37,7 +39,8 @@ class Busy:
         self.metrics = Metrics()
         self.is_full = True
         self.coming: list[int] = []
-        self.gate = Gate(self._check, paths, metrics=self.metrics, **given)
+        hosts = Hosts("127.0.0.1")
+        self.gate = Gate(self._check, paths, metrics=self.metrics, hosts=hosts, **given)
 
     def _check(self, coming: int) -> None:
         self.coming.append(coming)
@@ -50,7 +53,7 @@ class Busy:
 
 @pytest.fixture
 def busy() -> Busy:
-    return Busy(keys=(SecretStr("right"),), origins=("https://app.example",), prefix="/below")
+    return Busy(keys=(SecretStr("right"),), prefix="/below", max_body_bytes=1000)
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -136,17 +139,22 @@ def test_a_body_that_never_comes_ends_the_connection(serve: Callable[[Busy], Ser
 )
 def test_what_asks_no_network_passes(method: str, path: str, refused: bool) -> None:
     gate = Busy(prefix="/below").gate
-    assert (gate.refusal(method.encode(), path.encode(), ()) is not None) == refused
+    assert (gate.refusal(method.encode(), path.encode(), [HOST]) is not None) == refused
 
 
 @pytest.mark.parametrize(
     ("headers", "refused"),
     [
-        ([(b"x-api-key", b"right")], True),
-        ([(b"authorization", b"Bearer right")], True),
-        ([(b"x-api-key", b"wrong")], False),
-        ([], False),
-        ([(b"x-api-key", b"right"), (b"origin", b"https://app.example")], False),
+        ([HOST, KEY], True),
+        ([HOST, (b"authorization", b"Bearer right")], True),
+        ([HOST, KEY, (b"content-length", b"1000")], True),
+        ([HOST, (b"x-api-key", b"wrong")], False),
+        ([HOST], False),
+        ([HOST, KEY, (b"origin", b"https://app.example")], False),
+        ([HOST, KEY, (b"sec-fetch-site", b"cross-site")], False),
+        ([HOST, KEY, (b"content-length", b"1001")], False),
+        ([(b"host", b"evil.example"), KEY], False),
+        ([KEY], False),
     ],
 )
 def test_whom_the_application_would_tell_something_else_passes(
@@ -157,7 +165,7 @@ def test_whom_the_application_would_tell_something_else_passes(
 
 def test_nothing_is_refused_while_there_is_room(busy: Busy) -> None:
     busy.is_full = False
-    assert busy.gate.refusal(b"POST", b"/v1/classify", [(b"x-api-key", b"right")]) is None
+    assert busy.gate.refusal(b"POST", b"/v1/classify", [HOST, KEY]) is None
 
 
 def test_a_client_that_asks_again_at_once_waits_and_others_of_its_proxy_do_not(

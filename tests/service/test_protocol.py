@@ -195,6 +195,19 @@ def test_the_next_request_behind_a_body_that_nobody_read_is_answered(served: Ser
     assert everything(connection).endswith(b"hello")
 
 
+def test_a_connection_whose_answer_came_before_its_body_is_kept_as_long_as_any() -> None:
+    """Not only for as long as a head may take, which is a second here."""
+    served = Served(uvloop.new_event_loop, keep_alive_s=60)
+    connection = served.connect()
+    connection.sendall(b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n")
+    until(b"hello", connection)
+    connection.sendall(b"x")
+    assert not select.select([connection], [], [], 3)[0]
+    connection.sendall(GET)
+    until(b"hello", connection)
+    served.close()
+
+
 def test_an_answer_that_nobody_reads_is_not_kept(served: Served) -> None:
     connection = served.connect()
     connection.sendall(GET.replace(b"/ ", b"/long "))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from core.errors import SeethroughError
+from core.errors import GalleryUnusable, SeethroughError
 from core.gallery.records import Swept
 from core.gallery.sqlite.store import Store
 
@@ -15,6 +15,7 @@ _log = logging.getLogger("seethrough")
 
 _EVERY_S: Final = 1.0
 _PAUSE_S: Final = 3600.0
+_AGAIN_S: Final = 60.0
 _LOWEST_PRIORITY: Final = 19
 
 OnSwept = Callable[[Swept], None]
@@ -62,9 +63,14 @@ class Sweep:
         while not self._closing.wait(pause_s):
             try:
                 found = self._store.examine(after, self._piece_bytes)
-            except SeethroughError as error:  # a full disk, a folder that is gone: later, perhaps
-                _log.debug("the sweep waits: %s", error)
+            except GalleryUnusable as error:  # its own row: nothing can be written, nor marked
+                _log.error("%s", error)
+                self._on_swept(Swept(items=0, size_bytes=0, damaged=1, ended=False))
                 pause_s = _PAUSE_S
+                continue
+            except SeethroughError as error:  # many writes, a full disk, a folder that is gone
+                _log.warning("the sweep waits: %s", error)
+                pause_s = _AGAIN_S
                 continue
             except Exception:  # the thread's edge: what cannot be compared ends no service
                 _log.exception("the sweep ended")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from core.collections.sweeping import SweepMetrics
@@ -40,6 +41,26 @@ def test_a_sweep_says_what_it_has_read_and_found_and_when_it_ended(tmp_path: Pat
     assert value("items_total") == ITEMS
     assert value("bytes_total") > ITEMS * (3072 + 3000 + 256)
     assert value("damaged") == 2
+
+
+def test_a_damaged_row_of_the_gallery_itself_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was sound when the gallery was opened."""
+    filled(tmp_path)
+    registry = CollectorRegistry()
+    metrics, value = SweepMetrics(registry), shown(registry)
+    until = time.time() + WAIT_S
+    with closing(LocalGallery(tmp_path)) as gallery:
+        change(tmp_path, "UPDATE gallery SET secret = x'00'")
+        sweep = Sweep(gallery, 10**6, metrics.count, every_s=0.01)
+        while not value("damaged") and time.time() < until:
+            time.sleep(0.01)
+        sweep.close()
+    assert value("damaged") == 1
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == [
+        "its table of one row is damaged: bring back a backup"
+    ]
 
 
 def test_what_is_damaged_is_that_of_the_last_pass_once_another_has_ended() -> None:
