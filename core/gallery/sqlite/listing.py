@@ -3,9 +3,9 @@
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import InvalidValue, RecordDamaged, UnknownCollection, UnknownItem
 from core.gallery import cursors
@@ -24,13 +24,16 @@ from core.gallery.sqlite.rows import (
 )
 from core.gallery.transaction import StoredItem
 
+T = TypeVar("T")
+
 _log = logging.getLogger("seethrough")
 
 
 def collections(connection: sqlite3.Connection) -> list[Collection]:
     """Every sound collection, by name."""
     query = f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name"
-    return list(filter(None, map(_collection_or_none, fetch(connection, query, ()))))
+    rows = fetch(connection, query, ())
+    return [each for row in rows if (each := sound_or_none(collection_of, row))]
 
 
 def collection(connection: sqlite3.Connection, name: str) -> Collection:
@@ -135,18 +138,15 @@ def page(
     )
 
 
-def _collection_or_none(row: sqlite3.Row) -> Collection | None:
-    try:
-        return collection_of(row)
-    except RecordDamaged as error:
-        _log.warning("left out of an answer: %s", error)
-        return None
-
-
 def item_or_none(row: sqlite3.Row) -> Item | None:
-    """A row's item; None of a damaged one, which the log names: those beside it are sound."""
+    """A row's item; see `sound_or_none`."""
+    return sound_or_none(item_of, row)
+
+
+def sound_or_none(record_of: Callable[[sqlite3.Row], T], row: sqlite3.Row) -> T | None:
+    """A row's record; None of a damaged one, which the log names: those beside it are sound."""
     try:
-        return item_of(row)
+        return record_of(row)
     except RecordDamaged as error:
         _log.warning("left out of an answer: %s", error)
         return None

@@ -1,7 +1,6 @@
 """SQL that keeps, reads and removes projections."""
 
 import json
-import logging
 import sqlite3
 
 from core.errors import RecordDamaged, UnknownProjection
@@ -10,8 +9,6 @@ from core.gallery.sqlite import listing, sums
 from core.gallery.sqlite.rows import from_time, insert, to_time, wrong_with
 from core.gallery.sqlite.transaction import SqliteTransaction
 from core.gallery.transaction import Effect
-
-_log = logging.getLogger("seethrough")
 
 _COLUMNS = (
     "id, collections.name AS collection_name, parameters, status, reason, "
@@ -29,7 +26,7 @@ def of_collection(connection: sqlite3.Connection, collection: Collection) -> lis
         "ORDER BY projections.created_at DESC, id DESC",
         (collection.key,),
     )
-    return [each for row in rows if (each := _projection_or_none(row))]
+    return [each for row in rows if (each := listing.sound_or_none(_projection, row))]
 
 
 def unfinished(connection: sqlite3.Connection) -> list[StoredProjection]:
@@ -37,7 +34,7 @@ def unfinished(connection: sqlite3.Connection) -> list[StoredProjection]:
     marks = ", ".join("?" * len(ENDED))
     query = f"SELECT {_COLUMNS} FROM {_TABLE} WHERE status NOT IN ({marks})"
     rows = listing.fetch(connection, query, ENDED)
-    return [each for row in rows if (each := _projection_or_none(row))]
+    return [each for row in rows if (each := listing.sound_or_none(_projection, row))]
 
 
 def one(connection: sqlite3.Connection, collection: Collection, id: str) -> StoredProjection:
@@ -116,14 +113,6 @@ def remove(tx: SqliteTransaction, collection: str, id: str) -> Effect[None]:
     if not done:
         raise UnknownProjection(id, collection)
     return Effect(None, counts=False)
-
-
-def _projection_or_none(row: sqlite3.Row) -> StoredProjection | None:
-    try:
-        return _projection(row)
-    except RecordDamaged as error:
-        _log.warning("left out of an answer: %s", error)
-        return None
 
 
 def _projection(row: sqlite3.Row) -> StoredProjection:
